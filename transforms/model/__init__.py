@@ -1,0 +1,1 @@
+"""Any TensorFlow image classifier -> one compiled Grad-CAM model."""

@@ -1,0 +1,55 @@
+"""What the worker asks of a compiled Grad-CAM model and what it answers. No TensorFlow here: tests use a fake."""
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What is known about a compiled model, written beside it as ``explanation.json``."""
+
+    fingerprint: str  # digest of weights, target layer, method, score space, preprocessing and schema version
+    source: str  # model.source of the config
+    source_digest: str  # digest of the source's bytes and of the options: finds the compiled model without compiling
+    input_height: int  # pixels
+    input_width: int
+    class_count: int
+    class_names: tuple[str, ...] | None
+    target_layer: str  # as a person would name it: Keras layer path, or tensor name
+    target_tensor: str
+    cam_height: int  # cells
+    cam_width: int
+    method: str
+    score: str  # logit or probability: what was differentiated
+    activation: str  # softmax, sigmoid or none: what stood behind the logits in the model
+    preprocessing: dict[str, object]  # scale, offset, bgr as used, and the name
+    notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
+    versions: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BatchExplanation:
+    """Scores and maps of a batch of B images with K target classes each, C classes in all, h x w cells."""
+
+    cams: np.ndarray  # float32 [B, K, h, w], signed: before the ReLU, not normalised
+    classes: np.ndarray  # int32 [B, K], the target classes, ranks resolved
+    scores: np.ndarray  # float32 [B, C], logits (or whatever was before the output activation)
+    probabilities: np.ndarray  # float32 [B, C], 0..1
+    target_scores: np.ndarray  # float32 [B, K], the values that were differentiated
+    evidence: np.ndarray  # float32 [B, K], sum over cells and channels of gradient * activation
+    finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
+
+
+class GradCamModel(Protocol):
+    """A model that explains batches. Implementations are safe to call from one thread at a time."""
+
+    card: ModelCard
+
+    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+        """Explain uint8 RGB ``images`` ``[B, H, W, 3]`` for ``targets`` int32 ``[B, K]``.
+
+        A target of 0..C-1 is a class; -1 stands for the class with the highest score, -2 for the second, and so on.
+        """
+        ...

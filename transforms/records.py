@@ -1,0 +1,95 @@
+"""The elements that travel between the steps of the job.
+
+All are frozen: Beam retries bundles, so an element is never changed once it was made. (A dataclass that
+is not frozen would also be taken for a schema Row by Beam >= 2.73.)
+"""
+
+import dataclasses
+import enum
+import hashlib
+
+import pyarrow as pa
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the original image after EXIF orientation; x1 and y1 exclusive."""
+
+
+class Status(enum.StrEnum):
+    """What came of one image and target class; the column ``status``."""
+
+    OK = "OK"
+    ZERO = "ZERO"
+    FLAT = "FLAT"
+    NONFINITE = "NONFINITE"
+    BAD_TARGET = "BAD_TARGET"
+    FETCH_ERROR = "FETCH_ERROR"
+    DECODE_ERROR = "DECODE_ERROR"
+    TOO_LARGE = "TOO_LARGE"
+    UNSUPPORTED = "UNSUPPORTED"
+    MODEL_ERROR = "MODEL_ERROR"
+
+    @property
+    def is_failure(self) -> bool:
+        """ZERO and FLAT maps are results: the model was asked and answered."""
+        return self not in (Status.OK, Status.ZERO, Status.FLAT)
+
+
+class Stage(enum.StrEnum):
+    """The step at which an image failed; the column ``error_stage``."""
+
+    FETCH = "fetch"
+    DECODE = "decode"
+    TARGET = "target"
+    COMPUTE = "compute"
+
+
+class ImageFailure(Exception):
+    """One image cannot be explained. It becomes one row, never the end of the job.
+
+    ``error_type`` is the class name of the original exception where there is one, so that rows can be
+    grouped by cause.
+    """
+
+    def __init__(self, status: Status, stage: Stage, message: str, error_type: str | None = None):
+        super().__init__(message)
+        self.status = status
+        self.stage = stage
+        self.message = message
+        self.error_type = error_type or type(self).__name__
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One image of the manifest: where it is and what is known about it. Never its pixels."""
+
+    uri: str
+    image_id: str  # image_id_of(uri): 32 hex digits
+    label: str | None = None  # the true class as the manifest has it: an index or a name
+    targets: tuple[str, ...] | None = None  # classes asked for in the manifest; None: the job's own policy
+    boxes: tuple[Box, ...] | None = None  # ground truth; None: the manifest has none for this image
+    extra: tuple[str | None, ...] = ()  # further manifest columns, in the order of the job's extra columns
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shard:
+    """The unit of work and of commit: references to the images that are still to be explained."""
+
+    shard_id: str  # <bucket>-<digest of the image ids>: the same images give the same id, so a retry overwrites itself
+    refs: tuple[ImageRef, ...]
+    duplicates: int  # further manifest lines with a URI that this shard has already
+    done: int  # images that earlier runs have explained with the same fingerprint
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShardResult:
+    """What came of a shard: its rows, and what is worth knowing about how they were made."""
+
+    shard: Shard
+    rows: pa.Table  # the statistics schema, one row per image and target class
+    seconds: dict[str, float]  # time spent per step, added up over the threads
+    events: dict[str, int]  # counts worth knowing: batches, halved batches, out-of-memory back-offs ...
+
+
+def image_id_of(uri: str) -> str:
+    """A stable name of 32 hex digits for an image, from its URI alone (BLAKE2b, 128 bit)."""
+    return hashlib.blake2b(uri.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
