@@ -1,0 +1,26 @@
+"""What a user may say about a model. No TensorFlow here: the configuration is read without it."""
+
+import dataclasses
+from typing import Literal
+
+Method = Literal["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"]
+Score = Literal["logit", "probability"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """A model and how to explain it. ``auto`` means: found out from the model."""
+
+    source: str  # path or URL of a model, hub:HANDLE, keras:NAME, bundled:NAME or package.module:function
+    weights: str | None = None  # path or URL of a weights file, for sources that are architectures
+    output: str | None = None  # name of the output with the class scores; None: the only one
+    signature: str | None = None  # signature of a SavedModel; None: serving_default, or the only one
+    class_names: str | tuple[str, ...] = "auto"  # the names, the path of a file with one a line, or auto
+    input_size: str | tuple[int, int] = "auto"  # (height, width) in pixels, or auto
+    # auto, a name (none, unit, minus_one_to_one, caffe, torch) or {scale, offset, bgr}
+    preprocessing: str | dict[str, object] = "auto"
+    target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
+    score: Score = "logit"  # what is differentiated: before or after the output activation
+    trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
+    method: Method = "gradcam"
+    contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score

@@ -1,0 +1,30 @@
+"""A loaded model, whatever it was loaded from: one concrete function and what is known about it.
+
+The border between loading (:mod:`transforms.model.load`) and everything behind it, which never asks what
+kind of model it was.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transforms.model.preprocessing import Preprocessing
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TracedModel:
+    """Any model as one concrete function of a batch of images, traced in inference mode.
+
+    ``function`` (a ``tf.types.experimental.ConcreteFunction``) takes one tensor, float32 or uint8
+    ``[None, H, W, 3]`` (or ``[None, 3, H, W]``, seen from its static shape), H and W known. Its weights are
+    captured variables or constants.
+    """
+
+    function: Any
+    outputs: tuple[str, ...]  # names of the outputs, in the order of tf.nest.flatten(function.structured_outputs)
+    # Keras layer path ("outer/inner/layer") -> names of the tensors in function.graph that the layer produced
+    layer_tensors: dict[str, list[str]]
+    preprocessing: "Preprocessing | None"  # what the model expects of pixels 0..255; None: nothing is known
+    class_names: tuple[str, ...] | None
+    notes: tuple[str, ...]  # what a user should know: assumptions made while loading
+    keep_alive: object  # owner of the variables; let go of it only when the weights have been read
