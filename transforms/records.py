@@ -7,8 +7,10 @@ is not frozen would also be taken for a schema Row by Beam >= 2.73.)
 import dataclasses
 import enum
 import hashlib
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa  # the launch side reads configs without it
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the original image after EXIF orientation; x1 and y1 exclusive."""
@@ -50,7 +52,7 @@ class ImageFailure(Exception):
     grouped by cause.
     """
 
-    def __init__(self, status: Status, stage: Stage, message: str, error_type: str | None = None):
+    def __init__(self, status: Status, stage: Stage, message: str, error_type: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.stage = stage
@@ -85,7 +87,7 @@ class ShardResult:
     """What came of a shard: its rows, and what is worth knowing about how they were made."""
 
     shard: Shard
-    rows: pa.Table  # the statistics schema, one row per image and target class
+    rows: "pa.Table"  # the statistics schema, one row per image and target class
     seconds: dict[str, float]  # time spent per step, added up over the threads
     events: dict[str, int]  # counts worth knowing: batches, halved batches, out-of-memory back-offs ...
 

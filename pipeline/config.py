@@ -1,0 +1,207 @@
+"""The configuration of a job: YAML in, one typed value out, every mistake reported at once."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import fsspec
+import pydantic
+import yaml
+
+from transforms.targets import TargetPolicy
+
+DEMO_MANIFEST = "bundled:photos"
+DEMO_MODEL = "bundled:efficientnet-lite0"
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used. The message lists every mistake, a line each."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_targets(targets: Any) -> Any:
+    TargetPolicy.parse(targets)
+    return targets
+
+
+def _check_policy(policy: str) -> str:
+    if policy in ("all", "none") or re.fullmatch(r"sample:[1-9]\d*", policy):
+        return policy
+    raise ValueError("write all, none or sample:N (N images of each predicted class)")
+
+
+def _check_input_size(size: Any) -> Any:
+    sides = [size, size] if isinstance(size, int) else size
+    if size == "auto" or (isinstance(sides, list) and len(sides) == 2 and all(type(s) is int and s > 0 for s in sides)):
+        return size
+    raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
+
+
+def _check_run_id(run_id: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run_id):
+        return run_id
+    raise ValueError("write auto, or 1 to 100 letters, digits, dots, hyphens and underscores")
+
+
+class Columns(_Section):
+    """The manifest's columns. The defaults are used where they exist; a name that is given must exist."""
+
+    uri: str = "uri"
+    label: str | None = "label"
+    targets: str | None = "targets"
+    boxes: str | None = "boxes"
+
+
+class Input(_Section):
+    manifest: str = DEMO_MANIFEST
+    format: Literal["auto", "txt", "csv", "tsv", "jsonl", "parquet", "glob", "directory"] = "auto"
+    columns: Columns = Columns()
+    base: str | None = None
+    limit: Annotated[int, pydantic.Field(ge=1)] | None = None
+
+
+class Model(_Section):
+    source: str = DEMO_MODEL
+    weights: str | None = None
+    output: str | None = None
+    signature: str | None = None
+    class_names: str | list[str] | None = "auto"
+    input_size: Annotated[Any, pydantic.AfterValidator(_check_input_size)] = "auto"
+    preprocessing: str | dict[str, Any] = "auto"
+    resize: Literal["stretch", "crop", "pad"] = "stretch"
+    target_layer: str | int = "auto"
+    score: Literal["logit", "probability"] = "logit"
+    trust: bool = False
+
+
+class Explain(_Section):
+    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"] = "gradcam"
+    targets: Annotated[str | int | list[str | int], pydantic.AfterValidator(_check_targets)] = "predicted"
+    contrast: str | int | None = None
+    batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
+
+
+class Overlays(_Section):
+    policy: Annotated[str, pydantic.AfterValidator(_check_policy)] = "all"
+    max_side: Annotated[int, pydantic.Field(ge=16, le=16384)] = 640
+    opacity: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.4
+    colormap: str = "jet"
+    format: Literal["jpg", "png"] = "jpg"
+
+
+class Output(_Section):
+    path: str = "gradcam-output"
+
+
+class Run(_Section):
+    id: Annotated[str, pydantic.AfterValidator(_check_run_id)] = "auto"
+    resume: bool = True
+    shard_size: Annotated[int, pydantic.Field(ge=1)] | Literal["auto"] = "auto"
+    max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+
+
+class Config(_Section):
+    """A whole job. Every key has a default; the defaults are the demo."""
+
+    input: Input = Input()
+    model: Model = Model()
+    explain: Explain = Explain()
+    overlays: Overlays = Overlays()
+    output: Output = Output()
+    run: Run = Run()
+    storage: dict[str, dict[str, Any]] = {}
+
+
+def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Config:
+    """Read the YAML at ``location`` (any fsspec URL; None: only the defaults) and apply ``key.path=value`` settings.
+
+    Raises:
+        ConfigError: the file cannot be read or parsed, a key is unknown, or a value is wrong.
+    """
+    tree = _read_yaml(location) if location is not None else {}
+    for setting in settings:
+        _apply(tree, setting)
+    try:
+        return Config.model_validate(tree)
+    except pydantic.ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def redacted(config: Config) -> dict[str, Any]:
+    """The config as plain values for logs and summaries, without what storage options may hold of secrets."""
+    tree = config.model_dump()
+    tree["storage"] = {scheme: dict.fromkeys(options, "<not shown>") for scheme, options in config.storage.items()}
+    return tree
+
+
+def _read_yaml(location: str) -> dict[str, Any]:
+    try:
+        with fsspec.open(location, "r", encoding="utf-8") as file:
+            tree = yaml.safe_load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"{location}: there is no such config file (looked in {Path.cwd()})") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{location}: the config cannot be read: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{location}: a config is a YAML mapping (input:, model:, ...), not a {type(tree).__name__}")
+    return tree
+
+
+def _apply(tree: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {setting}: write a key and a value, such as --set input.limit=100")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from None
+    for key in keys[:-1]:
+        branch = tree.get(key)
+        if branch is None:
+            branch = tree[key] = {}
+        if not isinstance(branch, dict):
+            raise ConfigError(f"--set {setting}: {key} is not a section of the config")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def _explain(problem: Any) -> str:
+    """One line for one mistake: the path of the key, what it was, what would be right."""
+    location = [str(part) for part in problem["loc"]]
+    keys = []
+    section: Any = Config
+    for part in location:  # pydantic appends the branch of a union to the path: a name that is no key of ours
+        fields = getattr(section, "model_fields", None)
+        if fields is None and not part.isdigit():
+            break
+        keys.append(part)
+        section = fields[part].annotation if fields and part in fields else None
+        if problem["type"] == "extra_forbidden":
+            continue
+    path = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        path = ".".join(location)
+        return f"{path}: unknown key; {_keys_near(location)}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    wanted = message if problem["type"] == "value_error" else f"should be {message}"
+    return f"{path}: {problem['input']!r} is wrong; {wanted}"
+
+
+def _keys_near(location: list[str]) -> str:
+    import difflib
+
+    section: Any = Config
+    for part in location[:-1]:
+        section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(location[-1], known, 1)
+    where = ".".join(location[:-1]) or "the config"
+    return f"did you mean {near[0]}?" if near else f"{where} has {', '.join(known)}"

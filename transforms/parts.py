@@ -1,0 +1,200 @@
+"""Parts: one Parquet file per shard, written last and in one step. A part that is there is whole; the part is the commit."""
+
+import dataclasses
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.records import ShardResult
+from transforms.schema import SCHEMA_VERSION
+from transforms.storage import Storage
+
+_METADATA_KEY = b"beam_gradcam"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DoneImages:
+    """The images of one part that are explained."""
+
+    image_ids: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PartFooter:
+    """What a part says about itself, read without its rows."""
+
+    run_id: str
+    shard_id: str
+    fingerprint: str
+    schema_version: str
+    images: int
+    rows: int
+    statuses: dict[str, int]  # images per status: that of the image's first row
+    seconds: dict[str, float]  # per step, added up over the threads
+    events: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """Counts over all shards of a run: conservation is lines = planned + done + duplicates."""
+
+    planned: int = 0
+    done: int = 0
+    duplicates: int = 0
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(self.planned + other.planned, self.done + other.done, self.duplicates + other.duplicates)
+
+
+@dataclasses.dataclass(frozen=True)
+class TableLocation:
+    """Where a run's parts are."""
+
+    output: str
+    run_id: str
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        return f"{self.output}/statistics/run={self.run_id}"
+
+    @property
+    def totals_uri(self) -> str:
+        return f"{self.output}/runs/{self.run_id}/totals.json"
+
+    def part_uri(self, shard_id: str) -> str:
+        return f"{self.folder}/part-{shard_id}.parquet"
+
+
+class WriteStatistics(beam.PTransform):
+    """Shard results -> parts; passes on what each shard counted."""
+
+    def __init__(self, table: TableLocation, storage: Storage):
+        super().__init__()
+        self._table = table
+        self._storage = storage
+
+    def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Totals]:
+        return results | "Parts" >> beam.Map(write_part, self._table, self._storage)
+
+
+class WriteTotals(beam.PTransform):
+    """The counts of all shards -> one small file, the sign that every shard of the run is committed."""
+
+    def __init__(self, table: TableLocation, storage: Storage):
+        super().__init__()
+        self._table = table
+        self._storage = storage
+
+    def expand(self, totals: beam.PCollection[Totals]) -> beam.PCollection[str]:
+        return (
+            totals
+            | "Sum" >> beam.CombineGlobally(lambda counts: sum(counts, Totals()))
+            | "File" >> beam.Map(write_totals, self._table, self._storage)
+        )
+
+
+class ReadDoneImages(beam.PTransform):
+    """The parts under an output -> the images that are explained already with the same fingerprint."""
+
+    def __init__(self, table: TableLocation, storage: Storage):
+        super().__init__()
+        self._table = table
+        self._storage = storage
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[DoneImages]:
+        return (
+            root
+            | "Table" >> beam.Create([f"{self._table.output}/statistics"])
+            | "ListParts" >> beam.FlatMap(list_parts, self._storage)
+            | "DoneImages" >> beam.FlatMap(read_done_images, self._table.fingerprint, self._storage)
+        )
+
+
+def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> Totals:
+    """Commit the rows of a shard, if it has any. Writing the same part again changes nothing."""
+    if result.rows.num_rows:
+        storage.put(table.part_uri(result.shard.shard_id), encode_part(result, table))
+    return Totals(len(result.shard.refs), result.shard.done, result.shard.duplicates)
+
+
+def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
+    storage.put(table.totals_uri, json.dumps(dataclasses.asdict(totals)).encode())
+    return table.totals_uri
+
+
+def encode_part(result: ShardResult, table: TableLocation) -> bytes:
+    """The Parquet bytes of a part: zstd, with a footer that says what is inside."""
+    first_rows: dict[str, str] = {}
+    for image_id, status in zip(
+        result.rows["image_id"].to_pylist(), result.rows["status"].to_pylist(), strict=True
+    ):
+        first_rows.setdefault(image_id, status)
+    footer = PartFooter(
+        run_id=table.run_id,
+        shard_id=result.shard.shard_id,
+        fingerprint=table.fingerprint,
+        schema_version=SCHEMA_VERSION,
+        images=len(first_rows),
+        rows=result.rows.num_rows,
+        statuses=dict(Counter(first_rows.values())),
+        seconds=result.seconds,
+        events=result.events,
+    )
+    schema = result.rows.schema.with_metadata(
+        {
+            _METADATA_KEY: json.dumps(dataclasses.asdict(footer)).encode(),
+            b"schema_version": SCHEMA_VERSION.encode(),
+            b"fingerprint": table.fingerprint.encode(),
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(result.rows.cast(schema), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def list_parts(statistics: str, storage: Storage) -> Iterator[str]:
+    """The URIs of all parts below a folder; temporary files have other names."""
+    for uri in storage.walk(statistics):
+        name = uri.rpartition("/")[2]
+        if name.startswith("part-") and name.endswith(".parquet"):
+            yield uri
+
+
+def read_footer(uri: str, storage: Storage) -> PartFooter:
+    """What the part at ``uri`` says about itself.
+
+    Raises:
+        ValueError: the file is not a part of this table.
+    """
+    with storage.open(uri) as file:
+        try:
+            return _footer(pq.ParquetFile(file))
+        except (pa.ArrowInvalid, KeyError, TypeError) as error:
+            raise _not_a_part(uri, error) from error
+
+
+def read_done_images(uri: str, fingerprint: str, storage: Storage) -> Iterator[DoneImages]:
+    """The images of one part, if it was made with the same fingerprint."""
+    with storage.open(uri) as file:
+        try:
+            parquet = pq.ParquetFile(file)
+            footer = _footer(parquet)
+        except (pa.ArrowInvalid, KeyError, TypeError) as error:
+            raise _not_a_part(uri, error) from error
+        if footer.fingerprint == fingerprint:
+            ids = parquet.read(columns=["image_id"])["image_id"].to_pylist()
+            yield DoneImages(tuple(dict.fromkeys(ids)))
+
+
+def _footer(parquet: pq.ParquetFile) -> PartFooter:
+    return PartFooter(**json.loads((parquet.schema_arrow.metadata or {})[_METADATA_KEY]))
+
+
+def _not_a_part(uri: str, error: Exception) -> ValueError:
+    return ValueError(f"{uri} is not a part that this version can read ({error}); move it out of the statistics folder")

@@ -1,0 +1,75 @@
+"""References -> shards: the only shuffle of the job. Duplicates and finished images fall out here."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from transforms.parts import DoneImages
+from transforms.records import ImageRef, Shard
+
+
+class PlanShards(beam.PTransform):
+    """(references, finished images of earlier runs) -> shards of images that are still to be explained.
+
+    The number of buckets is fixed when the job is built, from a count of the manifest, so that every runner knows
+    the keys of the shuffle beforehand.
+    """
+
+    def __init__(self, buckets: int):
+        super().__init__()
+        self._buckets = buckets
+
+    def expand(
+        self, inputs: tuple[beam.PCollection[ImageRef], beam.PCollection[DoneImages]]
+    ) -> beam.PCollection[Shard]:
+        refs, done = inputs
+        keyed_refs = refs | "KeyRefs" >> beam.Map(lambda ref, n: (bucket_of(ref.image_id, n), ref), self._buckets)
+        keyed_done = done | "KeyDone" >> beam.FlatMap(split_done, self._buckets)
+        return {"refs": keyed_refs, "done": keyed_done} | beam.CoGroupByKey() | "Plan" >> beam.MapTuple(plan_shard)
+
+
+def bucket_count(images: int, shard_size: int) -> int:
+    """How many shards: about ``shard_size`` images each, at least one."""
+    return max(1, -(-images // shard_size))
+
+
+def automatic_shard_size(images: int) -> int:
+    """Large enough that padded tails and start-up of a shard do not count, small enough to show progress and lose little."""
+    return min(max(images // 16, 256), 1024)
+
+
+def bucket_of(image_id: str, buckets: int) -> int:
+    """The bucket of an image: from its id alone, so it is the same in every run with as many buckets."""
+    return int(image_id[:16], 16) % buckets
+
+
+def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The finished images of one part, by bucket."""
+    by_bucket: dict[int, list[str]] = {}
+    for image_id in done.image_ids:
+        by_bucket.setdefault(bucket_of(image_id, buckets), []).append(image_id)
+    for bucket, image_ids in by_bucket.items():
+        yield bucket, tuple(image_ids)
+
+
+def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
+    """The shard of a bucket: each image once, in the order of the URIs, without the finished ones.
+
+    The shard's id names its images: a retry of the same plan writes the same part, another plan another part.
+    """
+    finished = {image_id for image_ids in group["done"] for image_id in image_ids}
+    distinct: dict[str, ImageRef] = {}
+    lines = 0
+    for ref in group["refs"]:
+        lines += 1
+        kept = distinct.setdefault(ref.image_id, ref)
+        if _line_order(ref) < _line_order(kept):  # the shuffle keeps no order: choose among unequal duplicates by value
+            distinct[ref.image_id] = ref
+    refs = sorted((ref for ref in distinct.values() if ref.image_id not in finished), key=lambda ref: ref.uri)
+    digest = hashlib.blake2b("".join(ref.image_id for ref in refs).encode(), digest_size=6).hexdigest()
+    return Shard(f"{bucket:05d}-{digest}", tuple(refs), lines - len(distinct), len(distinct) - len(refs))
+
+
+def _line_order(ref: ImageRef) -> str:
+    return repr((ref.label, ref.targets, ref.boxes, ref.extra))
