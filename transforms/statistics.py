@@ -1,0 +1,292 @@
+"""Raw maps -> the map columns of the statistics table. Pure numpy and OpenCV, a whole batch at once.
+
+Notation, as in the README: ``S`` is the signed class activation map ``[h, w]`` before the ReLU, ``P = max(S, 0)``,
+``M = sum(P)``, ``n = h w``, ``p = P / M``. All is computed in float64 on the map's own grid; only the box uses the
+upsampled map.
+
+Columns are float64 arrays in which NaN stands for NULL, also where the table has integers. What is undefined is NULL:
+"needs mass" columns where ``M = 0``, everything where the map is not finite.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from transforms.coverage import WHOLE, box_coverage
+from transforms.placement import Placement
+from transforms.records import Box, Status
+
+Columns = dict[str, np.ndarray]
+
+BLOB_LEVEL = 0.15
+"""Share of the maximum above which a cell belongs to a blob (Selvaraju et al. 2017, section on localisation)."""
+
+_FLAT_RANGE = 1e-6
+_TINY = 1e-9  # far below a pixel, far above the rounding of a placement
+
+
+def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Placement]) -> Columns:
+    """The columns that follow from the maps alone: status, magnitude, shape, location, border, the map itself.
+
+    Args:
+        cams: float32 ``[N, h, w]``, signed maps ``S`` in score units.
+        finite: bool ``[N]``, False where the input, the activations, the gradients or the scores had NaN or Inf.
+        placements: N placements of the images in the model input.
+
+    Returns:
+        Arrays of N rows by column name: ``status`` (object: OK, ZERO, FLAT or NONFINITE), ``cam`` (float16
+        ``[N, h*w]``, ``P / max P`` row by row; zeros for ZERO, for that is ``P``), all others float64 ``[N]``.
+        NaN is NULL. A row does not depend on the batch that it is in.
+    """
+    maps = _Maps.of(cams, finite)
+    columns = _magnitude(maps) | _map_itself(maps)
+    needs_mass = _shape(maps) | _blobs(maps) | _location(maps) | _boxes(maps, placements)
+    needs_mass |= _border(maps) | _padding(maps, placements)
+    for column in needs_mass.values():
+        column[~maps.has_mass] = np.nan
+    for column in columns.values():
+        column[~maps.finite] = np.nan
+    return {"status": maps.status} | columns | needs_mass
+
+
+def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.ndarray) -> Columns:
+    """Mass and lift of declared regions: ``sum(p f)`` with ``f`` the covered share of each cell; mass / area.
+
+    Args:
+        cams: float32 ``[N, h, w]``, signed maps.
+        regions: boxes by name, x0, y0, x1, y1 in 0..1 of the model input.
+        status: the column of ``map_statistics`` for the same maps.
+
+    Returns:
+        ``region_<name>_mass`` (0..1) and ``region_<name>_lift`` (1 = uniform), float64 ``[N]``; NULL without mass.
+
+    Raises:
+        ValueError: a region covers nothing of the model input.
+    """
+    maps = _Maps.of(cams, status != Status.NONFINITE)
+    columns = {}
+    for name, box in regions.items():
+        covered = box_coverage(np.array(box), maps.height, maps.width).ravel()
+        if not covered.any():
+            raise ValueError(
+                f"region {name!r} = {list(box)} covers nothing; give x0, y0, x1, y1 in 0..1 with x0 < x1 and y0 < y1"
+            )
+        mass = (maps.share * covered).sum(axis=1)
+        columns[f"region_{name}_mass"] = mass
+        columns[f"region_{name}_lift"] = mass / covered.mean()
+    for column in columns.values():
+        column[~maps.has_mass] = np.nan
+    return columns
+
+
+def upsample(cam: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear upsampling of one map ``[h, w]`` to ``[height, width]``, half-pixel centres, edges held; float32."""
+    return cv2.resize(cam.astype(np.float32, copy=False), (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Maps:
+    """A batch of maps, cells row by row; rows without mass are zeros, so that no row can spoil the arithmetic."""
+
+    height: int  # h, cells
+    width: int  # w, cells
+    signed: np.ndarray  # S, float64 [N, n]; zeros where not finite
+    relative: np.ndarray  # P / max P, float64 [N, n], 0..1
+    share: np.ndarray  # p, float64 [N, n], 0..1
+    finite: np.ndarray  # bool [N]
+    has_mass: np.ndarray  # bool [N], M > 0
+    flat: np.ndarray  # bool [N], M > 0 and (max - min) <= 1e-6 max
+
+    @classmethod
+    def of(cls, cams: np.ndarray, finite: np.ndarray) -> "_Maps":
+        count, height, width = cams.shape
+        signed = cams.reshape(count, height * width).astype(np.float64)
+        finite = finite & np.isfinite(signed).all(axis=1)
+        signed[~finite] = 0.0
+        signed += 0.0  # -0.0 becomes 0.0
+        maximum = signed.max(axis=1)
+        has_mass = maximum > 0
+        flat = has_mass & (maximum - signed.min(axis=1) <= _FLAT_RANGE * maximum)
+        # Dividing by the maximum first keeps every power and product in range, whatever the scale of the scores.
+        relative = np.maximum(signed, 0.0) / np.where(has_mass, maximum, 1.0)[:, None]
+        share = relative / np.where(has_mass, relative.sum(axis=1), 1.0)[:, None]
+        return cls(height, width, signed, relative, share, finite, has_mass, flat)
+
+    @property
+    def status(self) -> np.ndarray:
+        status = np.full(len(self.signed), Status.ZERO.value, object)
+        status[self.has_mass] = Status.OK.value
+        status[self.flat] = Status.FLAT.value
+        status[~self.finite] = Status.NONFINITE.value
+        return status
+
+    @property
+    def x(self) -> np.ndarray:
+        """Centre of each cell, 0..1 across the model input, float64 [n]."""
+        return np.tile((np.arange(self.width) + 0.5) / self.width, self.height)
+
+    @property
+    def y(self) -> np.ndarray:
+        return np.repeat((np.arange(self.height) + 0.5) / self.height, self.width)
+
+
+def _magnitude(maps: _Maps) -> Columns:
+    return {
+        "cam_max": maps.signed.max(axis=1),
+        "cam_min": maps.signed.min(axis=1),
+        "positive_mass": np.maximum(maps.signed, 0.0).sum(axis=1),
+        "negative_mass": np.abs(np.minimum(maps.signed, 0.0)).sum(axis=1),
+    }
+
+
+def _map_itself(maps: _Maps) -> Columns:
+    count = len(maps.signed)
+    return {
+        "cam_height": np.full(count, float(maps.height)),
+        "cam_width": np.full(count, float(maps.width)),
+        "cam": maps.relative.astype(np.float16),
+    }
+
+
+def _shape(maps: _Maps) -> Columns:
+    """How concentrated the mass is.
+
+    Entropy is ``-sum(p ln p) / ln n`` and by definition 1 for a FLAT map, the only kind that a grid of one cell can
+    have. Gini is ``sum((2k - n - 1) p_k) / n`` over the cells in ascending order, k = 1..n.
+    """
+    n = maps.share.shape[1]
+    logarithm = np.log(np.where(maps.share > 0, maps.share, 1.0))
+    entropy = (0.0 - (maps.share * logarithm).sum(axis=1)) / (math.log(n) if n > 1 else 1.0)
+    ascending = np.sort(maps.share, axis=1)
+    # Rows without mass divide by one; they become NULL.
+    squares = np.where(maps.has_mass, (maps.share * maps.share).sum(axis=1), 1.0)
+    return {
+        "entropy": np.where(maps.flat, 1.0, entropy),
+        "effective_area": 1.0 / (n * squares),
+        "gini": (ascending * (2.0 * np.arange(1, n + 1) - n - 1)).sum(axis=1) / n,
+        "top10_mass": ascending[:, n - _ceil_divide(n, 10) :].sum(axis=1),
+        "area_15": (maps.relative >= 0.15).mean(axis=1),
+        "area_50": (maps.relative >= 0.50).mean(axis=1),
+    }
+
+
+def _blobs(maps: _Maps) -> Columns:
+    """Connected components of the cells at >= 15 % of the maximum: neighbours share an edge, not a corner."""
+    count = len(maps.signed)
+    high = (maps.relative >= BLOB_LEVEL).reshape(count, maps.height, maps.width)
+    # One tall picture with an empty row under each map: one call labels the batch, and no blob spans two maps.
+    stacked = np.pad(high, ((0, 0), (0, 1), (0, 0))).reshape(-1, maps.width).astype(np.uint8)
+    labels = cv2.connectedComponents(stacked, connectivity=4)[1].reshape(count, maps.height + 1, maps.width)[:, :-1]
+    labels = labels.reshape(count, -1)
+    mass = np.bincount(labels.ravel(), weights=maps.share.ravel())
+    owner = np.zeros(len(mass), np.intp)
+    owner[labels] = np.arange(count)[:, None]
+    largest = np.zeros(count)
+    np.maximum.at(largest, owner[1:], mass[1:])  # label 0 is the background
+    return {
+        "blob_count": np.bincount(owner[1:], minlength=count).astype(np.float64),
+        "largest_blob_mass": largest,
+    }
+
+
+def _location(maps: _Maps) -> Columns:
+    """Where the mass lies, in 0..1 of the model input."""
+    centroid_x, centroid_y = (maps.share * maps.x).sum(axis=1), (maps.share * maps.y).sum(axis=1)
+    variance_x = (maps.share * (maps.x - centroid_x[:, None]) ** 2).sum(axis=1)
+    variance_y = (maps.share * (maps.y - centroid_y[:, None]) ** 2).sum(axis=1)
+    peak = maps.signed.argmax(axis=1)
+    return {
+        "centroid_x": centroid_x,
+        "centroid_y": centroid_y,
+        "spread_x": np.sqrt(variance_x),
+        "spread_y": np.sqrt(variance_y),
+        "peak_x": np.where(maps.flat, np.nan, maps.x[peak]),
+        "peak_y": np.where(maps.flat, np.nan, maps.y[peak]),
+        "peak_ties": (maps.relative == 1.0).sum(axis=1).astype(np.float64),
+        # A corner of the input is sqrt(1/2) away from the centre.
+        "center_distance": np.sqrt(2.0 * ((centroid_x - 0.5) ** 2 + (centroid_y - 0.5) ** 2)),
+    }
+
+
+def _boxes(maps: _Maps, placements: Sequence[Placement]) -> Columns:
+    """The box of the largest component at >= 15 % of the maximum of the upsampled map (Selvaraju et al. 2017).
+
+    In pixels of the original image, clipped to it, right and bottom edge exclusive. The largest component has the most
+    pixels of the model input; of equals, the one that comes first row by row. NULL where it lies on padding alone.
+    """
+    boxes = np.full((len(maps.signed), 4), np.nan)
+    relative = maps.relative.reshape(-1, maps.height, maps.width)
+    for row, placement in enumerate(placements):
+        if maps.has_mass[row]:
+            heatmap = upsample(relative[row], placement.input_height, placement.input_width)
+            x0, y0, x1, y1 = placement.to_original(_largest_component(heatmap >= BLOB_LEVEL * heatmap.max()))
+            if x0 < x1 and y0 < y1:
+                boxes[row] = x0, y0, x1, y1
+    return {name: boxes[:, i].copy() for i, name in enumerate(("box_x0", "box_y0", "box_x1", "box_y1"))}
+
+
+def _largest_component(mask: np.ndarray) -> np.ndarray:
+    """The bounding box, in 0..1 of ``mask`` bool ``[H, W]``, of its largest 4-connected component; needs one."""
+    height, width = mask.shape
+    left = mask.astype(np.uint8)
+    visited = np.zeros((height + 2, width + 2), np.uint8)
+    remaining, largest, box = cv2.countNonZero(left), 0, (0, 0, 0, 0)
+    # Flood filling erases one component after the other until none that is left can be larger: some five times
+    # faster than labelling and measuring them all, since a map has few.
+    while remaining > largest:
+        y, x = divmod(int(left.view(bool).argmax()), width)
+        area, _, _, bounds = cv2.floodFill(left, visited, (x, y), 0, flags=4)
+        remaining -= area
+        if area > largest:
+            largest, box = area, bounds
+    x, y, box_width, box_height = box
+    return np.array([x / width, y / height, (x + box_width) / width, (y + box_height) / height])
+
+
+def _border(maps: _Maps) -> Columns:
+    """Mass in the outermost ring, the corners and the middle of the grid.
+
+    Where the middle ``ceil(h/2)`` rows cannot lie evenly, as 4 of 7, the smaller rest is above; columns likewise.
+    """
+    share = maps.share.reshape(-1, maps.height, maps.width)
+    ring = np.ones((maps.height, maps.width), bool)
+    ring[1:-1, 1:-1] = False
+    border_mass = (maps.share * ring.ravel()).sum(axis=1)
+    rows, columns = _ceil_divide(maps.height, 4), _ceil_divide(maps.width, 4)
+    corners = {
+        "corner_mass_tl": share[:, :rows, :columns],
+        "corner_mass_tr": share[:, :rows, -columns:],
+        "corner_mass_bl": share[:, -rows:, :columns],
+        "corner_mass_br": share[:, -rows:, -columns:],
+    }
+    corner_mass = {name: _mass(cells) for name, cells in corners.items()}
+    corner_area = rows * columns / (maps.height * maps.width)
+    middle_rows, middle_columns = _ceil_divide(maps.height, 2), _ceil_divide(maps.width, 2)
+    top, left = (maps.height - middle_rows) // 2, (maps.width - middle_columns) // 2
+    return {
+        "border_mass": border_mass,
+        "border_lift": border_mass / ring.mean(),
+        **corner_mass,
+        "corner_lift": np.max(list(corner_mass.values()), axis=0) / corner_area,
+        "center_mass": _mass(share[:, top : top + middle_rows, left : left + middle_columns]),
+    }
+
+
+def _padding(maps: _Maps, placements: Sequence[Placement]) -> Columns:
+    """Mass on letterbox padding, each cell by the share of it that is padding; NULL for an image without padding."""
+    content = np.array([placement.content for placement in placements]).reshape(-1, 4)
+    padded = (np.abs(content - WHOLE) > _TINY).any(axis=1)
+    outside = 1.0 - box_coverage(content, maps.height, maps.width).reshape(maps.share.shape)
+    return {"padding_mass": np.where(padded, (maps.share * outside).sum(axis=1), np.nan)}
+
+
+def _mass(cells: np.ndarray) -> np.ndarray:
+    """Sum over the cells of ``[N, rows, columns]``; copied row by row so that the order of summation is fixed."""
+    return np.ascontiguousarray(cells).reshape(len(cells), -1).sum(axis=1)
+
+
+def _ceil_divide(number: int, divisor: int) -> int:
+    return -(-number // divisor)
