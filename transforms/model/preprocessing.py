@@ -1,0 +1,97 @@
+"""What a model expects of pixels: one affine map per channel. No TensorFlow here: the configuration is read without it."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Channels = tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """RGB pixels 0..255 -> what the model takes: channels reversed if ``bgr``, then ``pixels * scale + offset``.
+
+    ``scale`` and ``offset`` are in the order of the model's channels, that is after the reversal.
+    """
+
+    name: str  # none, unit, minus_one_to_one, caffe, torch, or custom
+    scale: Channels
+    offset: Channels
+    bgr: bool
+
+    def apply(self, images: np.ndarray) -> np.ndarray:
+        """RGB ``images`` ``[..., 3]`` of range 0..255 -> float32 of the same shape, as the model takes them."""
+        pixels = images[..., ::-1] if self.bgr else images
+        return pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+
+
+_TORCH_MEAN = (0.485, 0.456, 0.406)
+_TORCH_STD = (0.229, 0.224, 0.225)
+
+NAMED: dict[str, Preprocessing] = {
+    p.name: p
+    for p in (
+        Preprocessing("none", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), bgr=False),
+        Preprocessing("unit", (1 / 255, 1 / 255, 1 / 255), (0.0, 0.0, 0.0), bgr=False),
+        Preprocessing("minus_one_to_one", (1 / 127.5, 1 / 127.5, 1 / 127.5), (-1.0, -1.0, -1.0), bgr=False),
+        Preprocessing("caffe", (1.0, 1.0, 1.0), (-103.939, -116.779, -123.68), bgr=True),
+        Preprocessing(
+            "torch",
+            tuple(1 / (255 * s) for s in _TORCH_STD),  # type: ignore[arg-type]
+            tuple(-m / s for m, s in zip(_TORCH_MEAN, _TORCH_STD, strict=True)),  # type: ignore[arg-type]
+            bgr=False,
+        ),
+    )
+}
+"""The conventions of the field, by name; those of keras.applications are all among them."""
+
+
+def parse_preprocessing(option: str | Mapping[str, Any]) -> Preprocessing:
+    """The preprocessing that a user names, or describes as ``{scale, offset, bgr}`` (each with a default).
+
+    Raises:
+        ValueError: with the value and what would be right.
+    """
+    if isinstance(option, str):
+        if option not in NAMED:
+            raise ValueError(
+                f"preprocessing {option!r} is not known: say auto, {', '.join(NAMED)}, or {{scale, offset, bgr}} for "
+                "pixels * scale + offset"
+            )
+        return NAMED[option]
+    if not isinstance(option, Mapping):
+        raise ValueError(f"preprocessing {option!r} is neither a name nor {{scale, offset, bgr}}")
+    if unknown := sorted(set(option) - {"scale", "offset", "bgr"}):
+        raise ValueError(f"preprocessing has no key {', '.join(unknown)}: it takes scale, offset and bgr")
+    bgr = option.get("bgr", False)
+    if not isinstance(bgr, bool):
+        raise ValueError(f"preprocessing.bgr is {bgr!r}: say true or false")
+    scale = _channels("scale", option.get("scale", 1.0))
+    if 0.0 in scale:
+        raise ValueError(f"preprocessing.scale is {option['scale']!r}: a scale of 0 makes every image the same")
+    return Preprocessing("custom", scale, _channels("offset", option.get("offset", 0.0)), bgr)
+
+
+def as_named(preprocessing: Preprocessing) -> Preprocessing:
+    """The named preprocessing that is equal to ``preprocessing`` up to float32 rounding, or else itself."""
+    for named in NAMED.values():
+        if named.bgr == preprocessing.bgr and np.allclose(
+            [*named.scale, *named.offset], [*preprocessing.scale, *preprocessing.offset], rtol=1e-5, atol=1e-6
+        ):
+            return named
+    return preprocessing
+
+
+def _channels(key: str, value: object) -> Channels:
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    if len(values) not in (1, 3) or not all(_is_finite_number(v) for v in values):
+        raise ValueError(f"preprocessing.{key} is {value!r}: say one number, or three, one for each channel")
+    red, green, blue = (float(v) for v in (values if len(values) == 3 else tuple(values) * 3))
+    return red, green, blue
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
