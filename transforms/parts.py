@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import operator
 from collections import Counter
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.records import ShardResult
+from transforms.records import ShardResult, Status
 from transforms.schema import SCHEMA_VERSION
 from transforms.storage import Storage
 
@@ -19,9 +20,10 @@ _METADATA_KEY = b"beam_gradcam"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DoneImages:
-    """The images of one part that are explained."""
+    """The images of one part: they have their rows, be it results or failures."""
 
     image_ids: tuple[str, ...]
+    failed: tuple[bool, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,21 +36,22 @@ class PartFooter:
     schema_version: str
     images: int
     rows: int
-    statuses: dict[str, int]  # images per status: that of the image's first row
+    statuses: dict[str, int]  # images per status; one failed row makes the image a failure
     seconds: dict[str, float]  # per step, added up over the threads
     events: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Counts over all shards of a run: conservation is lines = planned + done + duplicates."""
+    """Counts over all shards of a run: manifest lines = planned + done + duplicates."""
 
-    planned: int = 0
-    done: int = 0
-    duplicates: int = 0
+    planned: int = 0  # images that this run had to explain
+    done: int = 0  # images that had their rows before, with the same fingerprint
+    done_failed: int = 0  # of these, failures
+    duplicates: int = 0  # further lines with the URI of an image that is counted already
 
     def __add__(self, other: "Totals") -> "Totals":
-        return Totals(self.planned + other.planned, self.done + other.done, self.duplicates + other.duplicates)
+        return Totals(*map(operator.add, dataclasses.astuple(self), dataclasses.astuple(other)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,19 +103,20 @@ class WriteTotals(beam.PTransform):
 
 
 class ReadDoneImages(beam.PTransform):
-    """The parts under an output -> the images that are explained already with the same fingerprint."""
+    """The parts under an output -> the images that have rows already with the same fingerprint; without resume, none."""
 
-    def __init__(self, table: TableLocation, storage: Storage):
+    def __init__(self, table: TableLocation, resume: bool, storage: Storage):
         super().__init__()
-        self._table = table
+        self._tables = [f"{table.output}/statistics"] if resume else []
+        self._fingerprint = table.fingerprint
         self._storage = storage
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[DoneImages]:
         return (
             root
-            | "Table" >> beam.Create([f"{self._table.output}/statistics"])
+            | "Tables" >> beam.Create(self._tables)
             | "ListParts" >> beam.FlatMap(list_parts, self._storage)
-            | "DoneImages" >> beam.FlatMap(read_done_images, self._table.fingerprint, self._storage)
+            | "DoneImages" >> beam.FlatMap(read_done_images, self._fingerprint, self._storage)
         )
 
 
@@ -120,7 +124,8 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
     """Commit the rows of a shard, if it has any. Writing the same part again changes nothing."""
     if result.rows.num_rows:
         storage.put(table.part_uri(result.shard.shard_id), encode_part(result, table))
-    return Totals(len(result.shard.refs), result.shard.done, result.shard.duplicates)
+    shard = result.shard
+    return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates)
 
 
 def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
@@ -130,19 +135,15 @@ def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
 
 def encode_part(result: ShardResult, table: TableLocation) -> bytes:
     """The Parquet bytes of a part: zstd, with a footer that says what is inside."""
-    first_rows: dict[str, str] = {}
-    for image_id, status in zip(
-        result.rows["image_id"].to_pylist(), result.rows["status"].to_pylist(), strict=True
-    ):
-        first_rows.setdefault(image_id, status)
+    statuses = _image_statuses(result.rows)
     footer = PartFooter(
         run_id=table.run_id,
         shard_id=result.shard.shard_id,
         fingerprint=table.fingerprint,
         schema_version=SCHEMA_VERSION,
-        images=len(first_rows),
+        images=len(statuses),
         rows=result.rows.num_rows,
-        statuses=dict(Counter(first_rows.values())),
+        statuses=dict(Counter(statuses.values())),
         seconds=result.seconds,
         events=result.events,
     )
@@ -188,8 +189,17 @@ def read_done_images(uri: str, fingerprint: str, storage: Storage) -> Iterator[D
         except (pa.ArrowInvalid, KeyError, TypeError) as error:
             raise _not_a_part(uri, error) from error
         if footer.fingerprint == fingerprint:
-            ids = parquet.read(columns=["image_id"])["image_id"].to_pylist()
-            yield DoneImages(tuple(dict.fromkeys(ids)))
+            statuses = _image_statuses(parquet.read(columns=["image_id", "status"]))
+            yield DoneImages(tuple(statuses), tuple(Status(status).is_failure for status in statuses.values()))
+
+
+def _image_statuses(rows: pa.Table) -> dict[str, str]:
+    """The status of each image: a failure if one of its rows is."""
+    statuses: dict[str, str] = {}
+    for image_id, status in zip(rows["image_id"].to_pylist(), rows["status"].to_pylist(), strict=True):
+        if image_id not in statuses or Status(status).is_failure:
+            statuses[image_id] = status
+    return statuses
 
 
 def _footer(parquet: pq.ParquetFile) -> PartFooter:

@@ -79,7 +79,8 @@ class Shard:
     shard_id: str  # <bucket>-<digest of the image ids>: the same images give the same id, so a retry overwrites itself
     refs: tuple[ImageRef, ...]
     duplicates: int  # further manifest lines with a URI that this shard has already
-    done: int  # images that earlier runs have explained with the same fingerprint
+    done: int  # images that have their rows already, with the same fingerprint
+    done_failed: int  # of these, failures
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -114,12 +114,15 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
 
 def statistics_schema(regions: Sequence[str] = (), extra_columns: Sequence[str] = ()) -> pa.Schema:
     """The schema of a part: the fixed columns, those of the declared regions, then the manifest's further columns."""
-    fields = [pa.field(name, kind, metadata={"meaning": meaning}) for name, kind, meaning in _columns()]
-    for region in regions:
-        fields.append(pa.field(f"region_{region}_mass", pa.float32(), metadata={"meaning": f"mass in {region}, 0..1"}))
-        fields.append(pa.field(f"region_{region}_lift", pa.float32(), metadata={"meaning": "mass / area"}))
-    fields += [pa.field(name, pa.string(), metadata={"meaning": "from the manifest"}) for name in extra_columns]
+    fields = [pa.field(name, kind) for name, kind, _ in _columns()]
+    fields += [pa.field(f"region_{region}_{what}", pa.float32()) for region in regions for what in ("mass", "lift")]
+    fields += [pa.field(name, pa.string()) for name in extra_columns]
     return pa.schema(fields)
+
+
+def column_meanings() -> dict[str, dict[str, str]]:
+    """Group -> column -> what it means, for the README."""
+    return {group: {name: meaning for name, _, meaning in columns} for group, columns in _GROUPS.items()}
 
 
 def column_names_for(manifest_columns: Sequence[str]) -> tuple[str, ...]:

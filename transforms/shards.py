@@ -44,13 +44,13 @@ def bucket_of(image_id: str, buckets: int) -> int:
     return int(image_id[:16], 16) % buckets
 
 
-def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, DoneImages]]:
     """The finished images of one part, by bucket."""
-    by_bucket: dict[int, list[str]] = {}
-    for image_id in done.image_ids:
-        by_bucket.setdefault(bucket_of(image_id, buckets), []).append(image_id)
-    for bucket, image_ids in by_bucket.items():
-        yield bucket, tuple(image_ids)
+    by_bucket: dict[int, list[tuple[str, bool]]] = {}
+    for image in zip(done.image_ids, done.failed, strict=True):
+        by_bucket.setdefault(bucket_of(image[0], buckets), []).append(image)
+    for bucket, images in by_bucket.items():
+        yield bucket, DoneImages(*zip(*images, strict=True))
 
 
 def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
@@ -58,7 +58,11 @@ def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
 
     The shard's id names its images: a retry of the same plan writes the same part, another plan another part.
     """
-    finished = {image_id for image_ids in group["done"] for image_id in image_ids}
+    failed = {
+        image_id: is_failed
+        for done in group["done"]
+        for image_id, is_failed in zip(done.image_ids, done.failed, strict=True)
+    }
     distinct: dict[str, ImageRef] = {}
     lines = 0
     for ref in group["refs"]:
@@ -66,9 +70,16 @@ def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
         kept = distinct.setdefault(ref.image_id, ref)
         if _line_order(ref) < _line_order(kept):  # the shuffle keeps no order: choose among unequal duplicates by value
             distinct[ref.image_id] = ref
-    refs = sorted((ref for ref in distinct.values() if ref.image_id not in finished), key=lambda ref: ref.uri)
+    refs = sorted((ref for ref in distinct.values() if ref.image_id not in failed), key=lambda ref: ref.uri)
+    done = [failed[image_id] for image_id in distinct if image_id in failed]
     digest = hashlib.blake2b("".join(ref.image_id for ref in refs).encode(), digest_size=6).hexdigest()
-    return Shard(f"{bucket:05d}-{digest}", tuple(refs), lines - len(distinct), len(distinct) - len(refs))
+    return Shard(
+        shard_id=f"{bucket:05d}-{digest}",
+        refs=tuple(refs),
+        duplicates=lines - len(distinct),
+        done=len(done),
+        done_failed=sum(done),
+    )
 
 
 def _line_order(ref: ImageRef) -> str:

@@ -41,6 +41,9 @@ class BatchExplanation:
     evidence: np.ndarray  # float32 [B, K], sum over cells and channels of gradient * activation
     finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
 
+    def __getitem__(self, images: slice) -> "BatchExplanation":
+        return BatchExplanation(*(getattr(self, field.name)[images] for field in dataclasses.fields(self)))
+
 
 class GradCamModel(Protocol):
     """A model that explains batches. Implementations are safe to call from one thread at a time."""

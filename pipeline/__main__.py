@@ -1,0 +1,5 @@
+"""``python -m pipeline`` is ``beam-gradcam``."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,22 @@
+"""The job as a graph: the table of contents of beam-gradcam."""
+
+import apache_beam as beam
+
+from pipeline.job import Job
+from transforms.explain import ExplainImages
+from transforms.manifest import ReadManifest
+from transforms.parts import ReadDoneImages, WriteStatistics, WriteTotals
+from transforms.shards import PlanShards
+
+
+def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
+    """Put the steps of ``job`` on ``root``. Only references and rows pass between them, never pixels."""
+    refs = root | "ReadManifest" >> ReadManifest(job.manifest, job.storage)
+    done = root | "ReadDoneImages" >> ReadDoneImages(job.settings.table, job.resume, job.storage)
+    return (
+        (refs, done)
+        | "PlanShards" >> PlanShards(job.buckets)
+        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage)
+        | "WriteStatistics" >> WriteStatistics(job.settings.table, job.storage)
+        | "WriteTotals" >> WriteTotals(job.settings.table, job.storage)
+    )

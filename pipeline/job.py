@@ -1,0 +1,144 @@
+"""A config -> a job that can be put on any runner: the manifest surveyed, the model compiled, the run named."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from pipeline.config import Config, ConfigError
+from pipeline.runs import choose_run_id
+from transforms.images import Limits
+from transforms.manifest import Manifest, ManifestSummary, survey_manifest
+from transforms.model.compiled import compile_model, load_compiled
+from transforms.model.explanation import GradCamModel, ModelCard
+from transforms.model.options import ModelOptions
+from transforms.overlays import colormaps
+from transforms.parts import TableLocation
+from transforms.schema import column_names_for, statistics_schema
+from transforms.settings import ExplainSettings, OverlaySettings
+from transforms.shards import automatic_shard_size, bucket_count
+from transforms.storage import Storage
+from transforms.targets import Classes, TargetPolicy, UnknownClassError
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Everything that the graph needs. Small: it travels to the workers."""
+
+    manifest: Manifest
+    survey: ManifestSummary
+    card: ModelCard
+    load_model: Callable[[], GradCamModel]
+    settings: ExplainSettings
+    buckets: int
+    resume: bool
+    storage: Storage
+
+
+def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
+    """Do what must be done before any worker starts, and find what cannot work.
+
+    Raises:
+        ConfigError, ManifestError, ModelRefused: the config, the manifest or the model cannot be used.
+    """
+    if config.overlays.colormap not in colormaps():
+        raise ConfigError(
+            f"overlays.colormap: {config.overlays.colormap!r} is wrong; write one of {', '.join(colormaps())}"
+        )
+    output = storage.absolute(config.output.path)
+    manifest = manifest_of(config, storage)
+    say(f"reading {manifest.uri}")
+    survey = survey_manifest(manifest, storage)
+    manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
+    say(f"{survey.count:,} lines; compiling {config.model.source}")
+    card = compile_model(model_options(config), f"{output}/models", storage)
+    targets = TargetPolicy.parse(config.explain.targets)
+    check_targets(targets, card)
+    extra_columns = column_names_for(survey.extra_columns)
+    run_id = choose_run_id(config, output, card.fingerprint, manifest.uri, storage)
+    settings = ExplainSettings(
+        table=TableLocation(output, run_id, card.fingerprint),
+        schema=statistics_schema(extra_columns=extra_columns),
+        targets=targets,
+        overlays=overlay_settings(config),
+        resize=config.model.resize,
+        batch_size=config.explain.batch_size,
+        limits=Limits(),
+        extra_columns=extra_columns,
+    )
+    shard_size = config.run.shard_size
+    if shard_size == "auto":
+        shard_size = automatic_shard_size(survey.count)
+    return Job(
+        manifest=manifest,
+        survey=survey,
+        card=card,
+        load_model=functools.partial(
+            load_compiled, f"{output}/models/{card.fingerprint}", storage, config.explain.batch_size
+        ),
+        settings=settings,
+        buckets=bucket_count(survey.count, shard_size),
+        resume=config.run.resume,
+        storage=storage,
+    )
+
+
+def manifest_of(config: Config, storage: Storage) -> Manifest:
+    """The manifest as the workers read it: with absolute URIs, since a worker's working directory is its own."""
+    columns = config.input.columns
+    base = config.input.base
+    return Manifest(
+        uri=storage.absolute(config.input.manifest),
+        format=config.input.format,
+        uri_column=columns.uri,
+        label_column=columns.label,
+        targets_column=columns.targets,
+        boxes_column=columns.boxes,
+        required_columns=frozenset({columns.uri} | {getattr(columns, name) or columns.uri for name in columns.model_fields_set}),
+        base=None if base is None else storage.absolute(base),
+        limit=config.input.limit,
+    )
+
+
+def model_options(config: Config) -> ModelOptions:
+    model = config.model
+    size = model.input_size
+    return ModelOptions(
+        source=model.source,
+        weights=model.weights,
+        output=model.output,
+        signature=model.signature,
+        class_names=tuple(model.class_names) if isinstance(model.class_names, list) else model.class_names,
+        input_size=(size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list) else size,
+        preprocessing=model.preprocessing,
+        target_layer=model.target_layer,
+        score=model.score,
+        trust=model.trust,
+        method=config.explain.method,
+        contrast=config.explain.contrast,
+    )
+
+
+def overlay_settings(config: Config) -> OverlaySettings | None:
+    """How overlays look; None where the job itself writes none."""
+    if config.overlays.policy != "all":
+        return None
+    return OverlaySettings(**config.overlays.model_dump(exclude={"policy"}))
+
+
+def check_targets(targets: TargetPolicy, card: ModelCard) -> None:
+    """Refuse classes that the config itself names and the model does not have.
+
+    Raises:
+        ConfigError: such a class, or more ranks than there are classes.
+    """
+    classes = Classes(card.class_count, card.class_names)
+    problems = []
+    for text in targets.classes:
+        try:
+            classes.index_of(text)
+        except UnknownClassError as error:
+            problems.append(f"explain.targets: {error}")
+    if targets.reason == "top_k" and targets.count > card.class_count:
+        problems.append(f"explain.targets: top_k:{targets.count}, but the model has {card.class_count} classes")
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -1,0 +1,73 @@
+"""Put a job on a runner, show its progress, and say what came of it."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import apache_beam as beam
+from rich.console import Console
+
+from pipeline.config import Config
+from pipeline.graph import build_graph
+from pipeline.job import Job, prepare_job
+from pipeline.progress import PartWatch, ProgressDisplay
+from pipeline.runners import pipeline_options, runner_of
+from pipeline.runs import close_run, open_run, utc_now
+from pipeline.summary import print_summary, summarize
+from transforms.storage import Storage
+
+EXIT_DONE = 0
+EXIT_TOO_MANY_FAILURES = 1
+
+_POLL_SECONDS = 0.5
+
+
+def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
+    """Run the job of a config to its end.
+
+    Returns:
+        0, or 1 where more images failed than ``run.max_failure_rate`` allows.
+
+    Raises:
+        ConfigError, ManifestError, ModelRefused: before any work starts.
+        Exception: whatever stopped the job; what was committed until then stays.
+    """
+    started, clock = utc_now(), time.monotonic()
+    storage = Storage(options=config.storage)
+    job = prepare_job(config, storage, console.print)
+    table = job.settings.table
+    open_run(config, table.output, table.run_id, table.fingerprint, job.manifest.uri, storage)
+    console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
+    for note in job.card.notes:
+        console.print(f"note: {note}")
+    watch = PartWatch(table, storage)
+    prepared = time.monotonic()
+    _run_pipeline(job, beam_arguments, watch, console)
+    now = time.monotonic()
+    summary = summarize(config, job, watch.look(), started, prepared - clock, now - prepared)
+    uri = close_run(table.output, table.run_id, summary, storage)
+    print_summary(summary, uri, console)
+    return EXIT_DONE if summary["failure_rate"] <= config.run.max_failure_rate else EXIT_TOO_MANY_FAILURES
+
+
+def _run_pipeline(job: Job, beam_arguments: Sequence[str], watch: PartWatch, console: Console) -> None:
+    """Run in a thread of its own: FnApiRunner blocks, and cannot be interrupted while it does."""
+    options = pipeline_options(beam_arguments)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+            build_graph(pipeline, job)
+            pipeline.run().wait_until_finish()
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="beam", daemon=True)
+    thread.start()
+    with ProgressDisplay(console, job.survey.count) as display:
+        while thread.is_alive():
+            thread.join(_POLL_SECONDS)
+            display.show(watch.look())
+    if errors:
+        raise errors[0]

@@ -1,0 +1,100 @@
+"""What a run was and what came of it: ``summary.json`` and the table at the end."""
+
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.config import Config, redacted
+from pipeline.job import Job
+from pipeline.progress import Progressed
+from pipeline.runs import utc_now
+from transforms.parts import Totals
+from transforms.records import Status
+from transforms.schema import SCHEMA_VERSION
+
+_PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
+
+
+class LostImagesError(RuntimeError):
+    """Images of the manifest have no rows although the job ended: a defect, never to be passed over."""
+
+
+def summarize(
+    config: Config, job: Job, progressed: Progressed, started: str, prepare_seconds: float, run_seconds: float
+) -> dict[str, Any]:
+    """The summary of a run whose graph has ended.
+
+    Raises:
+        LostImagesError: the lines of the manifest are not the images with rows plus the duplicates.
+    """
+    totals = Totals(**json.loads(job.storage.read(job.settings.table.totals_uri)))
+    accounted = progressed.images + totals.done + totals.duplicates
+    if job.survey.count != accounted:
+        raise LostImagesError(
+            f"{job.manifest.uri} has {job.survey.count} lines, but {progressed.images} images explained + {totals.done} "
+            f"done before + {totals.duplicates} duplicates = {accounted}; if the manifest changed during the run, run again"
+        )
+    images = totals.planned + totals.done
+    failures = progressed.failures + totals.done_failed
+    table = job.settings.table
+    return {
+        "run_id": table.run_id,
+        "fingerprint": table.fingerprint,
+        "schema_version": SCHEMA_VERSION,
+        "started": started,
+        "finished": utc_now(),
+        "lines": job.survey.count,
+        "duplicates": totals.duplicates,
+        "images": images,
+        "done_before": totals.done,
+        "explained_now": progressed.images,
+        "rows_now": progressed.rows,
+        "statuses_now": {status: progressed.statuses.get(status, 0) for status in Status},
+        "failures": failures,
+        "failure_rate": failures / images,
+        "prepare_seconds": round(prepare_seconds, 3),
+        "run_seconds": round(run_seconds, 3),
+        "images_per_second": round(progressed.images / run_seconds, 2),
+        "step_seconds": progressed.seconds,
+        "events": progressed.events,
+        "statistics": f"{table.output}/statistics",
+        "overlays": f"{table.output}/overlays/run={table.run_id}" if job.settings.overlays else None,
+        "model": {"source": job.card.source, "target_layer": job.card.target_layer, "notes": list(job.card.notes)},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "config": redacted(config),
+    }
+
+
+def print_summary(summary: dict[str, Any], uri: str, console: Console) -> None:
+    """A short table for a person."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("images", f"{summary['images']:,}" + _aside(summary["duplicates"], "duplicate lines"))
+    table.add_row("explained now", f"{summary['explained_now']:,}" + _aside(summary["done_before"], "done before"))
+    table.add_row("rows now", f"{summary['rows_now']:,}")
+    for status, count in summary["statuses_now"].items():
+        if count and status != Status.OK:
+            table.add_row(f"  {status}", f"{count:,}")
+    if summary["failures"]:
+        table.add_row("failed", f"{summary['failures']:,} ({summary['failure_rate']:.2%})")
+    if summary["explained_now"]:
+        table.add_row("speed", f"{summary['images_per_second']:.1f} images/s over {summary['run_seconds']:.1f} s")
+    table.add_row("statistics", summary["statistics"])
+    if summary["overlays"]:
+        table.add_row("overlays", summary["overlays"])
+    table.add_row("summary", uri)
+    console.print(table)
+
+
+def _aside(count: int, what: str) -> str:
+    return f" (and {count:,} {what})" if count else ""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

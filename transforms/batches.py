@@ -1,0 +1,72 @@
+"""One batch through the model: fixed shape, padded tail, and halved when it fails until the culprit is alone."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from transforms.model.explanation import BatchExplanation, GradCamModel
+from transforms.records import ImageFailure, Stage, Status
+from transforms.targets import Classes
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class BatchExplainer:
+    """A model together with the batch size that this process can afford."""
+
+    def __init__(self, model: GradCamModel, batch_size: int):
+        self.card = model.card
+        self.classes = Classes(model.card.class_count, model.card.class_names)
+        self.batch_size = batch_size
+        self._model = model
+
+    def explain(
+        self, images: np.ndarray, targets: np.ndarray, events: Counter[str]
+    ) -> Iterator[tuple[slice, BatchExplanation | ImageFailure]]:
+        """Explain uint8 ``images`` ``[n, H, W, 3]`` for int32 ``targets`` ``[n, K]``, n at most the batch size at start.
+
+        Yields consecutive slices that cover the images, each with its explanation or, for a single image on which
+        the model fails, the reason. ``events`` counts batches, halvings and back-offs.
+        """
+        pending = [slice(0, len(images))]
+        while pending:
+            part = pending.pop()
+            size = part.stop - part.start
+            if size > self.batch_size:  # memory ran out since the batch was filled
+                pending += _halves(part)
+                continue
+            try:
+                yield part, self._explain_padded(images[part], targets[part], events)
+            except Exception as error:  # noqa: BLE001 - whatever the model raises is one image's row once it is alone
+                if _out_of_memory(error) and self.batch_size > 1:
+                    self.batch_size = max(1, min(self.batch_size, size) // 2)
+                    events["out_of_memory_backoffs"] += 1
+                    _LOGGER.warning("out of memory: batches of %d from now on in this process", self.batch_size)
+                if size > 1:
+                    events["halved_batches"] += 1
+                    pending += _halves(part)
+                else:
+                    yield part, ImageFailure(Status.MODEL_ERROR, Stage.COMPUTE, str(error), type(error).__name__)
+
+    def _explain_padded(self, images: np.ndarray, targets: np.ndarray, events: Counter[str]) -> BatchExplanation:
+        count = len(images)
+        padding = self.batch_size - count
+        if padding:  # always the same shape: no retracing, no second plan in the kernels' caches
+            images = np.concatenate([images, np.zeros((padding, *images.shape[1:]), images.dtype)])
+            targets = np.concatenate([targets, np.full((padding, *targets.shape[1:]), -1, targets.dtype)])
+        events["batches"] += 1
+        events["padded_images"] += padding
+        explanation = self._model.explain(images, targets)
+        return explanation[:count] if padding else explanation
+
+
+def _halves(part: slice) -> list[slice]:
+    middle = (part.start + part.stop) // 2
+    return [slice(middle, part.stop), slice(part.start, middle)]  # a stack: the first half comes off first
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """By name: this side of the product does not import TensorFlow."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

@@ -1,0 +1,43 @@
+"""What the workers need to know of the job, besides the model and the storage."""
+
+import dataclasses
+
+import pyarrow as pa
+
+from transforms.images import Limits
+from transforms.parts import TableLocation
+from transforms.placement import Resize
+from transforms.records import Box
+from transforms.targets import TargetPolicy
+
+
+@dataclasses.dataclass(frozen=True)
+class OverlaySettings:
+    """How overlays look."""
+
+    max_side: int = 640  # pixels
+    opacity: float = 0.4  # of the heatmap, 0..1
+    colormap: str = "jet"
+    format: str = "jpg"  # or png
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainSettings:
+    """How images are explained and where the results go."""
+
+    table: TableLocation
+    schema: pa.Schema
+    targets: TargetPolicy = TargetPolicy("predicted")
+    overlays: OverlaySettings | None = None  # None: none are written
+    resize: Resize = "stretch"
+    batch_size: int = 32
+    limits: Limits = Limits()
+    regions: tuple[tuple[str, Box], ...] = ()  # declared regions, 0..1 of the model input
+    extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
+
+    def overlay_uri(self, image_id: str, target_index: int) -> str | None:
+        """Named after hashes, never after the URI: a manifest cannot choose where overlays go."""
+        if self.overlays is None:
+            return None
+        folder = f"{self.table.output}/overlays/run={self.table.run_id}/{image_id[:2]}"
+        return f"{folder}/{image_id}-{target_index}.{self.overlays.format}"
