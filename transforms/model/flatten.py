@@ -1,0 +1,160 @@
+"""Concrete function -> one flat graph: calls inlined, weights kept apart as numpy arrays. Imports TensorFlow.
+
+Everything behind this file sees one kind of model: a GraphDef without function calls, control inputs and variables.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transforms.model.errors import ModelRefused
+from transforms.model.graphs import CALLS, GraphDef, NodeDef, ancestors, empty_like, node_name, placeholder
+from transforms.model.runtime import import_tensorflow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = import_tensorflow()
+
+# The only way to inline calls without freezing the weights. Not public: tests/transforms/model/test_flatten.py pins it.
+from tensorflow.python.grappler import tf_optimizer  # noqa: E402
+
+CUSTOM_GRADIENT = "_had_custom_gradient"
+"""Attribute of a node whose ``tf.custom_gradient`` was taken off: the graph's own gradient is used there."""
+
+_LARGE_CONSTANT = 1 << 16  # bytes
+_ROUNDS_OF_INLINING = 8  # each opens one more level of nested calls, some passes several
+# Set by the trace, and in the way: they keep calls from being inlined, or name what is no longer there.
+_IN_THE_WAY = ("_output_shapes", "_XlaMustCompile", "_noinline", "_class", "_lower_using_switch_merge")
+_IN_THE_WAY_OF_FUNCTIONS = ("_XlaMustCompile", "_noinline", "api_implements", "_implements")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FlatGraph:
+    """A model as plain operations on one batch of images."""
+
+    graph_def: GraphDef  # weights are Placeholders; no calls, control inputs, variables or devices
+    weights: dict[str, np.ndarray]  # node name -> value
+    input: str  # tensor name of the images
+    outputs: tuple[str, ...]  # tensor names
+
+
+def flatten(function: Any) -> FlatGraph:
+    """Flatten a ``tf.types.experimental.ConcreteFunction`` of one tensor.
+
+    Raises:
+        ModelRefused: where calls cannot be inlined, a variable is read inside control flow, or the outputs
+            need more than the images.
+    """
+    inputs = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
+    if len(inputs) != 1:
+        names = ", ".join(tensor.name for tensor in inputs)
+        raise ModelRefused(
+            f"The model has {len(inputs)} inputs ({names}); a heatmap is drawn on one image. Wrap the model in one "
+            "that takes the image alone and supplies the others."
+        )
+    outputs = [tensor.name for tensor in function.outputs]
+    graph_def = _inlined(function.graph.as_graph_def(), [inputs[0].name, *outputs])
+    graph_def = ancestors(graph_def, [inputs[0].name, *outputs])
+    weights = _weights(graph_def, function)
+
+    flat = empty_like(graph_def)
+    for node in graph_def.node:
+        if node.name in weights:
+            flat.node.append(placeholder(node.name, weights[node.name]))
+        else:
+            _copy_without_control_inputs(node, flat)
+    flat = ancestors(flat, [inputs[0].name, *outputs])
+    _refuse_open_inputs(flat, weights, node_name(inputs[0].name))
+    kept = {node.name for node in flat.node}
+    return FlatGraph(flat, {n: w for n, w in weights.items() if n in kept}, inputs[0].name, tuple(outputs))
+
+
+def _inlined(graph_def: GraphDef, fetches: list[str]) -> GraphDef:
+    _clean(graph_def)
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    config.graph_options.rewrite_options.optimizers.append("function")
+    for _ in range(_ROUNDS_OF_INLINING):
+        if not any(node.op in CALLS for node in graph_def.node):
+            return graph_def
+        meta_graph = tf.compat.v1.MetaGraphDef(graph_def=graph_def)
+        meta_graph.collection_def["train_op"].node_list.value.extend(fetches)
+        graph_def = tf_optimizer.OptimizeGraph(config, meta_graph)
+        _clean(graph_def)
+    calls = ", ".join(node.name for node in graph_def.node if node.op in CALLS)
+    raise ModelRefused(
+        f"TensorFlow would not inline these function calls: {calls}. Rebuild the model without functions that are "
+        "recursive or implemented for another device."
+    )
+
+
+def _clean(graph_def: GraphDef) -> None:
+    """Take off what belongs to the process that traced, and mark where a custom gradient was."""
+    for node in [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]:
+        node.device = ""
+        if "_gradient_op_type" in node.attr:  # names a Python closure of the first trace
+            del node.attr["_gradient_op_type"]
+            node.attr[CUSTOM_GRADIENT].b = True
+        _remove(node.attr, _IN_THE_WAY)
+    for function in graph_def.library.function:
+        _remove(function.attr, _IN_THE_WAY_OF_FUNCTIONS)
+
+
+def _remove(attributes: Any, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name in attributes:  # reading a missing key of a protobuf map would make it
+            del attributes[name]
+
+
+def _weights(graph_def: GraphDef, function: Any) -> dict[str, np.ndarray]:
+    """The value of every node that reads a variable, is a captured tensor, or is a large constant."""
+    nodes = {node.name: node for node in graph_def.node}
+    placeholders = function.inputs[len(function.inputs) - len(function.captured_inputs) :]
+    captured = {p.op.name: value for p, value in zip(placeholders, function.captured_inputs, strict=True)}
+
+    def source(reference: str) -> NodeDef:
+        node = nodes[node_name(reference)]
+        while node.op == "Identity":
+            node = nodes[node_name(node.input[0])]
+        return node
+
+    weights: dict[str, np.ndarray] = {}
+    references = []  # variables of TF1 graphs, which live in the function and are read by an Identity
+    for node in graph_def.node:
+        if node.op == "ReadVariableOp" and source(node.input[0]).name in captured:
+            variable = captured[source(node.input[0]).name]
+            weights[node.name] = tf.raw_ops.ReadVariableOp(resource=variable, dtype=node.attr["dtype"].type).numpy()
+        elif node.name in captured and captured[node.name].dtype not in (tf.resource, tf.variant, tf.string):
+            weights[node.name] = captured[node.name].numpy()
+        elif node.op == "Const" and node.ByteSize() > _LARGE_CONSTANT and node.attr["dtype"].type != tf.string:
+            weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
+        elif node.op == "Identity" and nodes[node_name(node.input[0])].op in ("VariableV2", "Variable"):
+            references.append(node.name)
+    if references:
+        values = function.prune([], [f"{name}:0" for name in references])()
+        weights.update((name, value.numpy()) for name, value in zip(references, values, strict=True))
+    return weights
+
+
+def _copy_without_control_inputs(node: NodeDef, graph_def: GraphDef) -> None:
+    if node.op == "NoOp":
+        return
+    copy = graph_def.node.add()
+    copy.CopyFrom(node)
+    del copy.input[:]
+    copy.input.extend(i for i in node.input if not i.startswith("^"))
+
+
+def _refuse_open_inputs(graph_def: GraphDef, weights: dict[str, np.ndarray], images: str) -> None:
+    open_inputs = [n for n in graph_def.node if n.op == "Placeholder" and n.name not in weights and n.name != images]
+    if not open_inputs:
+        return
+    names = ", ".join(node.name for node in open_inputs)
+    if any(node.attr["dtype"].type == tf.resource.as_datatype_enum for node in open_inputs):
+        raise ModelRefused(
+            f"Weights or tables are read inside control flow or by an unusual operation: {names}. Export the model "
+            "in inference mode, without tf.cond or tf.while_loop around its layers."
+        )
+    raise ModelRefused(f"The model's outputs need other inputs than the image: {names}. Export it with these fixed.")
