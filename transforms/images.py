@@ -1,0 +1,185 @@
+"""Bytes -> pixels: decode, turn upright, resize. Pure functions that release the GIL while they work."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from transforms import jpeg, rasters, sniff
+from transforms.placement import Placement
+from transforms.records import ImageFailure, Stage, Status
+
+Colour = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one image may cost. Checked before it is decoded."""
+
+    max_bytes: int = 2**28  # encoded
+    # Declared width x height. A 12,000 x 9,000 panorama passes; all of it in memory takes 0.4 GB as RGB.
+    max_pixels: int = 2**27
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class DecodedImage:
+    """An upright picture, perhaps at a reduced scale, and the size that it has in full."""
+
+    pixels: np.ndarray  # uint8 [H', W', 3] RGB; H' / height = W' / width up to rounding
+    width: int  # of the original after EXIF orientation, pixels
+    height: int
+
+
+def decode(
+    encoded: bytes,
+    limits: Limits = Limits(),
+    need: tuple[int, int] | None = None,
+    max_side: int = 0,
+    background: Colour = (255, 255, 255),
+) -> DecodedImage:
+    """Decode JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF; of several frames or pages the first.
+
+    Everything becomes RGB uint8: gray and palette are expanded, transparency is laid over ``background``, CMYK is
+    converted without colour management, 16 bits are scaled down, the EXIF orientation is applied. Embedded colour
+    profiles are ignored, as they are by the decoders that classifiers are trained with.
+
+    Args:
+        encoded: The file.
+        limits: Refuse what is larger, before decoding.
+        need: ``(height, width)`` of the model input. A JPEG that is larger may be decoded at 1/2, 1/4 or 1/8 as long as
+            neither side falls below it, which is enough for stretch, crop and pad alike. None: full size.
+        max_side: Longest side of the overlay, pixels; the longest side stays at least that.
+        background: RGB behind transparent pixels.
+
+    Raises:
+        ImageFailure: TOO_LARGE, DECODE_ERROR for damaged data and what is no image, UNSUPPORTED for other formats.
+    """
+    if len(encoded) > limits.max_bytes:
+        raise ImageFailure(
+            Status.TOO_LARGE, Stage.DECODE, f"{len(encoded):,} bytes; the limit is {limits.max_bytes:,}", "TooManyBytes"
+        )
+    kind = sniff.image_format(encoded)
+    try:
+        if kind == "JPEG":
+            return _decode_jpeg(encoded, limits, need, max_side)
+        image = rasters.open_header(encoded, kind)
+        _check_pixels(image.width, image.height, limits)
+        pixels = rasters.to_rgb(image, encoded, background)
+    except ImageFailure:
+        raise
+    except MemoryError as error:
+        raise ImageFailure(Status.TOO_LARGE, Stage.DECODE, f"{kind}: not enough memory to decode it") from error
+    except Exception as error:  # decoders fed with hostile bytes raise anything; every cause becomes one row
+        raise ImageFailure(
+            Status.DECODE_ERROR, Stage.DECODE, f"damaged {kind}: {error or type(error).__name__}", type(error).__name__
+        ) from error
+    return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
+
+
+def _decode_jpeg(encoded: bytes, limits: Limits, need: tuple[int, int] | None, max_side: int) -> DecodedImage:
+    header = jpeg.read_header(encoded)
+    _check_pixels(header.width, header.height, limits)
+    if header.precision != 8:
+        raise ImageFailure(
+            Status.UNSUPPORTED,
+            Stage.DECODE,
+            f"cannot decode JPEG with {header.precision} bits per sample: convert it to 8 bits",
+            "UnsupportedFormat",
+        )
+    is_turned = header.orientation >= 5
+    width, height = (header.height, header.width) if is_turned else (header.width, header.height)
+    reduction = 1 if need is None else _reduction(width, height, need, max_side)
+    pixels = _upright(jpeg.decode(encoded, header, reduction), header.orientation)
+    return DecodedImage(pixels, width, height)
+
+
+def resize(
+    decoded: DecodedImage, placement: Placement, out: np.ndarray | None = None, padding: Colour = (0, 0, 0)
+) -> np.ndarray:
+    """The model input: uint8 ``[H, W, 3]`` of the placement's input size, written into ``out`` where it is given.
+
+    Sides that shrink are averaged over the area, sides that grow are interpolated linearly. ``padding`` is the RGB of
+    letterbox bars: black, as in ``tf.image.resize_with_pad`` and ``pad_to_aspect_ratio`` of Keras.
+    """
+    size = (placement.input_height, placement.input_width)
+    out = np.empty((*size, 3), np.uint8) if out is None else out
+    shown = _shown(decoded, placement)
+    x0, y0, x1, y1 = placement.content
+    left, right = round(x0 * size[1]), round(x1 * size[1])
+    top, bottom = round(y0 * size[0]), round(y1 * size[0])
+    if (bottom - top, right - left) != size:
+        out[:] = padding
+    _resample(shown, out[top:bottom, left:right])
+    return out
+
+
+def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
+    """The picture under the overlay: uint8 ``[h, w, 3]``, its longest side at most ``max_side``; never enlarged."""
+    longest = max(decoded.width, decoded.height)
+    scale = min(1.0, max_side / longest)
+    size = (max(1, round(decoded.height * scale)), max(1, round(decoded.width * scale)))
+    if decoded.pixels.shape[:2] == size:
+        return decoded.pixels
+    return _resample(decoded.pixels, np.empty((*size, 3), np.uint8))
+
+
+def _shown(decoded: DecodedImage, placement: Placement) -> np.ndarray:
+    """The part of the pixels that the model sees; less than all with ``crop``. Its edges fall on decoded pixels."""
+    height, width = decoded.pixels.shape[:2]
+    x0, y0, x1, y1 = placement.to_original(np.array([0.0, 0.0, 1.0, 1.0]))
+    left, right = round(x0 * width / decoded.width), round(x1 * width / decoded.width)
+    top, bottom = round(y0 * height / decoded.height), round(y1 * height / decoded.height)
+    return decoded.pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def _resample(source: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Resize ``source`` into ``out``; averages over the area on the sides that shrink, linear on those that grow."""
+    (source_height, source_width), (height, width) = source.shape[:2], out.shape[:2]
+    if (source_height, source_width) == (height, width):
+        out[:] = source
+        return out
+    if source_height >= height and source_width >= width:
+        return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+    # OpenCV averages only where both sides shrink.
+    smaller = (min(width, source_width), min(height, source_height))
+    if smaller != (source_width, source_height):
+        source = cv2.resize(source, smaller, interpolation=cv2.INTER_AREA)
+    return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+def _reduction(width: int, height: int, need: tuple[int, int], max_side: int) -> int:
+    """The largest of 8, 4, 2 and 1 that leaves the upright picture as large as needed."""
+    for reduction in (8, 4, 2):
+        reduced_width, reduced_height = width // reduction, height // reduction
+        if reduced_height >= need[0] and reduced_width >= need[1] and max(reduced_width, reduced_height) >= max_side:
+            return reduction
+    return 1
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo the EXIF orientation, 1..8."""
+    if orientation == 2:
+        return cv2.flip(pixels, 1)
+    if orientation == 3:
+        return cv2.rotate(pixels, cv2.ROTATE_180)
+    if orientation == 4:
+        return cv2.flip(pixels, 0)
+    if orientation == 5:
+        return cv2.transpose(pixels)
+    if orientation == 6:
+        return cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
+    if orientation == 7:
+        return cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180)
+    if orientation == 8:
+        return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    return pixels
+
+
+def _check_pixels(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise ImageFailure(
+            Status.TOO_LARGE,
+            Stage.DECODE,
+            f"{width} x {height} = {width * height:,} pixels; the limit is {limits.max_pixels:,}",
+            "TooManyPixels",
+        )

@@ -1,0 +1,182 @@
+"""JPEG: decoded at a reduced scale where less is needed, and never half a picture.
+
+libjpeg goes on after damage and fills the rest with gray; it only leaves a warning. simplejpeg's strict mode turns
+the first warning into an error. Some warnings are about things that cost no pixel, so these are mended in a copy of
+the bytes, which is then decoded strictly again: a harmless warning must not hide a real one behind it.
+"""
+
+import dataclasses
+import struct
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_ORIENTATION = 0x0112
+
+# A progressive file of a few kilobytes can make a decoder go over a huge picture thousands of times.
+MAX_SCANS = 500
+
+
+class JpegError(ValueError):
+    """The bytes are damaged, or a kind of JPEG that libjpeg-turbo does not decode."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Header:
+    """What a JPEG says about itself before its first scan."""
+
+    width: int  # pixels as stored, before EXIF orientation
+    height: int
+    components: int  # 1 gray, 3 colour, 4 CMYK
+    precision: int  # bits per sample
+    is_progressive: bool
+    is_single_scan: bool  # the first scan holds every component, so a baseline picture ends with it
+    has_adobe: bool  # written the Adobe way: CMYK is inverted
+    orientation: int  # EXIF, 1..8
+
+
+def read_header(encoded: bytes) -> Header:
+    """Read the segments before the first scan.
+
+    Raises:
+        JpegError: There is no frame or no scan.
+    """
+    frame = None
+    progressive, adobe, orientation = False, False, 1
+    for marker, payload, _ in _segments(encoded):
+        if marker in _FRAMES and frame is None:
+            if len(payload) < 6:
+                raise JpegError("frame header too short")
+            frame = struct.unpack(">BHHB", payload[:6])
+            progressive = marker in _PROGRESSIVE
+        elif marker == _APP1 and payload.startswith(b"Exif\0"):
+            orientation = _orientation(payload)
+        elif marker == _APP14 and payload.startswith(b"Adobe"):
+            adobe = True
+        elif marker == _SOS:
+            if frame is None:
+                raise JpegError("scan before the frame header")
+            precision, height, width, components = frame
+            return Header(
+                width,
+                height,
+                components,
+                precision,
+                progressive,
+                payload[:1] == bytes([components]),
+                adobe,
+                orientation,
+            )
+    raise JpegError("it ends before the first scan")
+
+
+def decode(encoded: bytes, header: Header, reduction: int) -> np.ndarray:
+    """Decode to RGB uint8 ``[ceil(H / reduction), ceil(W / reduction), 3]``, not yet turned upright.
+
+    ``reduction`` is 1, 2, 4 or 8: the scales that libjpeg-turbo has SIMD code for; those between are slower than the
+    next larger one.
+
+    Raises:
+        JpegError: Part of the picture is lost.
+    """
+    size = {"min_height": -(-header.height // reduction), "min_width": -(-header.width // reduction)}
+    space = "CMYK" if header.components == 4 else "RGB"
+    try:
+        pixels = simplejpeg.decode_jpeg(encoded, space, **size)
+    except ValueError as error:
+        if not _may_be_harmless(str(error)):
+            raise JpegError(str(error)) from None
+        pixels = _decode_mended(_mend(encoded, header), space, size)
+    return _cmyk_to_rgb(pixels, header.has_adobe) if space == "CMYK" else pixels
+
+
+def _decode_mended(encoded: bytes, space: str, size: dict[str, int]) -> np.ndarray:
+    try:
+        return simplejpeg.decode_jpeg(encoded, space, **size)
+    except ValueError as error:
+        # Bytes between the last pixel and the end marker. It is the last thing that libjpeg looks at, so nothing else
+        # can be behind it.
+        if "extraneous bytes before marker 0xd9" in str(error):
+            return simplejpeg.decode_jpeg(encoded, space, strict=False, **size)
+        raise JpegError(str(error)) from None
+
+
+def _may_be_harmless(message: str) -> bool:
+    return message.startswith("Premature end of JPEG file") or any(
+        part in message
+        for part in ("extraneous bytes before", "JFIF revision", "Adobe color transform", "ICC marker", "Invalid SOS")
+    )
+
+
+def _mend(encoded: bytes, header: Header) -> bytes:
+    """The same picture with a plain header and, where only that can be missing, an end marker.
+
+    Drops metadata and stray bytes between segments; corrects the JFIF revision, an unknown Adobe colour transform and
+    the spectral selection of a baseline scan. A picture of several scans is left without its end: where it was cut
+    nobody can tell.
+    """
+    mended = [b"\xff\xd8"]
+    end = len(encoded)
+    for marker, payload, end in _segments(encoded):  # noqa: B007 - the scans begin at the last end
+        if marker == _APP0 and payload.startswith(b"JFIF\0"):
+            payload = payload[:5] + b"\x01\x01" + payload[7:]
+        elif marker == _APP14 and payload.startswith(b"Adobe") and len(payload) >= 12:
+            if payload[11] > 2:
+                payload = payload[:11] + (b"\x02" if header.components == 4 else b"\x01") + payload[12:]
+        elif 0xE0 <= marker <= 0xEF or marker == 0xFE:
+            continue
+        elif marker == _SOS and not header.is_progressive:
+            payload = payload[:-3] + b"\x00\x3f\x00"
+        mended.append(struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
+    scans = encoded[end:]
+    if header.is_single_scan and not header.is_progressive and b"\xff\xd9" not in scans:
+        scans += b"\xff\xd9"
+    return b"".join([*mended, scans])
+
+
+def _segments(encoded: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, payload and end of every segment up to and with the first scan header; stray bytes are skipped."""
+    position = 2
+    while True:
+        position = encoded.find(b"\xff", position)
+        if position < 0 or position + 1 >= len(encoded):
+            return
+        marker = encoded[position + 1]
+        if marker == 0xFF:
+            position += 1
+        elif marker == 0 or marker == 1 or 0xD0 <= marker <= _SOI:
+            position += 2
+        elif marker == _EOI:
+            return
+        else:
+            length = int.from_bytes(encoded[position + 2 : position + 4], "big")
+            end = position + 2 + length
+            if length < 2 or end > len(encoded):
+                raise JpegError("a segment of its header is longer than the file")
+            yield marker, encoded[position + 4 : end], end
+            if marker == _SOS:
+                return
+            position = end
+
+
+def _orientation(payload: bytes) -> int:
+    exif = Image.Exif()
+    try:
+        exif.load(payload)
+        value = exif.get(_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - metadata of strangers; a broken one must not cost the picture
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _cmyk_to_rgb(cmyk: np.ndarray, is_inverted: bool) -> np.ndarray:
+    """``(255 - ink) * (255 - black) / 255``; Adobe stores 255 - ink. No colour management, like TensorFlow."""
+    light = cmyk if is_inverted else 255 - cmyk
+    black = np.ascontiguousarray(light[..., 3])
+    return cv2.merge([cv2.multiply(light[..., channel].copy(), black, scale=1 / 255) for channel in range(3)])

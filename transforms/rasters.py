@@ -1,0 +1,116 @@
+"""Every format but JPEG, through Pillow: opened by its own plugin only, checked for damage, flattened to RGB."""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    ImageOps,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+    features,
+)
+
+from transforms.records import ImageFailure, Stage, Status
+
+# The limit on pixels is ours, checked for each image against its own header. Pillow's is one for the whole process, and
+# warns on standard error below it. Its other warnings are about metadata.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+# A plugin is named outright: Image.open would try further ones, and would hide the reason of a failure.
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+}
+_PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
+_NEW_SUBFILE_TYPE = 254
+
+
+def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
+    """Read the header; ``kind`` as of :func:`transforms.sniff.image_format`. No pixel is decoded yet.
+
+    Raises:
+        ImageFailure: UNSUPPORTED where this Pillow, or any, cannot decode it.
+    """
+    if kind in ("WEBP", "AVIF") and not features.check(kind.lower()):
+        raise _unsupported(f"{kind} with this build of Pillow: install a newer one, or convert the image")
+    try:
+        image = _PLUGINS[kind](io.BytesIO(encoded))
+    except SyntaxError as error:
+        if kind == "TIFF" and str(error) == "unknown pixel mode":
+            raise _unsupported("this layout of TIFF samples: convert it to 8 or 16 bits per sample") from error
+        raise
+    if kind == "TIFF" and image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & 1:  # type: ignore[attr-defined]
+        raise _unsupported("camera RAW, of which only a thumbnail could be read: convert it to JPEG or PNG")
+    return image
+
+
+def to_rgb(image: ImageFile.ImageFile, encoded: bytes, background: tuple[int, int, int]) -> np.ndarray:
+    """Decode the first frame or page: upright RGB uint8 ``[H, W, 3]``, transparency laid over ``background``.
+
+    Raises:
+        ImageFailure: UNSUPPORTED for sample formats whose range is not known.
+        Exception: whatever the plugin raises for damaged data.
+    """
+    if image.format == "PNG":
+        _check_png(encoded)
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        # round(value * 255 / 65535), as 65535 = 255 * 257
+        gray = ((np.asarray(upright).astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=2)
+    if upright.mode == "F":
+        return _unit_floats(np.asarray(upright))
+    if upright.mode == "I":
+        raise _unsupported("32-bit integer samples, whose range is not known: convert them to 8 or 16 bits")
+    if upright.mode == "LAB":
+        raise _unsupported("CIELAB samples: convert the image to RGB")
+    if upright.has_transparency_data:
+        canvas = Image.new("RGB", upright.size, background)
+        layer = upright.convert("RGBA")
+        canvas.paste(layer, mask=layer)
+        return np.asarray(canvas)
+    return np.asarray(upright.convert("RGB"))
+
+
+def _unit_floats(gray: np.ndarray) -> np.ndarray:
+    low, high = float(np.min(gray)), float(np.max(gray))
+    if not (low >= 0 and high <= 1):
+        raise _unsupported(f"floating point samples from {low:g} to {high:g}: scale them to 0..1, or convert to 8 bits")
+    return np.repeat(np.rint(gray * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _check_png(encoded: bytes) -> None:
+    """Check the checksums of what the picture is made of, up to its last IDAT; Pillow skips those of IDAT."""
+    position, seen = 8, False
+    while position + 8 <= len(encoded):
+        length, kind = struct.unpack_from(">I4s", encoded, position)
+        if kind == b"IDAT":
+            seen = True
+        elif seen:
+            return
+        end = position + 8 + length
+        if kind in _PNG_CRITICAL:
+            if end + 4 > len(encoded):
+                raise OSError(f"it ends within a {kind.decode()} chunk")
+            if zlib.crc32(memoryview(encoded)[position + 4 : end]) != int.from_bytes(encoded[end : end + 4], "big"):
+                raise OSError(f"wrong checksum in a {kind.decode()} chunk")
+        position = end + 4
+
+
+def _unsupported(what: str) -> ImageFailure:
+    return ImageFailure(Status.UNSUPPORTED, Stage.DECODE, f"cannot decode {what}", "UnsupportedFormat")
