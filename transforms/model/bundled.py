@@ -88,9 +88,7 @@ def set_lite0_weights(model: keras.Model, state: dict[str, np.ndarray]) -> None:
 
 
 def _convolution(x: Any, channels: int, kernel: int, name: str, stride: int = 1, activate: bool = True) -> Any:
-    x = keras.layers.Conv2D(
-        channels, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv"
-    )(x)
+    x = keras.layers.Conv2D(channels, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = keras.layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
     return keras.layers.ReLU(6.0, name=f"{name}_activation")(x) if activate else x
 

@@ -1,4 +1,4 @@
-"""What a model expects of pixels: one affine map per channel. No TensorFlow here: the configuration is read without it."""
+"""What a model expects of pixels: one affine map per channel. No TensorFlow here: the configuration needs it too."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ class Preprocessing:
     def apply(self, images: np.ndarray) -> np.ndarray:
         """RGB ``images`` ``[..., 3]`` of range 0..255 -> float32 of the same shape, as the model takes them."""
         pixels = images[..., ::-1] if self.bgr else images
-        return pixels.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+        return pixels.astype(np.float32) * np.array(self.scale, np.float32) + np.array(self.offset, np.float32)
 
 
 _TORCH_MEAN = (0.485, 0.456, 0.406)
@@ -86,7 +86,7 @@ def as_named(preprocessing: Preprocessing) -> Preprocessing:
 
 
 def _channels(key: str, value: object) -> Channels:
-    values = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    values: Sequence[Any] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     if len(values) not in (1, 3) or not all(_is_finite_number(v) for v in values):
         raise ValueError(f"preprocessing.{key} is {value!r}: say one number, or three, one for each channel")
     red, green, blue = (float(v) for v in (values if len(values) == 3 else tuple(values) * 3))

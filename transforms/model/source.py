@@ -1,0 +1,72 @@
+"""What ``model.source`` says, by its spelling alone. No TensorFlow here."""
+
+import dataclasses
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from fsspec.core import url_to_fs
+
+from transforms.model.errors import ModelRefused
+
+Kind = Literal["bundled", "keras", "hub", "factory", "keras_file", "savedmodel"]
+
+# Two letters at least before the colon, since c:model is a path on Windows.
+_FACTORY = re.compile(r"[A-Za-z_]\w+(\.\w+)*:[A-Za-z_]\w*")
+_NOT_TENSORFLOW = {
+    ".pt": "PyTorch",
+    ".pth": "PyTorch",
+    ".safetensors": "PyTorch",
+    ".onnx": "ONNX",
+    ".tflite": "TensorFlow Lite, which has no gradients",
+    ".ckpt": "a TensorFlow checkpoint, which has no architecture",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSource:
+    """A kind of source and what identifies the model within the kind: a name, a handle, a path or a URL."""
+
+    kind: Kind
+    name: str
+
+
+def parse_source(source: str) -> ModelSource:
+    """Tell the kinds of source apart.
+
+    Raises:
+        ModelRefused: it is none of them.
+    """
+    kind, _, name = source.partition(":")
+    if kind in ("bundled", "keras", "hub") and name and not (kind != "hub" and name.startswith("//")):
+        return ModelSource(kind, name)  # type: ignore[arg-type]
+    if _FACTORY.fullmatch(source):
+        return ModelSource("factory", source)
+    path = source.rstrip("/")
+    if path.endswith(".weights.h5"):
+        raise ModelRefused(
+            f"{source} holds weights and no architecture: give it as model.weights, and as model.source the "
+            "architecture: keras:NAME, or package.module:function that builds the model"
+        )
+    suffix = posixpath.splitext(path)[1].lower()
+    if suffix in _NOT_TENSORFLOW:
+        raise ModelRefused(
+            f"{source} is {_NOT_TENSORFLOW[suffix]}: model.source takes .keras and .h5 files, SavedModel directories, "
+            "hub:HANDLE, keras:NAME, bundled:NAME and package.module:function"
+        )
+    if suffix in (".keras", ".h5", ".hdf5"):
+        return ModelSource("keras_file", path)
+    if posixpath.basename(path) in ("saved_model.pb", "saved_model.pbtxt"):
+        return ModelSource("savedmodel", posixpath.dirname(path) or ".")
+    if suffix == ".pb":
+        raise ModelRefused(
+            f"{source} is a frozen graph without signatures: save it as a SavedModel, a directory with saved_model.pb"
+        )
+    return ModelSource("savedmodel", path)
+
+
+def open_filesystem(url: str, storage: Mapping[str, dict[str, Any]]) -> tuple[Any, str]:
+    """The fsspec file system of a path or URL, with the options configured for its scheme, and the path in it."""
+    scheme = url.split("://", 1)[0] if "://" in url else "file"
+    return url_to_fs(url, **storage.get(scheme, {}))

