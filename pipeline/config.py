@@ -62,6 +62,10 @@ class Input(_Section):
     columns: Columns = Columns()
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
+    allowed_schemes: list[str] | None = None
+    allowed_roots: list[str] = []
+    max_bytes: Annotated[int, pydantic.Field(ge=1)] = 2**28
+    max_pixels: Annotated[int, pydantic.Field(ge=1)] = 2**27
 
 
 class Model(_Section):

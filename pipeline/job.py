@@ -50,7 +50,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     survey = survey_manifest(manifest, storage)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
-    card = compile_model(model_options(config), f"{output}/models", storage)
+    card = compile_model(model_options(config), f"{output}/models", storage.options)
     targets = TargetPolicy.parse(config.explain.targets)
     check_targets(targets, card)
     extra_columns = column_names_for(survey.extra_columns)
@@ -62,7 +62,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         overlays=overlay_settings(config),
         resize=config.model.resize,
         batch_size=config.explain.batch_size,
-        limits=Limits(),
+        limits=Limits(config.input.max_bytes, config.input.max_pixels),
         extra_columns=extra_columns,
     )
     shard_size = config.run.shard_size
@@ -93,7 +93,11 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
-        required_columns=frozenset({columns.uri} | {getattr(columns, name) or columns.uri for name in columns.model_fields_set}),
+        required_columns=frozenset(
+            name
+            for field, name in columns.model_dump().items()
+            if name is not None and (field == "uri" or field in columns.model_fields_set)
+        ),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
     )

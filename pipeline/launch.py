@@ -14,6 +14,7 @@ from pipeline.progress import PartWatch, ProgressDisplay
 from pipeline.runners import pipeline_options, runner_of
 from pipeline.runs import close_run, open_run, utc_now
 from pipeline.summary import print_summary, summarize
+from transforms.doors import Doors
 from transforms.storage import Storage
 
 EXIT_DONE = 0
@@ -33,7 +34,9 @@ def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
         Exception: whatever stopped the job; what was committed until then stays.
     """
     started, clock = utc_now(), time.monotonic()
-    storage = Storage(options=config.storage)
+    inputs = config.input
+    doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
+    storage = Storage(config.storage, doors)
     job = prepare_job(config, storage, console.print)
     table = job.settings.table
     open_run(config, table.output, table.run_id, table.fingerprint, job.manifest.uri, storage)

@@ -1,9 +1,6 @@
 """Work ahead of the consumer, in threads, in order, bounded."""
 
 import collections
-import contextlib
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TypeVar
@@ -27,25 +24,3 @@ def map_ahead(
     finally:
         for future in pending:
             future.cancel()
-
-
-class Stopwatch:
-    """Seconds per step, added up over threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seconds: collections.Counter[str] = collections.Counter()
-
-    @contextlib.contextmanager
-    def timing(self, step: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            elapsed = time.perf_counter() - start
-            with self._lock:
-                self._seconds[step] += elapsed  # type: ignore[assignment]
-
-    def seconds(self) -> dict[str, float]:
-        with self._lock:
-            return {step: round(float(seconds), 4) for step, seconds in self._seconds.items()}

@@ -1,13 +1,13 @@
 """One batch through the model: fixed shape, padded tail, and halved when it fails until the culprit is alone."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
 from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.records import ImageFailure, Stage, Status
+from transforms.tally import Tally
 from transforms.targets import Classes
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,12 +23,12 @@ class BatchExplainer:
         self._model = model
 
     def explain(
-        self, images: np.ndarray, targets: np.ndarray, events: Counter[str]
+        self, images: np.ndarray, targets: np.ndarray, tally: Tally
     ) -> Iterator[tuple[slice, BatchExplanation | ImageFailure]]:
         """Explain uint8 ``images`` ``[n, H, W, 3]`` for int32 ``targets`` ``[n, K]``, n at most the batch size at start.
 
         Yields consecutive slices that cover the images, each with its explanation or, for a single image on which
-        the model fails, the reason. ``events`` counts batches, halvings and back-offs.
+        the model fails, the reason. ``tally`` counts batches, halvings and back-offs.
         """
         pending = [slice(0, len(images))]
         while pending:
@@ -38,26 +38,26 @@ class BatchExplainer:
                 pending += _halves(part)
                 continue
             try:
-                yield part, self._explain_padded(images[part], targets[part], events)
+                yield part, self._explain_padded(images[part], targets[part], tally)
             except Exception as error:  # noqa: BLE001 - whatever the model raises is one image's row once it is alone
                 if _out_of_memory(error) and self.batch_size > 1:
                     self.batch_size = max(1, min(self.batch_size, size) // 2)
-                    events["out_of_memory_backoffs"] += 1
+                    tally.count("out_of_memory_backoffs")
                     _LOGGER.warning("out of memory: batches of %d from now on in this process", self.batch_size)
                 if size > 1:
-                    events["halved_batches"] += 1
+                    tally.count("halved_batches")
                     pending += _halves(part)
                 else:
                     yield part, ImageFailure(Status.MODEL_ERROR, Stage.COMPUTE, str(error), type(error).__name__)
 
-    def _explain_padded(self, images: np.ndarray, targets: np.ndarray, events: Counter[str]) -> BatchExplanation:
+    def _explain_padded(self, images: np.ndarray, targets: np.ndarray, tally: Tally) -> BatchExplanation:
         count = len(images)
         padding = self.batch_size - count
         if padding:  # always the same shape: no retracing, no second plan in the kernels' caches
             images = np.concatenate([images, np.zeros((padding, *images.shape[1:]), images.dtype)])
             targets = np.concatenate([targets, np.full((padding, *targets.shape[1:]), -1, targets.dtype)])
-        events["batches"] += 1
-        events["padded_images"] += padding
+        tally.count("batches")
+        tally.count("padded_images", padding)
         explanation = self._model.explain(images, targets)
         return explanation[:count] if padding else explanation
 

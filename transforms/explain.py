@@ -6,7 +6,6 @@ Fetch and decode run ahead of the model, statistics and overlays behind it, all 
 import dataclasses
 import functools
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +13,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from transforms.ahead import Stopwatch, map_ahead
+from transforms.ahead import map_ahead
 from transforms.batches import BatchExplainer
 from transforms.loading import LoadedImage, load_image
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
@@ -23,6 +22,7 @@ from transforms.records import ImageFailure, Shard, ShardResult
 from transforms.rows import explained_rows, failed_rows
 from transforms.settings import ExplainSettings
 from transforms.storage import Storage
+from transforms.tally import Tally
 
 _CPUS = os.cpu_count() or 1
 _LOADERS = max(4, 2 * _CPUS)  # threads that fetch and decode: more than cores, since fetching waits
@@ -69,19 +69,19 @@ def explain_shard(shard: Shard, explainer: BatchExplainer, settings: ExplainSett
 
     Only faults of the job itself (the output cannot be written, for one) are raised.
     """
-    watch, events, card = Stopwatch(), Counter[str](), explainer.card
-    load = functools.partial(load_image, card=card, settings=settings, storage=storage, watch=watch)
-    finish = functools.partial(finish_batch, card=card, settings=settings, storage=storage, watch=watch)
+    tally, card = Tally(), explainer.card
+    load = functools.partial(load_image, card=card, settings=settings, storage=storage, tally=tally)
+    finish = functools.partial(finish_batch, card=card, settings=settings, storage=storage, tally=tally)
     with ThreadPoolExecutor(_LOADERS, "load") as loaders, ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
         images = map_ahead(load, shard.refs, loaders, _BATCHES_AHEAD * settings.batch_size)
-        batches = explain_batches(images, explainer, watch, events)
+        batches = explain_batches(images, explainer, tally)
         tables = list(map_ahead(finish, batches, finishers, _FINISHERS + 1))
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
-    return ShardResult(shard, rows, watch.seconds(), dict(events))
+    return ShardResult(shard, rows, tally.seconds(), tally.events())
 
 
 def explain_batches(
-    images: Iterable[LoadedImage], explainer: BatchExplainer, watch: Stopwatch, events: Counter[str]
+    images: Iterable[LoadedImage], explainer: BatchExplainer, tally: Tally
 ) -> Iterator[ExplainedBatch]:
     """Full batches of the images that could be loaded, explained; the others are passed on beside them."""
     batch: list[LoadedImage] = []
@@ -89,17 +89,16 @@ def explain_batches(
     for image in images:
         (failed if image.failure else batch).append(image)
         if len(batch) >= explainer.batch_size:
-            yield from _explain_batch(batch, failed, explainer, watch, events)
+            yield from _explain_batch(batch, failed, explainer, tally)
             batch, failed = [], []
-    yield from _explain_batch(batch, failed, explainer, watch, events)
+    yield from _explain_batch(batch, failed, explainer, tally)
 
 
 def _explain_batch(
     images: list[LoadedImage],
     failed: list[LoadedImage],
     explainer: BatchExplainer,
-    watch: Stopwatch,
-    events: Counter[str],
+    tally: Tally,
 ) -> Iterator[ExplainedBatch]:
     if images:
         inputs = np.stack([image.model_input for image in images])  # type: ignore[misc]
@@ -107,8 +106,8 @@ def _explain_batch(
         codes = np.full((len(images), most), -1, np.int32)  # padded with the predicted class, whose maps are dropped
         for row, image in zip(codes, images, strict=True):
             row[: len(image.targets.codes)] = image.targets.codes
-        with watch.timing("compute"):
-            outcomes = list(explainer.explain(inputs, codes, events))
+        with tally.timing("compute"):
+            outcomes = list(explainer.explain(inputs, codes, tally))
         for part, outcome in outcomes:
             if isinstance(outcome, ImageFailure):
                 failed = [*failed, dataclasses.replace(images[part.start], failure=outcome)]
@@ -119,7 +118,7 @@ def _explain_batch(
 
 
 def finish_batch(
-    batch: ExplainedBatch, card: ModelCard, settings: ExplainSettings, storage: Storage, watch: Stopwatch
+    batch: ExplainedBatch, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
 ) -> pa.Table:
     """The rows of a batch; its overlays are written on the way."""
     tables = []
@@ -128,27 +127,30 @@ def finish_batch(
     if failures:
         tables.append(failed_rows(failures, settings))
     if batch.explanation is not None:
-        with watch.timing("statistics"):
+        with tally.timing("statistics"):
             tables.append(explained_rows(batch.images, batch.explanation, card, settings))
         if settings.overlays is not None:
-            _write_overlays(batch.images, batch.explanation, settings, storage, watch)
+            for row, image in enumerate(batch.images):
+                for column in range(len(image.targets.codes)):
+                    _write_overlay(image, batch.explanation, (row, column), settings, storage, tally)
     return pa.concat_tables(tables)
 
 
-def _write_overlays(
-    images: list[LoadedImage],
+def _write_overlay(
+    image: LoadedImage,
     explanation: BatchExplanation,
+    place: tuple[int, int],
     settings: ExplainSettings,
     storage: Storage,
-    watch: Stopwatch,
+    tally: Tally,
 ) -> None:
+    uri = settings.overlay_uri(image.ref.image_id, int(explanation.classes[place]))
+    if uri is None or not explanation.finite[place]:
+        return
+    assert settings.overlays is not None and image.photo is not None and image.placement is not None
     look = settings.overlays
-    for row, image in enumerate(images):
-        for column in range(len(image.targets.codes)):
-            if not explanation.finite[row, column]:
-                continue
-            with watch.timing("encode"):
-                overlay = render_overlay(image.photo, explanation.cams[row, column], image.placement, look.opacity, look.colormap)
-                encoded = encode(overlay, look.format)
-            with watch.timing("write"):
-                storage.put(settings.overlay_uri(image.ref.image_id, explanation.classes[row, column]), encoded)
+    with tally.timing("encode"):
+        overlay = render_overlay(image.photo, explanation.cams[place], image.placement, look.opacity, look.colormap)
+        encoded = encode(overlay, look.format, look.quality)
+    with tally.timing("write"):
+        storage.put(uri, encoded, durable=False)  # an overlay can be made again

@@ -5,13 +5,13 @@ import hashlib
 
 import numpy as np
 
-from transforms.ahead import Stopwatch
 from transforms.images import decode, resize, shrink
 from transforms.model.explanation import ModelCard
 from transforms.placement import Placement, place
 from transforms.records import ImageFailure, ImageRef
 from transforms.settings import ExplainSettings
 from transforms.storage import Storage
+from transforms.tally import Tally
 from transforms.targets import Classes, ImageTargets, targets_of
 
 
@@ -32,7 +32,7 @@ class LoadedImage:
 
 
 def load_image(
-    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, watch: Stopwatch
+    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
 ) -> LoadedImage:
     """Fetch and decode one image and bring it to the size of the model input. The image's own faults become a failure."""
     targets = targets_of(ref, settings.targets, Classes(card.class_count, card.class_names))
@@ -40,12 +40,13 @@ def load_image(
     if not targets.codes:
         return dataclasses.replace(loaded, failure=targets.failure)
     try:
-        with watch.timing("fetch"):
-            encoded = storage.fetch(ref.uri, settings.limits.max_bytes)
-        with watch.timing("decode"):
+        with tally.timing("fetch"):
+            encoded = storage.fetch(ref.uri, settings.limits.max_bytes, lambda _: tally.count("fetch_retries"))
+        with tally.timing("decode"):
             digest = hashlib.sha256(encoded).hexdigest()
             loaded = dataclasses.replace(loaded, content_sha256=digest, byte_count=len(encoded))
-            decoded = decode(encoded, settings.limits, needed)
+            side = settings.overlays.max_side if settings.overlays else 0
+            decoded = decode(encoded, settings.limits, (card.input_height, card.input_width), side)
             placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
             return dataclasses.replace(
                 loaded,

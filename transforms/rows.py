@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.ground_truth import ground_truth_statistics
-from transforms.images import covariates
+from transforms.covariates import covariates
 from transforms.loading import LoadedImage
 from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.records import ImageFailure, Status
@@ -39,7 +39,7 @@ def explained_rows(
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, evidence)
     prediction = _prediction(explanation, image_of, target_of, card)
     columns |= prediction
-    measured = covariates(images)
+    measured = covariates(np.stack([image.model_input for image in images]), [image.placement for image in images])
     columns |= {name: values[image_of] for name, values in measured.items()}
     target_indices = explanation.classes[image_of, target_of]
     columns["overlay_uri"] = [

@@ -5,6 +5,7 @@ import dataclasses
 import pyarrow as pa
 
 from transforms.images import Limits
+from transforms.overlays import ImageFormat
 from transforms.parts import TableLocation
 from transforms.placement import Resize
 from transforms.records import Box
@@ -18,7 +19,8 @@ class OverlaySettings:
     max_side: int = 640  # pixels
     opacity: float = 0.4  # of the heatmap, 0..1
     colormap: str = "jet"
-    format: str = "jpg"  # or png
+    format: ImageFormat = "jpg"
+    quality: int = 90  # of JPEG, 0..100
 
 
 @dataclasses.dataclass(frozen=True)

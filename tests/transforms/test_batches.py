@@ -1,11 +1,10 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 from fakes import FakeModel
 
 from transforms.batches import BatchExplainer
 from transforms.records import ImageFailure, Status
+from transforms.tally import Tally
 
 
 class Choking(FakeModel):
@@ -42,11 +41,11 @@ def images(*first_pixels: int) -> np.ndarray:
 
 
 def explain(model, batch, batch_size):
-    explainer, events = BatchExplainer(model, batch_size), Counter()
-    outcomes = list(explainer.explain(batch, np.full((len(batch), 1), -1, np.int32), events))
+    explainer, tally = BatchExplainer(model, batch_size), Tally()
+    outcomes = list(explainer.explain(batch, np.full((len(batch), 1), -1, np.int32), tally))
     covered = [index for part, _ in outcomes for index in range(part.start, part.stop)]
     assert covered == list(range(len(batch)))  # every image once, in order
-    return outcomes, events, explainer
+    return outcomes, tally.events(), explainer
 
 
 def test_a_short_batch_is_padded_to_the_one_shape_and_the_padding_is_dropped():
@@ -76,9 +75,9 @@ def test_out_of_memory_halves_the_batch_size_for_good():
     assert not any(isinstance(outcome, ImageFailure) for _, outcome in outcomes)
     assert explainer.batch_size == 2
     assert events["out_of_memory_backoffs"] == 2
-    events.clear()
-    list(explainer.explain(images(1, 2), np.full((2, 1), -1, np.int32), events))
-    assert events == {"batches": 1, "padded_images": 0}
+    tally = Tally()
+    list(explainer.explain(images(1, 2), np.full((2, 1), -1, np.int32), tally))
+    assert tally.events() == {"batches": 1, "padded_images": 0}
 
 
 def test_out_of_memory_with_one_image_is_that_images_row():

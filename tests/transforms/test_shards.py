@@ -1,0 +1,73 @@
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that
+
+from transforms.parts import DoneImages
+from transforms.records import ImageRef, image_id_of
+from transforms.shards import PlanShards, automatic_shard_size, bucket_count, bucket_of, plan_shard, split_done
+
+
+def ref(uri: str, **known) -> ImageRef:
+    return ImageRef(uri, image_id_of(uri), **known)
+
+
+def done(*images: tuple[str, bool]) -> DoneImages:
+    return DoneImages(tuple(image_id_of(uri) for uri, _ in images), tuple(failed for _, failed in images))
+
+
+def test_a_bucket_becomes_each_image_once_in_the_order_of_the_uris():
+    refs = [ref("c"), ref("a"), ref("b"), ref("a"), ref("c"), ref("a")]
+    shard = plan_shard(3, {"refs": refs, "done": [done(("b", True)), done(("x", False))]})
+    assert [image.uri for image in shard.refs] == ["a", "c"]
+    assert (shard.duplicates, shard.done, shard.done_failed) == (3, 1, 1)
+    assert shard.shard_id.startswith("00003-")
+
+
+def test_the_id_of_a_shard_names_its_images_whatever_the_order_they_come_in():
+    one = plan_shard(0, {"refs": [ref("a"), ref("b")], "done": []})
+    same = plan_shard(0, {"refs": [ref("b"), ref("a"), ref("b")], "done": []})
+    less = plan_shard(0, {"refs": [ref("a"), ref("b")], "done": [done(("a", False))]})
+    assert one.shard_id == same.shard_id
+    assert one.shard_id != less.shard_id
+
+
+def test_unequal_lines_of_one_uri_are_settled_without_regard_to_their_order():
+    lines = [ref("a", label="2"), ref("a", label="1"), ref("a")]
+    first = plan_shard(0, {"refs": lines, "done": []})
+    second = plan_shard(0, {"refs": lines[::-1], "done": []})
+    assert first.refs == second.refs
+
+
+def test_finished_images_are_dealt_to_the_buckets_of_their_references():
+    uris = [f"photo-{i}" for i in range(50)]
+    dealt = dict(split_done(done(*((uri, False) for uri in uris)), 7))
+    assert sum(len(images.image_ids) for images in dealt.values()) == 50
+    for bucket, images in dealt.items():
+        assert {bucket_of(image_id, 7) for image_id in images.image_ids} == {bucket}
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "buckets"), [(1, 256, 1), (130, 256, 1), (1000, 256, 4), (10_000, 625, 16), (1_000_000, 1024, 977)]
+)
+def test_shards_are_neither_tiny_nor_huge(images, size, buckets):
+    assert automatic_shard_size(images) == size
+    assert bucket_count(images, size) == buckets
+
+
+def test_in_the_graph_every_image_is_planned_counted_as_done_or_a_duplicate():
+    uris = [f"photo-{i % 80}" for i in range(100)]  # 80 images, 20 lines twice
+    finished = done(*((f"photo-{i}", i % 2 == 0) for i in range(0, 30)), ("gone from the manifest", False))
+
+    def check(shards):
+        planned = [image.uri for shard in shards for image in shard.refs]
+        assert sorted(planned) == sorted(f"photo-{i}" for i in range(30, 80))
+        assert sum(shard.duplicates for shard in shards) == 20
+        assert sum(shard.done for shard in shards) == 30
+        assert sum(shard.done_failed for shard in shards) == 15
+        assert len({shard.shard_id for shard in shards}) == len(shards)
+
+    with TestPipeline() as root:
+        refs = root | "Refs" >> beam.Create([ref(uri) for uri in uris])
+        finished = root | "Done" >> beam.Create([finished])
+        assert_that((refs, finished) | PlanShards(5), check)
