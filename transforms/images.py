@@ -14,10 +14,10 @@ Colour = tuple[int, int, int]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
-    """What one image may cost. Checked before it is decoded."""
+    """What one image may cost."""
 
-    max_bytes: int = 2**28  # encoded
-    # Declared width x height. A 12,000 x 9,000 panorama passes; all of it in memory takes 0.4 GB as RGB.
+    max_bytes: int = 2**28  # encoded; checked while it is fetched
+    # Declared width x height; checked before it is decoded. A 12,000 x 9,000 panorama passes; RGB takes 0.4 GB at most.
     max_pixels: int = 2**27
 
 
@@ -45,7 +45,7 @@ def decode(
 
     Args:
         encoded: The file.
-        limits: Refuse what is larger, before decoding.
+        limits: ``max_pixels``, checked against the header.
         need: ``(height, width)`` of the model input. A JPEG that is larger may be decoded at 1/2, 1/4 or 1/8 as long as
             neither side falls below it, which is enough for stretch, crop and pad alike. None: full size.
         max_side: Longest side of the overlay, pixels; the longest side stays at least that.
@@ -54,10 +54,6 @@ def decode(
     Raises:
         ImageFailure: TOO_LARGE, DECODE_ERROR for damaged data and what is no image, UNSUPPORTED for other formats.
     """
-    if len(encoded) > limits.max_bytes:
-        raise ImageFailure(
-            Status.TOO_LARGE, Stage.DECODE, f"{len(encoded):,} bytes; the limit is {limits.max_bytes:,}", "TooManyBytes"
-        )
     kind = sniff.image_format(encoded)
     try:
         if kind == "JPEG":

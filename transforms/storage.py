@@ -1,0 +1,290 @@
+"""Every byte in or out: fsspec for all stores, the plain file system for local paths."""
+
+import asyncio
+import concurrent.futures
+import dataclasses
+import errno
+import glob
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+
+import fsspec.asyn
+from fsspec.asyn import AsyncFileSystem
+from fsspec.core import url_to_fs
+
+from transforms import uris
+from transforms.doors import Doors, check_bytes
+from transforms.records import ImageFailure, Stage, Status
+from transforms.retries import with_retries
+
+_TEMPORARY = ".beam-gradcam-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """Where bytes come from and go to. Small and picklable: it travels to the workers.
+
+    Only :meth:`fetch` asks the doors: its URIs come from the manifest. Those of all other methods come from the config.
+    """
+
+    options: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)  # fsspec's, by scheme
+    doors: Doors = dataclasses.field(default_factory=Doors)
+    timeout: float = 60.0  # seconds for one fetch or put, all its attempts together
+    attempts: int = 4
+
+    def fetch(self, uri: str, max_bytes: int, on_retry: Callable[[Exception], None] | None = None) -> bytes:
+        """The bytes of an image that a manifest names.
+
+        Transient errors are tried again within ``timeout``; ``on_retry`` is told of each.
+
+        Raises:
+            ImageFailure: FETCH_ERROR, or TOO_LARGE beyond ``max_bytes``. Its message holds no credentials.
+        """
+        try:
+            self.doors.check(uri)
+            return with_retries(
+                lambda seconds: self._fetch_once(uri, max_bytes, seconds), self.attempts, self.timeout, on_retry
+            )
+        except ImageFailure:
+            raise
+        except Exception as error:
+            message = self.redact(_explain(error))
+            raise ImageFailure(Status.FETCH_ERROR, Stage.FETCH, message, type(error).__name__) from error
+
+    def read(self, uri: str) -> bytes:
+        """All bytes of a file that the config names or that this product has written."""
+        with self.open(uri) as file:
+            return file.read()
+
+    def open(self, uri: str) -> IO[bytes]:
+        """A seekable binary file for reading; remote ones are read in blocks, as needed."""
+        if uris.is_local(uri):
+            return open(uris.local_path(uri), "rb")
+        filesystem, path = self._filesystem(uri)
+        return filesystem.open(path, "rb")
+
+    def put(self, uri: str, content: bytes, durable: bool = True) -> None:
+        """Write ``content`` in one step: readers see the old file or the new one, whole.
+
+        Local: a temporary name that begins with a dot, in the same folder, then a rename. ``durable`` waits for the
+        disk before the rename, so that not even a power failure leaves an empty file under the final name. Object
+        stores: one PUT. Folders are made as needed.
+        """
+        if uris.is_local(uri):
+            _replace(uris.local_path(uri), content, durable)
+            return
+        filesystem, path = self._filesystem(uri)
+        with_retries(lambda _: filesystem.pipe_file(path, content), self.attempts, self.timeout)
+
+    def exists(self, uri: str) -> bool:
+        if uris.is_local(uri):
+            return os.path.exists(uris.local_path(uri))
+        filesystem, path = self._filesystem(uri)
+        return filesystem.exists(path)
+
+    def is_directory(self, uri: str) -> bool:
+        if uris.is_local(uri):
+            return os.path.isdir(uris.local_path(uri))
+        filesystem, path = self._filesystem(uri)
+        return filesystem.isdir(path)
+
+    def walk(self, uri: str) -> Iterator[str]:
+        """The URIs of all files below a folder, in order, without hidden ones; none where there is no such folder."""
+        if uris.is_local(uri):
+            yield from _walk_local(uris.local_path(uri))
+            return
+        filesystem, path = self._filesystem(uri)
+        filesystem.invalidate_cache()  # files of other workers appear while a listing is cached
+        for name in filesystem.find(path):
+            if not any(part.startswith(".") for part in name[len(path) :].split("/")):
+                yield _whole_uri(filesystem, name, uri)
+
+    def glob(self, pattern: str) -> list[str]:
+        """The URIs that match, in order; ``**`` matches any number of folders."""
+        if uris.is_local(pattern):
+            return sorted(glob.glob(uris.local_path(pattern), recursive=True))
+        filesystem, path = self._filesystem(pattern)
+        return [_whole_uri(filesystem, name, pattern) for name in sorted(filesystem.glob(path))]
+
+    def version(self, uri: str) -> str:
+        """A text that changes when the content does: the ETag, or size and modification time, as the store knows them.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        if uris.is_local(uri):
+            status = os.stat(uris.local_path(uri))
+            return f"{status.st_size}-{status.st_mtime_ns}"
+        filesystem, path = self._filesystem(uri)
+        facts = filesystem.info(path)
+        for key in (
+            "ETag",
+            "etag",
+            "Last-Modified",
+            "LastModified",
+            "last_modified",
+            "updated",
+            "created",
+            "date_time",
+        ):
+            if facts.get(key):
+                return f"{facts.get('size')}-{facts[key]}"
+        return str(facts.get("size"))
+
+    def sweep(self, uri: str, older_than: float = 3600.0) -> int:
+        """Remove what killed writers have left below a local folder; returns how many files. Seconds since written."""
+        if not uris.is_local(uri):
+            return 0
+        count = 0
+        for folder, _, names in os.walk(uris.local_path(uri)):
+            for name in names:
+                path = os.path.join(folder, name)
+                if name.startswith(_TEMPORARY) and time.time() - os.stat(path).st_mtime > older_than:
+                    os.unlink(path)
+                    count += 1
+        return count
+
+    def absolute(self, uri: str) -> str:
+        """See :func:`transforms.uris.absolute`."""
+        return uris.absolute(uri)
+
+    def join(self, base: str, relative: str) -> str:
+        """See :func:`transforms.uris.join`."""
+        return uris.join(base, relative)
+
+    def redact(self, text: str) -> str:
+        """``text`` without credentials, those among the options included."""
+        return uris.redact(text, self.options)
+
+    def _fetch_once(self, uri: str, max_bytes: int, seconds: float) -> bytes:
+        if uris.is_local(uri):
+            return _read_local(uris.local_path(uri), max_bytes)
+        filesystem, path = self._filesystem(uri, self.doors)
+        if uris.scheme_of(uri) in ("http", "https"):
+            from transforms import http
+
+            return http.get(filesystem, path, max_bytes, seconds)
+        content = _read_remote(filesystem, path, max_bytes + 1, seconds)
+        check_bytes(len(content), max_bytes)
+        return content
+
+    def _filesystem(self, uri: str, doors: Doors | None = None) -> tuple[Any, str]:
+        """fsspec's file system and path. fsspec keeps one file system per options and thread."""
+        options = {scheme: dict(self.options.get(scheme, {})) for scheme in uris.schemes_of(uri)}
+        if doors is not None:
+            for scheme in {"http", "https"} & options.keys():
+                from transforms import http
+
+                options[scheme] = http.guarded_options(options[scheme], doors)
+        return url_to_fs(uri, **options)
+
+
+def _explain(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        text = f"timed out: {text}"
+    elif isinstance(error, FileNotFoundError) and error.errno is None:
+        text = f"not found: {text}"
+    notes = getattr(error, "__notes__", [])
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def _read_local(path: str, max_bytes: int) -> bytes:
+    """The bytes of a regular file. Anything else could block for ever, or never end."""
+    _check_regular(os.stat(path), path)
+    # Should a FIFO take its place just now, opening it does not block.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        _check_regular(status, path)
+        check_bytes(status.st_size, max_bytes)
+        content = file.read(status.st_size + 1)
+        while more := file.read(2**16):
+            content += more
+            check_bytes(len(content), max_bytes)
+    return content
+
+
+def _check_regular(status: os.stat_result, path: str) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"a directory, not a file: {path!r}")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"a FIFO, socket or device, not a regular file: {path!r}")
+
+
+def _replace(path: str, content: bytes, durable: bool) -> None:
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
+    try:
+        try:
+            file = open(temporary, "xb")  # noqa: SIM115 - closed below, before the rename
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+            file = open(temporary, "xb")  # noqa: SIM115
+        with file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def _walk_local(folder: str) -> Iterator[str]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield os.path.join(parent, name)
+
+
+def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
+    """The URI of a name that a listing gave, with the rest of the chain that ``uri`` has."""
+    _, separator, rest = uri.partition("::")
+    return filesystem.unstrip_protocol(name) + separator + rest
+
+
+def _read_remote(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
+    """Up to ``count`` bytes in one request, or TimeoutError after ``seconds``."""
+    if isinstance(filesystem, AsyncFileSystem):
+        return fsspec.asyn.sync(filesystem.loop, _read_async, filesystem, path, count, seconds)
+    # Nothing can interrupt a synchronous client; a thread that hangs is left behind.
+    outcome: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(_read_sync(filesystem, path, count))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name=f"fetch {path}").start()
+    return outcome.result(seconds)
+
+
+def _read_sync(filesystem: Any, path: str, count: int) -> bytes:
+    try:
+        return filesystem.cat_file(path, start=0, end=count)
+    except OSError:
+        # Most stores answer a range of an empty object with an error.
+        if filesystem.size(path) == 0:
+            return b""
+        raise
+
+
+async def _read_async(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
+    async with asyncio.timeout(seconds):
+        try:
+            return await filesystem._cat_file(path, start=0, end=count)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if error.errno == errno.EINVAL and (await filesystem._info(path))["size"] == 0:
+                return b""
+            raise

@@ -1,0 +1,99 @@
+"""URIs of images, manifests and outputs: what is local, how names are joined, and what must not be shown.
+
+A URI without a scheme is a local path, taken literally: nothing in it is a wildcard or an escape. ``file://`` goes
+before a literal path too, as in fsspec. Chains such as ``zip://a.jpg::s3://bucket/x.zip`` are fsspec's.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import fsspec
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LOCAL = ("file", "local")
+
+_SECRET = (
+    r"[\w.-]*(?:signature|credential|secret|token|passw(?:or)?d|pwd|"
+    r"api[_-]?key|account[_-]?key|access[_-]?key(?:[_-]?id)?)"
+)
+_REDACTIONS = (
+    (re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#'\"]*@"), r"\1***@"),
+    (re.compile(rf"(?i)(\b(?:{_SECRET}|sig|key|sas|auth)=)[^&\s'\"<>;,)]+"), r"\1***"),
+    (re.compile(rf"(?i)(['\"]{_SECRET}['\"]\s*:\s*)(['\"])[^'\"]+\2"), r"\1\2***\2"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 ***"),
+)
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme in lower case; ``file`` for a local path."""
+    match = _SCHEME.match(uri)
+    scheme = match[1].lower() if match else "file"
+    return "file" if scheme in _LOCAL else scheme
+
+
+def is_local(uri: str) -> bool:
+    return not is_chained(uri) and scheme_of(uri) == "file"
+
+
+def is_chained(uri: str) -> bool:
+    return "::" in uri and _SCHEME.search(uri) is not None
+
+
+def schemes_of(uri: str) -> list[str]:
+    """The schemes of all links of a chain, outermost first, read as fsspec does: a link may be a bare scheme."""
+    if not is_chained(uri):
+        return [scheme_of(uri)]
+    protocols = fsspec.available_protocols()
+    return [link if link in protocols or re.fullmatch("[a-z]+", link) else scheme_of(link) for link in uri.split("::")]
+
+
+def local_path(uri: str) -> str:
+    """The path of a local URI, as it is written."""
+    match = _SCHEME.match(uri)
+    return uri[match.end() :] if match else uri
+
+
+def absolute(uri: str) -> str:
+    """A local path made absolute, ``~`` expanded; any other URI as it is."""
+    return os.path.abspath(os.path.expanduser(local_path(uri))) if is_local(uri) else uri
+
+
+def join(base: str, relative: str) -> str:
+    """``relative`` below the folder ``base``; as it is where it has a scheme or, below a local folder, begins with "/".
+
+    Below a remote folder a leading "/" means the root of the same host or bucket, never a local file. Below http a "#"
+    belongs to the name, since no fragment reaches a server; "?" begins a query, and percent escapes stay what they are.
+    """
+    if _SCHEME.match(relative) or is_chained(relative):
+        return relative
+    if is_local(base):
+        return os.path.join(local_path(base), relative)
+    link, separator, rest = base.partition("::")
+    scheme, _, path = link.partition("://")
+    if scheme.lower() in ("http", "https"):
+        relative = relative.replace("#", "%23")
+    if relative.startswith("/"):
+        path = path.partition("/")[0]
+    below = "/".join(part for part in (path.rstrip("/"), relative.lstrip("/")) if part)
+    return f"{scheme}://{below}{separator}{rest}"
+
+
+def redact(text: str, options: Mapping[str, Any] | None = None) -> str:
+    """``text`` without credentials: those of URLs and headers, and the secret values among storage ``options``."""
+    for pattern, replacement in _REDACTIONS:
+        text = pattern.sub(replacement, text)
+    for secret in _secrets(options or {}):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _secrets(options: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            found += _secrets(value)
+        elif isinstance(value, str) and len(value) >= 4 and re.search(rf"(?i){_SECRET}|^key$|^sas", str(key)):
+            found.append(value)
+    return found
