@@ -54,7 +54,7 @@ def run(
     except KeyboardInterrupt:
         console.print("interrupted; what was committed stays, and the same command goes on from there")
         _leave(EXIT_INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 - the last stop: said in full, with an exit code of its own
+    except Exception as error:
         logging.getLogger("beam-gradcam").error("the job stopped", exc_info=error)
         console.print(f"the job stopped: {error}\nwhat was committed stays, and the same command goes on from there")
         _leave(EXIT_CRASH)

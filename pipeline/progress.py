@@ -49,7 +49,7 @@ class Progressed:
         statuses, seconds, events = Counter[str](), Counter[str](), Counter[str]()
         for footer in footers:
             statuses.update(footer.statuses)
-            seconds.update(footer.seconds)  # type: ignore[arg-type]
+            seconds.update(footer.seconds)
             events.update(footer.events)
         return cls(
             parts=len(footers),

@@ -25,7 +25,7 @@ class BatchExplainer:
     def explain(
         self, images: np.ndarray, targets: np.ndarray, tally: Tally
     ) -> Iterator[tuple[slice, BatchExplanation | ImageFailure]]:
-        """Explain uint8 ``images`` ``[n, H, W, 3]`` for int32 ``targets`` ``[n, K]``, n at most the batch size at start.
+        """Explain uint8 ``images`` ``[n, H, W, 3]`` for int32 ``targets`` ``[n, K]``.
 
         Yields consecutive slices that cover the images, each with its explanation or, for a single image on which
         the model fails, the reason. ``tally`` counts batches, halvings and back-offs.
@@ -39,7 +39,7 @@ class BatchExplainer:
                 continue
             try:
                 yield part, self._explain_padded(images[part], targets[part], tally)
-            except Exception as error:  # noqa: BLE001 - whatever the model raises is one image's row once it is alone
+            except Exception as error:  # noqa: BLE001 - whatever it is, it becomes one image's row
                 if _out_of_memory(error) and self.batch_size > 1:
                     self.batch_size = max(1, min(self.batch_size, size) // 2)
                     tally.count("out_of_memory_backoffs")

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from transforms.ahead import map_ahead
 from transforms.batches import BatchExplainer
-from transforms.loading import LoadedImage, load_image
+from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.overlays import encode, render_overlay
 from transforms.records import ImageFailure, Shard, ShardResult
@@ -32,11 +32,10 @@ _FINISHERS = min(_CPUS, 8)  # threads that make statistics and overlays, a batch
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExplainedBatch:
-    """Images with their explanation, and those that failed since the batch before."""
+    """Images with their explanation."""
 
     images: list[LoadedImage]
-    explanation: BatchExplanation | None  # None: no image, only failures
-    failed: list[LoadedImage]
+    explanation: BatchExplanation
 
 
 class ExplainImages(beam.PTransform):
@@ -81,59 +80,53 @@ def explain_shard(shard: Shard, explainer: BatchExplainer, settings: ExplainSett
 
 
 def explain_batches(
-    images: Iterable[LoadedImage], explainer: BatchExplainer, tally: Tally
-) -> Iterator[ExplainedBatch]:
-    """Full batches of the images that could be loaded, explained; the others are passed on beside them."""
+    images: Iterable[LoadedImage | FailedImage], explainer: BatchExplainer, tally: Tally
+) -> Iterator[ExplainedBatch | FailedImage]:
+    """Full batches of the images that could be loaded, explained; the others are passed on as they come."""
     batch: list[LoadedImage] = []
-    failed: list[LoadedImage] = []
     for image in images:
-        (failed if image.failure else batch).append(image)
+        if isinstance(image, FailedImage):
+            yield image
+            continue
+        batch.append(image)
         if len(batch) >= explainer.batch_size:
-            yield from _explain_batch(batch, failed, explainer, tally)
-            batch, failed = [], []
-    yield from _explain_batch(batch, failed, explainer, tally)
+            yield from _explain_batch(batch, explainer, tally)
+            batch = []
+    if batch:
+        yield from _explain_batch(batch, explainer, tally)
 
 
 def _explain_batch(
-    images: list[LoadedImage],
-    failed: list[LoadedImage],
-    explainer: BatchExplainer,
-    tally: Tally,
-) -> Iterator[ExplainedBatch]:
-    if images:
-        inputs = np.stack([image.model_input for image in images])  # type: ignore[misc]
-        most = max(len(image.targets.codes) for image in images)
-        codes = np.full((len(images), most), -1, np.int32)  # padded with the predicted class, whose maps are dropped
-        for row, image in zip(codes, images, strict=True):
-            row[: len(image.targets.codes)] = image.targets.codes
-        with tally.timing("compute"):
-            outcomes = list(explainer.explain(inputs, codes, tally))
-        for part, outcome in outcomes:
-            if isinstance(outcome, ImageFailure):
-                failed = [*failed, dataclasses.replace(images[part.start], failure=outcome)]
-            else:
-                yield ExplainedBatch(images[part], outcome, [])
-    if failed:
-        yield ExplainedBatch([], None, failed)
+    images: list[LoadedImage], explainer: BatchExplainer, tally: Tally
+) -> Iterator[ExplainedBatch | FailedImage]:
+    inputs = np.stack([image.model_input for image in images])
+    most = max(len(image.targets.codes) for image in images)
+    codes = np.full((len(images), most), -1, np.int32)  # padded with the predicted class, whose maps are dropped
+    for row, image in zip(codes, images, strict=True):
+        row[: len(image.targets.codes)] = image.targets.codes
+    with tally.timing("compute"):
+        outcomes = list(explainer.explain(inputs, codes, tally))
+    for part, outcome in outcomes:
+        if isinstance(outcome, ImageFailure):
+            yield images[part.start].failed(outcome)
+        else:
+            yield ExplainedBatch(images[part], outcome)
 
 
 def finish_batch(
-    batch: ExplainedBatch, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
+    batch: ExplainedBatch | FailedImage, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
 ) -> pa.Table:
-    """The rows of a batch; its overlays are written on the way."""
-    tables = []
-    failures = [(image, image.failure) for image in batch.failed if image.failure]
-    failures += [(image, image.targets.failure) for image in batch.images if image.targets.failure]
-    if failures:
-        tables.append(failed_rows(failures, settings))
-    if batch.explanation is not None:
-        with tally.timing("statistics"):
-            tables.append(explained_rows(batch.images, batch.explanation, card, settings))
-        if settings.overlays is not None:
-            for row, image in enumerate(batch.images):
-                for column in range(len(image.targets.codes)):
-                    _write_overlay(image, batch.explanation, (row, column), settings, storage, tally)
-    return pa.concat_tables(tables)
+    """The rows of a batch or of a failed image; overlays are written on the way."""
+    if isinstance(batch, FailedImage):
+        return failed_rows([batch], settings)
+    with tally.timing("statistics"):
+        rows = explained_rows(batch.images, batch.explanation, card, settings)
+        # Some classes that were asked for may not exist: one more row says so.
+        unknown = [image.failed(image.targets.failure) for image in batch.images if image.targets.failure]
+    for row, image in enumerate(batch.images):
+        for column in range(len(image.targets.codes)):
+            _write_overlay(image, batch.explanation, (row, column), settings, storage, tally)
+    return pa.concat_tables([rows, failed_rows(unknown, settings)])
 
 
 def _write_overlay(
@@ -144,11 +137,10 @@ def _write_overlay(
     storage: Storage,
     tally: Tally,
 ) -> None:
-    uri = settings.overlay_uri(image.ref.image_id, int(explanation.classes[place]))
-    if uri is None or not explanation.finite[place]:
-        return
-    assert settings.overlays is not None and image.photo is not None and image.placement is not None
     look = settings.overlays
+    uri = settings.overlay_uri(image.ref.image_id, int(explanation.classes[place]))
+    if look is None or uri is None or image.photo is None or not explanation.finite[place]:
+        return
     with tally.timing("encode"):
         overlay = render_overlay(image.photo, explanation.cams[place], image.placement, look.opacity, look.colormap)
         encoded = encode(overlay, look.format, look.quality)

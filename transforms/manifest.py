@@ -1,4 +1,4 @@
-"""The manifest: which images to explain. Reads text, CSV, JSON lines, Parquet, a glob or a directory, one line at a time."""
+"""The manifest: which images to explain. Text, CSV, JSON lines, Parquet, a glob or a directory, read line by line."""
 
 import csv
 import dataclasses
@@ -64,7 +64,8 @@ class ReadManifest(beam.PTransform):
         self._storage = storage
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[ImageRef]:
-        return root | "Manifest" >> beam.Create([self._manifest]) | "Lines" >> beam.FlatMap(read_manifest, self._storage)
+        manifest = root | "Manifest" >> beam.Create([self._manifest])
+        return manifest | "Lines" >> beam.FlatMap(read_manifest, self._storage)
 
 
 def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
@@ -93,7 +94,7 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
         most_targets = max(most_targets, len(ref.targets or ()))
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
-        raise ManifestError(f"{manifest.uri}: the manifest names no image; write one URI a line, or a glob that matches")
+        raise ManifestError(f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches")
     return ManifestSummary(count, tuple(sorted(extra)), most_targets)
 
 
@@ -136,10 +137,9 @@ def _numbered_lines(manifest: Manifest, storage: Storage) -> Iterator[tuple[int,
 
 
 def _text(manifest: Manifest, storage: Storage) -> io.TextIOWrapper:
-    binary = storage.open(manifest.uri)
-    if manifest.uri.lower().endswith(".gz"):
-        binary = gzip.open(binary)
-    return io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+    file = storage.open(manifest.uri)
+    unpacked = gzip.GzipFile(fileobj=file) if manifest.uri.lower().endswith(".gz") else file
+    return io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
 
 
 def _read_txt(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
@@ -183,10 +183,10 @@ def _read_jsonl(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Lin
             try:
                 line = json.loads(text)
             except ValueError as error:
-                raise ManifestError(f"{manifest.uri}, line {number}: not JSON: {error}; write an object a line") from None
+                raise ManifestError(f"{manifest.uri}, line {number}: not JSON ({error}); write an object") from None
             line = {manifest.uri_column: line} if isinstance(line, str) else line
             if not isinstance(line, dict):
-                raise ManifestError(f"{manifest.uri}, line {number}: write an object or a string, not {text.strip()[:60]}")
+                raise ManifestError(f"{manifest.uri}, line {number}: write an object or a string, not {text[:60]}")
             _check_columns(list(line), manifest, number)
             yield number, line
 
@@ -219,7 +219,7 @@ def _list_directory(manifest: Manifest, storage: Storage) -> Iterator[tuple[int,
 def _list_bundled(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
-        raise ManifestError("bundled:photos needs scikit-image, whose photos they are: pip install 'beam-gradcam[demo]'")
+        raise ManifestError("bundled:photos are those of scikit-image: pip install 'beam-gradcam[demo]'")
     folder = os.path.join(os.path.dirname(package.origin), "data")
     for number, name in enumerate(DEMO_PHOTOS, 1):
         yield number, {manifest.uri_column: os.path.join(folder, name)}

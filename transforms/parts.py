@@ -1,4 +1,4 @@
-"""Parts: one Parquet file per shard, written last and in one step. A part that is there is whole; the part is the commit."""
+"""Parts: one Parquet file per shard, written last and in one step. A part that is there is whole: it is the commit."""
 
 import dataclasses
 import io
@@ -103,7 +103,7 @@ class WriteTotals(beam.PTransform):
 
 
 class ReadDoneImages(beam.PTransform):
-    """The parts under an output -> the images that have rows already with the same fingerprint; without resume, none."""
+    """The parts under an output -> the images that have rows with the same fingerprint; without resume, none."""
 
     def __init__(self, table: TableLocation, resume: bool, storage: Storage):
         super().__init__()

@@ -1,23 +1,24 @@
 """Explained or failed images -> rows of the statistics table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.ground_truth import ground_truth_statistics
 from transforms.covariates import covariates
-from transforms.loading import LoadedImage
+from transforms.ground_truth import ground_truth_statistics
+from transforms.loading import FailedImage, LoadedImage
 from transforms.model.explanation import BatchExplanation, ModelCard
-from transforms.records import ImageFailure, Status
+from transforms.records import ImageRef, Status
 from transforms.settings import ExplainSettings
 from transforms.statistics import map_statistics, region_statistics
 from transforms.targets import Classes, label_index_of
 
 _MESSAGE_LENGTH = 500
 
-Columns = Mapping[str, Any]
+Columns = dict[str, Any]
+"""float64 arrays in which NaN stands for NULL, or lists in which None does; by column name."""
 
 
 def explained_rows(
@@ -26,94 +27,92 @@ def explained_rows(
     """One row per image and target class, in the order of both."""
     counts = [len(image.targets.codes) for image in images]
     image_of = np.repeat(np.arange(len(images)), counts)
-    target_of = np.concatenate([np.arange(count) for count in counts])
-    of_rows = [images[i] for i in image_of]
+    places = (image_of, np.concatenate([np.arange(count) for count in counts]))
+    of_rows = [images[i] for i in image_of.tolist()]
     placements = [image.placement for image in of_rows]
-    cams = explanation.cams[image_of, target_of]
-    columns = map_statistics(cams, explanation.finite[image_of, target_of], placements)  # type: ignore[arg-type]
+    cams = explanation.cams[places]
+    columns: Columns = dict(map_statistics(cams, explanation.finite[places], placements))
     status = columns["status"]
-    if settings.regions:
-        columns |= region_statistics(cams, dict(settings.regions), status)
-    columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)  # type: ignore[arg-type]
-    evidence = explanation.evidence[image_of, target_of].astype(np.float64)
-    columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, evidence)
-    prediction = _prediction(explanation, image_of, target_of, card)
-    columns |= prediction
+    columns |= region_statistics(cams, dict(settings.regions), status)
+    columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)
+    columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
+    columns |= _prediction(explanation, places, card)
     measured = covariates(np.stack([image.model_input for image in images]), [image.placement for image in images])
     columns |= {name: values[image_of] for name, values in measured.items()}
-    target_indices = explanation.classes[image_of, target_of]
-    columns["overlay_uri"] = [
-        None if row_status == Status.NONFINITE else settings.overlay_uri(image.ref.image_id, int(target))
-        for image, target, row_status in zip(of_rows, target_indices, status, strict=True)
-    ]
-    classes = Classes(card.class_count, card.class_names)
-    labels = [label_index_of(image.ref, classes) for image in of_rows]
-    columns["label_index"] = labels
+    columns |= _labels(of_rows, columns["predicted_index"], card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]
-    predicted = prediction["predicted_index"]
-    columns["is_correct"] = [
-        None if label is None or np.isnan(index) else bool(label == index)
-        for label, index in zip(labels, predicted, strict=True)
+    columns["overlay_uri"] = [
+        settings.overlay_uri(image.ref.image_id, target) if is_finite else None
+        for image, target, is_finite in zip(
+            of_rows, explanation.classes[places].tolist(), explanation.finite[places].tolist(), strict=True
+        )
     ]
-    return _table(columns | _identity(of_rows, settings), len(of_rows), settings.schema)
+    columns["content_sha256"] = [image.content_sha256 for image in of_rows]
+    columns["byte_count"] = [image.byte_count for image in of_rows]
+    columns["width"] = [placement.width for placement in placements]
+    columns["height"] = [placement.height for placement in placements]
+    return _table(columns | _identity([image.ref for image in of_rows], settings), len(of_rows), settings.schema)
 
 
-def failed_rows(failures: Sequence[tuple[LoadedImage, ImageFailure]], settings: ExplainSettings) -> pa.Table:
+def failed_rows(images: Sequence[FailedImage], settings: ExplainSettings) -> pa.Table:
     """One row per failed image: what is known of it, where it failed and why."""
-    columns: dict[str, Any] = {
-        "status": [failure.status.value for _, failure in failures],
-        "error_stage": [failure.stage.value for _, failure in failures],
-        "error_type": [failure.error_type for _, failure in failures],
-        "error_message": [failure.message[:_MESSAGE_LENGTH] for _, failure in failures],
-    }
-    return _table(columns | _identity([image for image, _ in failures], settings), len(failures), settings.schema)
-
-
-def _identity(images: Sequence[LoadedImage], settings: ExplainSettings) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        "run_id": [settings.table.run_id] * len(images),
-        "fingerprint": [settings.table.fingerprint] * len(images),
-        "uri": [image.ref.uri for image in images],
-        "image_id": [image.ref.image_id for image in images],
+    columns = {
+        "status": [image.failure.status.value for image in images],
+        "error_stage": [image.failure.stage.value for image in images],
+        "error_type": [image.failure.error_type for image in images],
+        "error_message": [image.failure.message[:_MESSAGE_LENGTH] for image in images],
         "content_sha256": [image.content_sha256 for image in images],
         "byte_count": [image.byte_count for image in images],
         "width": [image.width for image in images],
         "height": [image.height for image in images],
     }
+    return _table(columns | _identity([image.ref for image in images], settings), len(images), settings.schema)
+
+
+def _identity(refs: Sequence[ImageRef], settings: ExplainSettings) -> Columns:
+    columns: Columns = {
+        "run_id": [settings.table.run_id] * len(refs),
+        "fingerprint": [settings.table.fingerprint] * len(refs),
+        "uri": [ref.uri for ref in refs],
+        "image_id": [ref.image_id for ref in refs],
+    }
     for position, name in enumerate(settings.extra_columns):
-        columns[name] = [image.ref.extra[position] for image in images]
+        columns[name] = [ref.extra[position] for ref in refs]
     return columns
 
 
-def _prediction(
-    explanation: BatchExplanation, image_of: np.ndarray, target_of: np.ndarray, card: ModelCard
-) -> dict[str, Any]:
+def _labels(images: Sequence[LoadedImage], predicted: np.ndarray, card: ModelCard) -> Columns:
+    classes = Classes(card.class_count, card.class_names)
+    labels = [label_index_of(image.ref, classes) for image in images]
+    correct = [
+        None if label is None or np.isnan(index) else bool(label == index)
+        for label, index in zip(labels, predicted, strict=True)
+    ]
+    return {"label_index": labels, "is_correct": correct}
+
+
+def _prediction(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndarray], card: ModelCard) -> Columns:
     """The prediction columns; NULL where the scores are not finite."""
-    space = explanation.scores if card.score == "logit" else explanation.probabilities
-    finite = np.isfinite(space).all(axis=1) & np.isfinite(explanation.probabilities).all(axis=1)
-    scores = np.where(finite[:, None], space, 0.0).astype(np.float64)
-    order = np.argpartition(-scores, 1, axis=1)[:, :2]  # the two best classes, the first of equals not yet settled
-    predicted = scores.argmax(axis=1)
-    target = explanation.classes[image_of, target_of]
+    image_of, _ = places
+    values = explanation.scores if card.score == "logit" else explanation.probabilities
+    finite = (np.isfinite(values) & np.isfinite(explanation.probabilities)).all(axis=1)
+    scores = np.where(finite[:, None], values, 0.0).astype(np.float64)
+    predicted, target = scores.argmax(axis=1), explanation.classes[places]
     own = scores[image_of, target]
-    best, second = (np.take_along_axis(scores, order[:, [place]], axis=1)[image_of, 0] for place in (0, 1))
-    rank = 1 + (scores[image_of] > own[:, None]).sum(axis=1)
+    second, best = np.partition(scores, -2, axis=1)[image_of, -2:].T
     columns = {
-        "predicted_index": predicted[image_of].astype(np.float64),
-        "predicted_probability": explanation.probabilities[image_of, predicted[image_of]].astype(np.float64),
-        "target_index": target.astype(np.float64),
-        "target_rank": rank.astype(np.float64),
-        "target_score": explanation.target_scores[image_of, target_of].astype(np.float64),
-        "target_probability": explanation.probabilities[image_of, target].astype(np.float64),
+        "predicted_index": predicted[image_of],
+        "predicted_probability": explanation.probabilities[image_of, predicted[image_of]],
+        "target_rank": 1 + (scores[image_of] > own[:, None]).sum(axis=1),
+        "target_score": explanation.target_scores[places],
+        "target_probability": explanation.probabilities[image_of, target],
         "margin": own - np.where(own == best, second, best),
     }
-    for name, column in columns.items():
-        if name != "target_index":
-            column[~finite[image_of]] = np.nan
-    names = card.class_names
+    columns = {name: np.where(finite[image_of], column.astype(np.float64), np.nan) for name, column in columns.items()}
+    columns["target_index"] = target.astype(np.float64)
     return columns | {
-        "predicted_name": _names(columns["predicted_index"], names),
-        "target_name": _names(columns["target_index"], names),
+        "predicted_name": _names(columns["predicted_index"], card.class_names),
+        "target_name": _names(columns["target_index"], card.class_names),
     }
 
 
@@ -135,9 +134,7 @@ def _array(column: Any, rows: int, kind: pa.DataType) -> pa.Array:
     if pa.types.is_list(kind):
         missing = np.isnan(column).any(axis=1)
         offsets = np.arange(rows + 1, dtype=np.int32) * column.shape[1]
-        return pa.ListArray.from_arrays(
-            pa.array(offsets), pa.array(column.ravel()), type=kind, mask=pa.array(missing)
-        )
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.ravel()), type=kind, mask=pa.array(missing))
     if isinstance(column, np.ndarray) and column.dtype == np.float64:
         return pa.array(column, from_pandas=True).cast(kind)
     return pa.array(column, type=kind)

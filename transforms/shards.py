@@ -35,7 +35,7 @@ def bucket_count(images: int, shard_size: int) -> int:
 
 
 def automatic_shard_size(images: int) -> int:
-    """Large enough that padded tails and start-up of a shard do not count, small enough to show progress and lose little."""
+    """Large enough that padded tails do not count, small enough to show progress and to lose little."""
     return min(max(images // 16, 256), 1024)
 
 

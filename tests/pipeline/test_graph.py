@@ -121,7 +121,9 @@ def test_several_targets_give_a_row_and_an_overlay_each(place):
         assert (row["status"] == "OK") == (row["target_rank"] == 1)  # the second colour has no positive evidence
         overlay = cv2.imread(row["overlay_uri"])
         assert overlay is not None
-        assert f"/overlays/run=r1/{row['image_id'][:2]}/{row['image_id']}-{row['target_index']}.png" in row["overlay_uri"]
+        assert (
+            f"/overlays/run=r1/{row['image_id'][:2]}/{row['image_id']}-{row['target_index']}.png" in row["overlay_uri"]
+        )
 
 
 def test_a_second_run_explains_only_what_is_new_and_a_third_nothing(place):

@@ -41,7 +41,7 @@ def test_a_class_is_found_by_name_or_index():
 def test_a_class_that_cannot_be_meant_is_explained(text, says):
     with pytest.raises(UnknownClassError, match=says):
         CLASSES.index_of(text)
-    with pytest.raises(UnknownClassError, match="no class names"):
+    with pytest.raises(UnknownClassError, match="model has none"):
         Classes(4).index_of("cat")
 
 
