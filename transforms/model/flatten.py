@@ -18,7 +18,7 @@ else:
     tf = import_tensorflow()
 
 # The only way to inline calls without freezing the weights. Not public: tests/transforms/model/test_flatten.py pins it.
-from tensorflow.python.grappler import tf_optimizer  # noqa: E402
+from tensorflow.python.grappler import tf_optimizer
 
 CUSTOM_GRADIENT = "_had_custom_gradient"
 """Attribute of a node whose ``tf.custom_gradient`` was taken off: the graph's own gradient is used there."""

@@ -94,12 +94,10 @@ def splice(graph_def: GraphDef, feeds: Mapping[str, "tf.Tensor"], fetches: Seque
     # A placeholder left over without a consumer would have to be fed: XLA and SavedModel refuse it.
     body.node.extend(node for node in graph_def.node if node.name not in feeds)
     input_map = {tensor_name(name): value for name, value in feeds.items()}
-    return tf.graph_util.import_graph_def(body, input_map, list(fetches), name="")
+    return tf.graph_util.import_graph_def(body, input_map, list(fetches), name="model")
 
 
-def evaluate(
-    graph_def: GraphDef, arrays: Mapping[str, np.ndarray], fetches: Collection[str]
-) -> dict[str, np.ndarray]:
+def evaluate(graph_def: GraphDef, arrays: Mapping[str, np.ndarray], fetches: Collection[str]) -> dict[str, np.ndarray]:
     """The values of some tensors, every placeholder given as an array."""
     fetches = list(fetches)
     if not fetches:
@@ -117,6 +115,7 @@ def evaluate(
 
 Operation = Any  # tf.Operation
 Tensor = Any  # tf.Tensor
+Graph = Any  # tf.Graph
 
 
 def same_value(tensor: Tensor) -> Tensor:

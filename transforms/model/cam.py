@@ -1,0 +1,88 @@
+"""The mathematics: activations and gradients -> a class activation map, by five methods. Imports TensorFlow.
+
+Notation: ``A`` activations and ``G`` gradients of the score with respect to them, float32 ``[B, h, w, C]`` with the
+channels last; a map ``[B, h, w]`` is signed: the ReLU that the papers put on top belongs to whoever draws it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from transforms.model.runtime import import_tensorflow
+
+tf = import_tensorflow()
+
+Tensor = Any  # tf.Tensor
+_SPACE = [1, 2]
+
+# Where positive and negative activations cancel to this share of their magnitude, their sum is rounding error.
+_CANCELLED = 1e-5
+_VANISHED = 1e-3
+
+
+def gradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """Grad-CAM, arXiv 1610.02391, equations 1 and 2: ``w_c = mean_ij G``, ``S = sum_c w_c A_c``."""
+    weights = tf.reduce_mean(g, _SPACE)
+    return _weighted_sum(a, weights), _none_guarded(a)
+
+
+def hirescam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """HiResCAM, arXiv 2011.08891: ``S = sum_c G_c A_c``."""
+    return tf.einsum("bhwc,bhwc->bhw", g, a), _none_guarded(a)
+
+
+def layercam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """LayerCAM, Jiang et al., IEEE TIP 30, 2021: ``S = sum_c relu(G_c) A_c``."""
+    return tf.einsum("bhwc,bhwc->bhw", tf.nn.relu(g), a), _none_guarded(a)
+
+
+def xgradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """XGrad-CAM, arXiv 2008.02312: ``w_c = sum_ij G A / sum_ij A``, ``S = sum_c w_c A_c``.
+
+    The paper has activations behind a ReLU. Where they can be negative the denominator can vanish while the channel
+    does not: such a channel gets the weight 0 and is counted.
+    """
+    denominator = tf.reduce_sum(a, _SPACE)
+    magnitude = tf.reduce_sum(tf.abs(a), _SPACE)
+    unsafe = tf.abs(denominator) <= _CANCELLED * magnitude
+    weights = tf.reduce_sum(g * a, _SPACE) / tf.where(unsafe, tf.ones_like(denominator), denominator)
+    weights = tf.where(unsafe, tf.zeros_like(weights), weights)
+    return _weighted_sum(a, weights), tf.math.count_nonzero(unsafe & (magnitude > 0), 1, dtype=tf.int32)
+
+
+def gradcam_plus_plus(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """Grad-CAM++, arXiv 1710.11063: ``S = sum_c w_c A_c``, ``w_c = sum_ij alpha relu(G)``.
+
+    ``alpha = G^2 / (2 G^2 + sum_ij(A) G^3) = 1 / (2 + G sum_ij(A))``: the exponential that the paper puts around the
+    score cancels here, and elsewhere only scales the whole map. With activations behind a ReLU the denominator is at
+    least 2 wherever ``relu(G)`` is not 0. Where they can be negative it can vanish or change its sign: such a cell
+    gets the weight 0, and its channel is counted.
+    """
+    positive = tf.nn.relu(g)
+    denominator = 2.0 + positive * tf.reduce_sum(a, _SPACE, keepdims=True)
+    unsafe = denominator <= _VANISHED
+    alpha = tf.where(unsafe, tf.zeros_like(denominator), 1.0 / tf.where(unsafe, tf.ones_like(denominator), denominator))
+    weights = tf.reduce_sum(alpha * positive, _SPACE)
+    return _weighted_sum(a, weights), tf.math.count_nonzero(tf.reduce_any(unsafe, _SPACE), 1, dtype=tf.int32)
+
+
+METHODS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "gradcam": gradcam,
+    "gradcam++": gradcam_plus_plus,
+    "hirescam": hirescam,
+    "layercam": layercam,
+    "xgradcam": xgradcam,
+}
+"""Name -> function of activations and gradients, giving the map and how many channels were guarded, int32 ``[B]``."""
+
+
+def evidence(a: Tensor, g: Tensor) -> Tensor:
+    """``sum_ijc G A``, ``[B]``. Where average pooling and a linear layer follow ``A``: the score minus its bias."""
+    return tf.einsum("bhwc,bhwc->b", g, a)
+
+
+def _weighted_sum(a: Tensor, weights: Tensor) -> Tensor:
+    return tf.einsum("bhwc,bc->bhw", a, weights)
+
+
+def _none_guarded(a: Tensor) -> Tensor:
+    return tf.zeros(tf.shape(a)[:1], tf.int32)

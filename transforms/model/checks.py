@@ -1,0 +1,66 @@
+"""What keeps a graph from being explained, found before any job starts. Imports TensorFlow."""
+
+from collections.abc import Sequence
+
+from transforms.model.errors import ModelRefused
+from transforms.model.graphs import CONTROL_FLOW, GraphDef, Operation, tf
+from transforms.model.layers import FeatureMap
+from transforms.model.scores import ScoreTensor
+
+_BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+_RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatefulUniform", "StatefulStandardNormal", "RngReadAndSkip")
+
+
+def refuse_training_mode(graph_def: GraphDef) -> None:
+    """Refuse a graph whose scores differ between runs, or depend on the other images of the batch.
+
+    Raises:
+        ModelRefused: it has random operations, or batch norms that use the statistics of the batch.
+    """
+    library = [node for function in graph_def.library.function for node in function.node_def]
+    nodes = [*graph_def.node, *library]
+    norms = [node.name for node in nodes if node.op in _BATCH_NORMS and node.attr["is_training"].b]
+    if norms:
+        raise ModelRefused(
+            f"Batch normalisation is in training mode ({_first(norms)}): an image's scores would depend on the others "
+            "in its batch. Export the model in inference mode (training=False)."
+        )
+    random = [f"{node.name} ({node.op})" for node in nodes if any(word in node.op for word in _RANDOM)]
+    if random:
+        raise ModelRefused(
+            f"The scores depend on random numbers ({_first(random)}), as of dropout or augmentation in training mode. "
+            "Export the model in inference mode (training=False)."
+        )
+
+
+def refuse_broken_gradient(
+    graph_def: GraphDef, head: Sequence[Operation], target: FeatureMap, scores: ScoreTensor
+) -> None:
+    """Refuse a graph in which the scores cannot be differentiated with respect to the target layer.
+
+    Raises:
+        ModelRefused: there is control flow, or an operation without a gradient, between the two.
+    """
+    remedy = "Set model.target_layer to a layer behind it, or rebuild the model's head without it."
+    control_flow = [f"{operation.name} ({operation.type})" for operation in head if operation.type in CONTROL_FLOW]
+    if control_flow:
+        raise ModelRefused(f"Control flow lies between {target.name} and the scores: {_first(control_flow)}. {remedy}")
+    with tf.Graph().as_default():
+        features, logits = tf.graph_util.import_graph_def(graph_def, {}, [target.tensor, scores.tensor], name="")
+        try:
+            gradient = tf.gradients(logits, features)[0]
+        except LookupError as error:
+            raise ModelRefused(
+                f"An operation between {target.name} and the scores has no gradient: {error} {remedy}"
+            ) from error
+        if gradient is None:
+            kinds = sorted({operation.type for operation in head})
+            raise ModelRefused(
+                f"No gradient reaches {target.name} from the scores: an operation between them is not differentiable "
+                f"(there are: {', '.join(kinds)}). {remedy}"
+            )
+
+
+def _first(names: Sequence[str], count: int = 3) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more

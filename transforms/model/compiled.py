@@ -1,0 +1,185 @@
+"""Compiled explanation models: made once by the launcher, loaded by every worker.
+
+``<directory>/<fingerprint>/`` is a standard SavedModel with ``explanation.json`` beside ``saved_model.pb``; that file
+is written last, so what has it is whole. Nothing here imports TensorFlow before it is needed: a model that is
+compiled already is found without it.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import pathlib
+import tempfile
+import threading
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from transforms import uris
+from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+from transforms.model.options import ModelOptions
+from transforms.model.source_digest import source_digest
+from transforms.storage import Storage
+
+_CARD = "explanation.json"
+_OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))
+
+
+def compile_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
+    """Compile a model into ``<directory>/<fingerprint>/``, or find it there.
+
+    Args:
+        directory: any fsspec URL.
+
+    Returns:
+        The card that lies beside the compiled model.
+
+    Raises:
+        ModelRefused: the model cannot be loaded or explained as asked, with the cause and the remedy.
+    """
+    digest = source_digest(options, storage.options)
+    card = _find(directory, digest, storage)
+    if card is not None:
+        return card
+
+    from transforms.model.dry_run import folded_graph, refuse_mixed_batches
+    from transforms.model.explainer import build_explainer
+    from transforms.model.fingerprint import fingerprint
+    from transforms.model.load import load_model
+    from transforms.model.plan import make_plan
+
+    plan = make_plan(load_model(options, storage.options), options)
+    graph, notes = folded_graph(plan)
+    card = ModelCard(
+        fingerprint=fingerprint(plan),
+        source=options.source,
+        source_digest=digest,
+        input_height=plan.input_height,
+        input_width=plan.input_width,
+        class_count=plan.scores.class_count,
+        class_names=plan.class_names,
+        target_layer=plan.target.name,
+        target_tensor=plan.target.tensor,
+        cam_height=plan.target.height,
+        cam_width=plan.target.width,
+        method=options.method,
+        score=options.score,
+        activation=plan.scores.activation,
+        preprocessing=dataclasses.asdict(plan.preprocessing),
+        notes=(*plan.notes, *notes),
+        versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
+    )
+    folder = uris.join(directory, card.fingerprint)
+    if not storage.exists(uris.join(folder, _CARD)):
+        module = build_explainer(plan, graph)
+        refuse_mixed_batches(plan, module)
+        _write(module, folder, storage)
+    # The same fingerprint is the same model, but what it is called may have changed.
+    storage.put(uris.join(folder, _CARD), json.dumps(dataclasses.asdict(card), indent=2).encode())
+    return read_card(folder, storage)
+
+
+def read_card(directory: str, storage: Storage) -> ModelCard:
+    """The card of a compiled model.
+
+    Raises:
+        FileNotFoundError: there is no compiled model, or not all of it.
+    """
+    fields = json.loads(storage.read(uris.join(directory, _CARD)))
+    for name in ("class_names", "notes"):
+        fields[name] = None if fields[name] is None else tuple(fields[name])
+    return ModelCard(**fields)
+
+
+def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
+    for uri in storage.glob(uris.join(directory, f"*/{_CARD}")):
+        card = read_card(uri.removesuffix(_CARD).rstrip("/"), storage)
+        if card.source_digest == digest:
+            return card
+    return None
+
+
+def _write(module: Any, folder: str, storage: Storage) -> None:
+    from transforms.model.runtime import import_tensorflow
+
+    tf = import_tensorflow()
+    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
+        signatures = {"explain": module.explain, "serving_default": module.predict}
+        tf.saved_model.save(module, temporary, signatures=signatures)
+        for path in sorted(pathlib.Path(temporary).rglob("*")):
+            if path.is_file():
+                storage.put(uris.join(folder, path.relative_to(temporary).as_posix()), path.read_bytes())
+
+
+class CompiledModel:
+    """A compiled explanation model in this process; see :class:`transforms.model.explanation.GradCamModel`.
+
+    Safe to call from several threads: one batch at a time is on the device.
+    """
+
+    def __init__(self, card: ModelCard, saved_model: Any):
+        self.card = card
+        self.events: Counter[str] = Counter()  # guarded_channels: weights that the method could not compute
+        self._saved_model = saved_model  # owns the variables
+        self._explain = saved_model.signatures["explain"]
+        self._lock = threading.Lock()
+
+    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+        """See the protocol. There is one traced function for all batch sizes: nothing is ever traced again.
+
+        Raises:
+            ValueError: images or targets of the wrong type or shape, or a target that the model does not have.
+        """
+        from transforms.model.runtime import import_tensorflow
+
+        tf = import_tensorflow()
+        expected = (len(images), self.card.input_height, self.card.input_width, 3)
+        if images.dtype != np.uint8 or images.shape != expected:
+            raise ValueError(f"images are {images.dtype} {images.shape}, the model takes uint8 {expected}")
+        if targets.ndim != 2 or len(targets) != len(images):
+            raise ValueError(f"targets are {targets.shape}: one row is needed for each of {len(images)} images")
+        count = self.card.class_count
+        if targets.size and not -count <= targets.min() <= targets.max() < count:
+            raise ValueError(f"targets are {targets.min()} to {targets.max()}; the model has {count} classes")
+        with self._lock:
+            outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32))
+            arrays = {name: output.numpy() for name, output in outputs.items()}
+            self.events["guarded_channels"] += int(arrays["guarded"].sum())
+        return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
+
+
+_loaded: dict[str, CompiledModel] = {}
+_loading = threading.Lock()
+
+
+def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> GradCamModel:
+    """Load a compiled model, once per process, and warm it up with a blank batch of ``batch_size`` images.
+
+    Args:
+        directory: any fsspec URL; a remote one is copied to a temporary folder first.
+    """
+    with _loading:
+        if directory not in _loaded:
+            model = _load(directory, storage)
+            card = model.card
+            blank = np.zeros((batch_size, card.input_height, card.input_width, 3), np.uint8)
+            model.explain(blank, np.full((batch_size, 1), -1, np.int32))
+            model.events.clear()
+            _loaded[directory] = model
+        return _loaded[directory]
+
+
+def _load(directory: str, storage: Storage) -> CompiledModel:
+    from transforms.model.runtime import import_tensorflow
+
+    tf = import_tensorflow()
+    card = read_card(directory, storage)
+    if uris.is_local(directory):
+        return CompiledModel(card, tf.saved_model.load(uris.local_path(directory)))
+    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
+        for uri in storage.walk(directory):
+            copy = pathlib.Path(temporary, uri.partition(f"/{card.fingerprint}/")[2])
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(storage.read(uri))
+        return CompiledModel(card, tf.saved_model.load(temporary))

@@ -1,0 +1,93 @@
+"""A few made-up images through the model before any job starts. Imports TensorFlow."""
+
+import logging
+
+import numpy as np
+
+from transforms.model.errors import ModelRefused
+from transforms.model.explainer import model_input
+from transforms.model.flatten import FlatGraph
+from transforms.model.fold import fold
+from transforms.model.graphs import node_name, splice, tf
+from transforms.model.plan import Plan
+
+_log = logging.getLogger(__name__)
+
+# float32 against float32 with other roundings; half precision does not reach it and stays as it is.
+_SAME = 1e-4
+# What the other images of a batch may change: the order in which sums are made, no more.
+_INDEPENDENT = 1e-3
+
+
+def sample_images(plan: Plan) -> np.ndarray:
+    """Four images, uint8 ``[4, H, W, 3]``: noise, coarse blocks, a gradient, and gray."""
+    height, width = plan.input_height, plan.input_width
+    noise = np.random.default_rng(0)
+    fine = noise.integers(0, 256, (height, width, 3), np.uint8)
+    blocks = np.kron(
+        noise.integers(0, 256, (8, 8, 3), np.uint8), np.ones((-(-height // 8), -(-width // 8), 1), np.uint8)
+    )
+    ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, width, 3))
+    return np.stack([fine, blocks[:height, :width], ramp, np.full_like(ramp, 128)])
+
+
+def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
+    """The plan's graph with its batch norms folded, and notes; unfolded where that would change the numbers.
+
+    Raises:
+        ModelRefused: the scores are not finite, or no gradient reaches the target layer.
+    """
+    images = sample_images(plan)
+    scores, features, gradient = _scores_and_gradient(plan, plan.flat, images)
+    if not np.isfinite(scores).all():
+        raise ModelRefused(
+            "The scores of made-up images are not finite. Are the weights loaded, and is model.preprocessing "
+            f"({plan.preprocessing.name}) the one that the model was trained with?"
+        )
+    if not np.any(gradient):
+        raise ModelRefused(
+            f"The gradient of every class with respect to {plan.target.name} is zero: the scores do not depend on it, "
+            "or something behind it is saturated. Set model.target_layer to another layer, see beam-gradcam inspect."
+        )
+    folded = fold(plan.flat, plan.keep)
+    folded_scores, folded_features, _ = _scores_and_gradient(plan, folded, images)
+    error = max(_relative_error(folded_scores, scores), _relative_error(folded_features, features))
+    if error > _SAME:
+        _log.warning("folding batch norms changes scores or features by %.1e of their range; left unfolded", error)
+        return plan.flat, ("batch norms were not folded: it would have changed the numbers",)
+    return folded, ()
+
+
+def refuse_mixed_batches(plan: Plan, module: tf.Module) -> None:
+    """Refuse a model whose scores for an image depend on the rest of its batch.
+
+    Raises:
+        ModelRefused: they do, or they differ from run to run.
+    """
+    images = sample_images(plan)
+    together = module.predict(images)["scores"].numpy()
+    others = module.predict(images[[0, 3, 3, 1]])["scores"].numpy()
+    error = max(_relative_error(others[0], together[0]), _relative_error(others[3], together[1]))
+    if error > _INDEPENDENT:
+        raise ModelRefused(
+            f"An image's scores change by {error:.1e} of their range with the other images of its batch, or from run "
+            "to run: something in the model is in training mode. Export it in inference mode (training=False)."
+        )
+
+
+def _scores_and_gradient(plan: Plan, graph: FlatGraph, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, features, and the gradient of a random mixture of all classes, which is zero only if that of each is."""
+
+    @tf.function(autograph=False)
+    def run(images: tf.Tensor, weights: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        feeds = {node_name(graph.input): model_input(images, plan), **weights}
+        features, scores = splice(graph.graph_def, feeds, [plan.target.tensor, plan.scores.tensor])
+        mixture = tf.random.stateless_normal(tf.shape(scores), [1, 2], dtype=scores.dtype)
+        return [tf.cast(t, tf.float32) for t in (scores, features, tf.gradients(scores, features, mixture)[0])]
+
+    values = run(tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()})
+    return tuple(value.numpy() for value in values)  # type: ignore[return-value]
+
+
+def _relative_error(values: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.abs(values - reference).max() / (np.abs(reference).max() or 1.0))

@@ -1,0 +1,138 @@
+"""A plan -> the function that explains: uint8 images in, scores and maps out. Imports TensorFlow."""
+
+from typing import Any
+
+import numpy as np
+
+from transforms.model.cam import METHODS, evidence
+from transforms.model.flatten import FlatGraph
+from transforms.model.graphs import node_name, splice, tf
+from transforms.model.plan import Plan
+
+Tensor = Any  # tf.Tensor
+
+# Weights up to this size become constants, which oneDNN and Grappler prepare once; a GraphDef cannot hold 2 GB.
+_LARGEST_CONSTANTS = 256 << 20
+
+
+def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARGEST_CONSTANTS) -> tf.Module:
+    """A module with two functions, each of which gives the arrays of a ``BatchExplanation`` by name.
+
+    ``explain(images uint8 [B, H, W, 3], targets int32 [B, K])`` and ``predict(images)``, for the class with the highest
+    score. One forward pass; then the part behind the target layer is differentiated once per target class. ``guarded``
+    (int32 ``[B, K]``) counts channels whose weight the method could not compute.
+
+    Args:
+        graph: the plan's graph, folded or not.
+    """
+    module = tf.Module(name="explainer")
+    as_constants = sum(array.nbytes for array in graph.weights.values()) <= largest_constants
+    if not as_constants:
+        module.weights = [
+            tf.Variable(array, trainable=False, name=f"weight_{i}") for i, array in enumerate(graph.weights.values())
+        ]
+    method = METHODS[plan.options.method]
+    images_spec = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
+    targets_spec = tf.TensorSpec([None, None], tf.int32, "targets")
+
+    def weights() -> dict[str, Tensor]:
+        if as_constants:
+            return {name: tf.constant(array) for name, array in graph.weights.items()}
+        return {name: variable.read_value() for name, variable in zip(graph.weights, module.weights, strict=True)}
+
+    @tf.function(autograph=False, input_signature=[images_spec, targets_spec])
+    def explain(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        feeds = {node_name(graph.input): model_input(images, plan), **weights()}
+        features, output = splice(graph.graph_def, feeds, [plan.target.tensor, plan.scores.tensor])
+        scores, probabilities = _class_scores(output, plan)
+        classes = _resolve(targets, scores)
+        activations = _channels_last(features, plan.target.channel_axis)
+        differentiated = probabilities if plan.options.score == "probability" else scores
+
+        def explain_class(index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            """For one target class per image, int32 ``[B]``."""
+            direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
+            if plan.contrast is not None:
+                direction -= tf.one_hot(plan.contrast, plan.scores.class_count, dtype=differentiated.dtype)
+            # The sum over the batch has no part in it: an image's scores depend on no other image.
+            gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
+            gradient = _channels_last(gradient, plan.target.channel_axis)
+            cam, guarded = method(activations, gradient)
+            return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
+
+        # A loop, so that the number of classes is free; the forward pass lies outside it.
+        cams, evidences, target_scores, guarded = (
+            tf.transpose(stacked, [1, 0, *range(2, stacked.shape.rank)])
+            for stacked in tf.map_fn(
+                explain_class,
+                tf.transpose(classes),
+                fn_output_signature=(
+                    tf.TensorSpec([None, plan.target.height, plan.target.width]),
+                    tf.TensorSpec([None]),
+                    tf.TensorSpec([None]),
+                    tf.TensorSpec([None], tf.int32),
+                ),
+            )
+        )
+        finite = (
+            tf.reduce_all(tf.math.is_finite(cams), [2, 3])
+            & tf.math.is_finite(evidences)
+            & tf.reduce_all(tf.math.is_finite(scores), 1, keepdims=True)
+        )
+        return {
+            "cams": cams,
+            "classes": classes,
+            "scores": scores,
+            "probabilities": probabilities,
+            "target_scores": target_scores,
+            "evidence": evidences,
+            "finite": finite,
+            "guarded": guarded,
+        }
+
+    @tf.function(autograph=False, input_signature=[images_spec])
+    def predict(images: Tensor) -> dict[str, Tensor]:
+        return explain(images, tf.fill([tf.shape(images)[0], 1], -1))
+
+    module.explain, module.predict = explain, predict
+    return module
+
+
+def model_input(images: Tensor, plan: Plan) -> Tensor:
+    """See :class:`transforms.model.preprocessing.Preprocessing`."""
+    preprocessing = plan.preprocessing
+    pixels = tf.reverse(images, [3]) if preprocessing.bgr else images
+    scale, offset = np.float32(preprocessing.scale), np.float32(preprocessing.offset)
+    if np.any(scale != 1) or np.any(offset != 0):
+        pixels = tf.cast(pixels, tf.float32) * scale + offset
+    pixels = tf.cast(pixels, plan.input_dtype)
+    return tf.transpose(pixels, [0, 3, 1, 2]) if plan.channels_first else pixels
+
+
+def _class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Scores and probabilities, float32 ``[B, C]``; a single unit ``z`` stands for the two classes ``[-z, z]``."""
+    scores = tf.cast(tf.reshape(output, [-1, plan.scores.units]), tf.float32)
+    if plan.scores.units == 1:
+        scores = tf.concat([-scores, scores], 1)
+        return scores, tf.sigmoid(scores)
+    if plan.scores.are_probabilities:
+        return scores, scores
+    return scores, tf.sigmoid(scores) if plan.scores.activation == "sigmoid" else tf.nn.softmax(scores)
+
+
+def _resolve(targets: Tensor, scores: Tensor) -> Tensor:
+    """Class indices; a negative target is a rank: -1 the class with the highest score."""
+    count = scores.shape[1]
+    known = tf.debugging.Assert(
+        tf.reduce_all((targets >= -count) & (targets < count)),
+        [f"a target is not among the {count} classes:", targets],
+        summarize=32,
+    )
+    with tf.control_dependencies([known]):
+        ranks = tf.maximum(-targets, 1)
+    ranked = tf.math.top_k(scores, tf.maximum(tf.reduce_max(ranks), 1)).indices
+    return tf.where(targets < 0, tf.gather(ranked, ranks - 1, batch_dims=1), targets)
+
+
+def _channels_last(tensor: Tensor, axis: int) -> Tensor:
+    return tf.cast(tf.transpose(tensor, [0, 2, 3, 1]) if axis == 1 else tensor, tf.float32)

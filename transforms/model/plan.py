@@ -1,0 +1,190 @@
+"""A loaded model and the user's options -> everything that must be known to explain it. Imports TensorFlow."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from transforms.model.checks import refuse_broken_gradient, refuse_training_mode
+from transforms.model.errors import ModelRefused
+from transforms.model.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
+from transforms.model.graphs import Graph, ancestors, evaluate, import_graph, node_name, same_value, tf
+from transforms.model.layers import FeatureMap, Layers
+from transforms.model.options import ModelOptions
+from transforms.model.preprocessing import Preprocessing
+from transforms.model.scores import ScoreTensor, find_scores
+from transforms.model.traced import TracedModel
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    """What is explained, on which layer and how."""
+
+    flat: FlatGraph  # from the images to the target layer and the logits; nothing folded yet
+    scores: ScoreTensor
+    target: FeatureMap
+    reason: str  # why this layer
+    candidates: tuple[FeatureMap, ...]
+    outputs: dict[str, tuple[int | None, ...]]  # name -> shape
+    preprocessing: Preprocessing
+    input_height: int  # pixels
+    input_width: int
+    channels_first: bool
+    input_dtype: str
+    options: ModelOptions
+    contrast: int | None  # class index
+    class_names: tuple[str, ...] | None
+    custom_gradients: int  # taken off between the target layer and the scores
+    notes: tuple[str, ...]
+
+    @property
+    def keep(self) -> tuple[str, str]:
+        """The tensors that folding must leave alone."""
+        return self.target.tensor, self.scores.tensor
+
+
+def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
+    """Find the scores and the target layer of a model, and refuse it where it cannot be explained.
+
+    Raises:
+        ModelRefused: with the value, the cause and the remedy.
+    """
+    flat = flatten(traced.function)
+    channels_first, height, width = _image_layout(traced)
+    graph = import_graph(flat.graph_def)
+    _learn_shapes(graph, flat, (2, *traced.function.inputs[0].shape[1:]))
+
+    scores = find_scores(graph, traced.outputs, flat.outputs, options.output)
+    part = ancestors(flat.graph_def, [flat.input, scores.tensor])
+    refuse_training_mode(part)
+    if scores.activation == "none" and scores.units > 1:
+        scores = dataclasses.replace(scores, are_probabilities=_sum_to_one(flat, scores, traced.function.inputs[0]))
+    layers = Layers(graph, flat.input, scores.tensor, traced.layer_tensors)
+    target, reason = layers.choose(options.target_layer)
+    head = layers.head_of(target)
+    refuse_broken_gradient(part, head, target, scores)
+
+    preprocessing = _preprocessing(traced)
+    marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
+    custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
+    if (
+        scores.class_count is not None
+        and traced.class_names is not None
+        and len(traced.class_names) != scores.class_count
+    ):
+        raise ModelRefused(
+            f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
+            "to one name for each class, or leave it out."
+        )
+    kept = {node.name for node in part.node}
+    return Plan(
+        flat=FlatGraph(part, {n: w for n, w in flat.weights.items() if n in kept}, flat.input, flat.outputs),
+        scores=scores,
+        target=target,
+        reason=reason,
+        candidates=layers.candidates,
+        outputs={
+            name: tuple(graph.get_tensor_by_name(tensor).shape)
+            for name, tensor in zip(traced.outputs, flat.outputs, strict=True)
+        },
+        preprocessing=preprocessing,
+        input_height=height,
+        input_width=width,
+        channels_first=channels_first,
+        input_dtype=traced.function.inputs[0].dtype.name,
+        options=options,
+        contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
+        class_names=traced.class_names,
+        custom_gradients=custom_gradients,
+        notes=(*traced.notes, *_notes(scores, custom_gradients)),
+    )
+
+
+def _image_layout(traced: TracedModel) -> tuple[bool, int, int]:
+    shape = traced.function.inputs[0].shape.as_list()
+    channels_first = shape[1] == 3 and shape[3] != 3
+    height, width = shape[2:] if channels_first else shape[1:3]
+    if height is None or width is None:
+        raise ModelRefused(
+            f"The model takes images of any size ({shape}). Set model.input_size to the [height, width] that it was "
+            "trained with."
+        )
+    return channels_first, height, width
+
+
+def _learn_shapes(graph: Graph, flat: FlatGraph, images: Sequence[int]) -> None:
+    """Fill in what shape inference left open, from one run over blank images."""
+    unknown = [
+        tensor
+        for operation in graph.get_operations()
+        for tensor in operation.outputs
+        if tensor.dtype.is_floating and operation.type != "Placeholder" and not _is_known(tensor)
+    ]
+    if not unknown:
+        return
+    dtype = graph.get_tensor_by_name(flat.input).dtype.as_numpy_dtype
+    arrays = {**flat.weights, node_name(flat.input): np.zeros(images, dtype)}
+    values = evaluate(flat.graph_def, arrays, [tensor.name for tensor in unknown])
+    for tensor in unknown:
+        shape = values[tensor.name].shape
+        if shape and shape[0] == images[0]:
+            tensor.set_shape([None, *shape[1:]])
+
+
+def _is_known(tensor: tf.Tensor) -> bool:
+    return tensor.shape.rank is not None and None not in tensor.shape.as_list()[1:]
+
+
+def _sum_to_one(flat: FlatGraph, scores: ScoreTensor, images: tf.Tensor) -> bool:
+    """Whether the values are probabilities already, of a softmax that could not be found (or an average of several)."""
+    noise = np.random.default_rng(0).uniform(0, 255, (4, *images.shape[1:])).astype(images.dtype.as_numpy_dtype)
+    values = evaluate(flat.graph_def, {**flat.weights, node_name(flat.input): noise}, [scores.tensor])[scores.tensor]
+    values = values.reshape(len(noise), -1)
+    return bool(np.all(values >= 0) and np.allclose(values.sum(1), 1, atol=1e-3))
+
+
+def _preprocessing(traced: TracedModel) -> Preprocessing:
+    if traced.preprocessing is None:
+        raise ModelRefused(
+            "Nothing is known about what the model expects of pixels. Set model.preprocessing: none, unit, "
+            "minus_one_to_one, caffe, torch or {scale, offset, bgr}."
+        )
+    return traced.preprocessing
+
+
+def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None) -> int | None:
+    if contrast is None:
+        return None
+    if isinstance(contrast, str) and class_names is not None and class_names.count(contrast) == 1:
+        return class_names.index(contrast)
+    try:
+        index = int(contrast)
+    except ValueError:
+        raise ModelRefused(
+            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index."
+        ) from None
+    if not 0 <= index < class_count:
+        raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
+    return index
+
+
+def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:
+    notes = []
+    if scores.are_probabilities:
+        notes.append(
+            "the scores are probabilities whose logits were not found: what is differentiated is a probability, "
+            "whose gradient vanishes where the model is sure. Set model.output to the logits if the model gives them"
+        )
+    elif scores.activation == "none":
+        notes.append(
+            "no softmax or sigmoid was found behind the scores: the output is taken as logits, and probabilities are "
+            + ("its sigmoid" if scores.units == 1 else "its softmax")
+        )
+    if scores.units == 1:
+        notes.append("one unit decides between two classes: class 1 is the unit, class 0 its negative")
+    if custom_gradients:
+        notes.append(
+            f"{custom_gradients} custom gradients between the target layer and the scores were replaced by the "
+            "gradients of the operations themselves"
+        )
+    return notes
