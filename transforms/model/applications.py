@@ -14,19 +14,22 @@ from transforms.model.errors import ModelRefused
 _DEFAULT_SIZE = 224  # of the few applications that leave their size free, such as MobileNetV3
 
 
-def build_application(name: str, weights: str | None, input_size: str | tuple[int, int], **options: Any) -> keras.Model:
+def build_application(
+    name: str, weights: str | None, input_size: str | tuple[int, int], library: Any = keras, **options: Any
+) -> Any:
     """Build an architecture by its name in keras.applications.
 
     Args:
         name: such as MobileNetV2.
         weights: imagenet, or None for random weights.
         input_size: (height, width), or auto for the size that the architecture is made for.
+        library: keras or tf_keras.
         options: further arguments of the architecture, such as ``classes``.
 
     Raises:
         ModelRefused: there is no such architecture, its weights cannot be downloaded, or it refuses the size.
     """
-    architecture = _architecture(name)
+    architecture = _architecture(name, library)
     shape = None if input_size == "auto" else (*input_size, 3)
     try:
         model = architecture(weights=weights, input_shape=shape, **options)
@@ -45,10 +48,10 @@ def build_application(name: str, weights: str | None, input_size: str | tuple[in
     return model
 
 
-def _architecture(name: str) -> Any:
+def _architecture(name: str, library: Any) -> Any:
     known = {
         name: function
-        for name, function in inspect.getmembers(keras.applications, inspect.isfunction)
+        for name, function in inspect.getmembers(library.applications, inspect.isfunction)
         if "include_top" in inspect.signature(function).parameters
     }
     if name not in known:

@@ -13,7 +13,6 @@ import numpy as np
 
 from transforms.model.errors import ModelRefused
 from transforms.model.packages import lite0_weights_path
-from transforms.model.preprocessing import Preprocessing
 from transforms.model.torch_weights import read_state_dict
 
 # kernel, stride, expansion, channels, repeats
@@ -27,7 +26,6 @@ _BLOCKS = (
     (3, 1, 6, 320, 1),
 )
 _SIZE = 224
-LITE0_PREPROCESSING = Preprocessing("custom", (1 / 128,) * 3, (-127 / 128,) * 3, bgr=False)
 
 
 def efficientnet_lite0() -> keras.Model:

@@ -20,14 +20,14 @@ def recording_layers(*layer_classes: type) -> Iterator[Recording]:
     """
     calls: Recording = []
     stack: list[str] = []
-    originals = [layer_class.__call__ for layer_class in layer_classes]  # type: ignore[operator]
+    originals = [layer_class.__call__ for layer_class in layer_classes]
     for layer_class, original in zip(layer_classes, originals, strict=True):
-        layer_class.__call__ = _recorded(original, stack, calls)  # type: ignore[operator]
+        layer_class.__call__ = _recorded(original, stack, calls)  # type: ignore[method-assign]
     try:
         yield calls
     finally:
         for layer_class, original in zip(layer_classes, originals, strict=True):
-            layer_class.__call__ = original  # type: ignore[operator]
+            layer_class.__call__ = original  # type: ignore[method-assign]
 
 
 def layer_tensors(calls: Recording, graph: Any) -> dict[str, list[str]]:

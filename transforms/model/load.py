@@ -5,18 +5,25 @@ Imports TensorFlow: only to be imported where a model is loaded.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from transforms.model.class_names import resolve_class_names
-from transforms.model.conventions import convention_of
 from transforms.model.errors import ModelRefused
-from transforms.model.input_scaling import own_scaling
+from transforms.model.expectation import expected_preprocessing
+from transforms.model.factory import call_factory
 from transforms.model.local_copy import local_copy
 from transforms.model.options import ModelOptions
-from transforms.model.preprocessing import NAMED, Preprocessing, as_named, parse_preprocessing
+from transforms.model.runtime import import_tensorflow
+from transforms.model.savedmodel import Endpoint, choose_endpoint, endpoints_of, load_savedmodel, trace_endpoint
 from transforms.model.source import ModelSource, parse_source
 from transforms.model.traced import TracedModel
 from transforms.model.tracing import trace_keras_model
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = import_tensorflow()
 
 Storage = Mapping[str, dict[str, Any]]
 
@@ -37,7 +44,7 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
             f"model.weights is for architectures (keras:NAME, package.module:function); {options.source} brings its own"
         )
     traced = _LOADERS[source.kind](source, options, storage)
-    preprocessing, notes = _preprocessing(options, source, traced)
+    preprocessing, notes = expected_preprocessing(options.preprocessing, source.kind, traced)
     return dataclasses.replace(
         traced,
         preprocessing=preprocessing,
@@ -72,11 +79,43 @@ def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> Tr
 
 def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
     from transforms.model.applications import build_application
+    from transforms.model.fine_tuned import application_with_weights
 
-    weights = {None: "imagenet", "none": None}.get(options.weights, options.weights)
-    if weights in ("imagenet", None):
+    weights = "imagenet" if options.weights is None else options.weights
+    if weights == "imagenet":
         return trace_keras_model(build_application(source.name, weights, options.input_size), "auto")
-    raise ModelRefused("not yet")
+    if weights == "none":
+        model = build_application(source.name, None, options.input_size)
+        return trace_keras_model(model, "auto", ("the weights are random: scores and maps mean nothing",))
+    with local_copy(weights, storage) as path:
+        model, note = application_with_weights(source.name, path, options.input_size, weights)
+    return trace_keras_model(model, "auto", (note,))
+
+
+def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+    from transforms.model.weights import load_weights, open_weights, temporary_folder
+
+    model = call_factory(source.name)
+    if not hasattr(model, "count_params"):
+        if options.weights is not None:
+            raise ModelRefused(
+                f"{source.name}() returns {type(model).__name__}, no Keras model: model.weights cannot be put into it; "
+                "load them in the function"
+            )
+        return _trace_callable(model, source.name, options)
+    if options.weights is not None:
+        with local_copy(options.weights, storage) as path, temporary_folder() as folder:
+            load_weights(model, open_weights(path, Path(folder), options.weights), options.weights, f"{source.name}()")
+    return trace_keras_model(model, options.input_size)
+
+
+def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel:
+    if not callable(model):
+        raise ModelRefused(
+            f"{name}() returns {type(model).__name__}: it must return a Keras model or a function of images"
+        )
+    any_images = {"images": tf.TensorSpec([None, None, None, 3], tf.float32)}
+    return trace_endpoint(Endpoint(name, any_images, model), options.input_size, model, None, ())
 
 
 def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
@@ -87,41 +126,24 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
     return trace_keras_model(model, options.input_size)
 
 
+def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+    with local_copy(source.name, storage) as path:
+        loaded = load_savedmodel(path, options.source)
+    endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
+    return trace_endpoint(endpoint, options.input_size, loaded, None, notes)
+
+
+def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+    from transforms.model.hub import load_hub_module
+
+    return load_hub_module(source.name, options, storage)
+
+
 _LOADERS = {
     "bundled": _bundled,
     "keras": _application,
     "keras_file": _keras_file,
+    "savedmodel": _savedmodel,
+    "hub": _hub,
+    "factory": _factory,
 }
-
-
-def _preprocessing(
-    options: ModelOptions, source: ModelSource, traced: TracedModel
-) -> tuple[Preprocessing, tuple[str, ...]]:
-    """What the user says; else what the model shows, the source promises or the names of its layers tell."""
-    if options.preprocessing != "auto":
-        try:
-            return as_named(parse_preprocessing(options.preprocessing)), ()
-        except ValueError as error:
-            raise ModelRefused(f"model.{error}") from error
-    none = NAMED["none"]
-    if source.kind == "bundled":
-        from transforms.model.bundled import LITE0_PREPROCESSING
-
-        return LITE0_PREPROCESSING, ()
-    scaling = own_scaling(traced.function)
-    if scaling is not None:
-        return none, (f"the model scales its pixels itself ({scaling}): it is given 0..255",)
-    names = {name for path in traced.layer_tensors for name in path.split("/")}
-    names.add(getattr(traced.keep_alive, "name", ""))
-    convention = convention_of(names)
-    if convention is not None:
-        family, name = convention
-        note = (
-            f"preprocessing {name} is assumed, the convention of {family} in keras.applications: if the model was "
-            "trained with another, say so with model.preprocessing"
-        )
-        return NAMED[name], () if source.kind == "keras" else (note,)
-    return none, (
-        "PREPROCESSING IS NOT KNOWN: the model is given pixels of 0..255 as they are. If it was trained with others, "
-        f"its scores and maps are meaningless: say model.preprocessing: {', '.join(NAMED)}, or {{scale, offset, bgr}}",
-    )

@@ -17,7 +17,7 @@ class Preprocessing:
     ``scale`` and ``offset`` are in the order of the model's channels, that is after the reversal.
     """
 
-    name: str  # none, unit, minus_one_to_one, caffe, torch, or custom
+    name: str  # none, unit, minus_one_to_one, caffe, torch, efficientnet-lite0, or custom
     scale: Channels
     offset: Channels
     bgr: bool
@@ -47,6 +47,9 @@ NAMED: dict[str, Preprocessing] = {
     )
 }
 """The conventions of the field, by name; those of keras.applications are all among them."""
+
+LITE0 = Preprocessing("efficientnet-lite0", (1 / 128,) * 3, (-127 / 128,) * 3, bgr=False)
+"""(x - 127) / 128, what bundled:efficientnet-lite0 was trained with."""
 
 
 def parse_preprocessing(option: str | Mapping[str, Any]) -> Preprocessing:

@@ -12,7 +12,7 @@ from transforms.model.errors import ModelRefused
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_DTYPES = {
+_DTYPES: dict[str, "np.dtype[Any]"] = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
@@ -101,7 +101,7 @@ class _TensorUnpickler(pickle.Unpickler):
         kind, storage, key, _device, count, view = reference
         if kind != "storage" or view is not None:
             raise pickle.UnpicklingError(f"it refers to {kind!r}, not to a storage")
-        self.storages[key] = (_DTYPES[storage], count)
+        self.storages[key] = (_DTYPES[str(storage)], int(count))
         return str(key)
 
 
