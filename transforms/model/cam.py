@@ -5,13 +5,9 @@ channels last; a map ``[B, h, w]`` is signed: the ReLU that the papers put on to
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from transforms.model.runtime import import_tensorflow
+from transforms.model.graphs import Tensor, tf
 
-tf = import_tensorflow()
-
-Tensor = Any  # tf.Tensor
 _SPACE = [1, 2]
 
 # Where positive and negative activations cancel to this share of their magnitude, their sum is rounding error.

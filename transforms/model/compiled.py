@@ -38,7 +38,8 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
     Raises:
         ModelRefused: the model cannot be loaded or explained as asked, with the cause and the remedy.
     """
-    digest = source_digest(options, storage.options)
+    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
+    digest = source_digest(options, fsspec_options)
     card = _find(directory, digest, storage)
     if card is not None:
         return card
@@ -49,7 +50,7 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
     from transforms.model.load import load_model
     from transforms.model.plan import make_plan
 
-    plan = make_plan(load_model(options, storage.options), options)
+    plan = make_plan(load_model(options, fsspec_options), options)
     graph, notes = folded_graph(plan)
     card = ModelCard(
         fingerprint=fingerprint(plan),

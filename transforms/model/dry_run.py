@@ -86,7 +86,7 @@ def _scores_and_gradient(plan: Plan, graph: FlatGraph, images: np.ndarray) -> tu
         return [tf.cast(t, tf.float32) for t in (scores, features, tf.gradients(scores, features, mixture)[0])]
 
     values = run(tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()})
-    return tuple(value.numpy() for value in values)  # type: ignore[return-value]
+    return tuple(value.numpy() for value in values)
 
 
 def _relative_error(values: np.ndarray, reference: np.ndarray) -> float:

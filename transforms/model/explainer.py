@@ -1,15 +1,11 @@
 """A plan -> the function that explains: uint8 images in, scores and maps out. Imports TensorFlow."""
 
-from typing import Any
-
 import numpy as np
 
 from transforms.model.cam import METHODS, evidence
 from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import node_name, splice, tf
+from transforms.model.graphs import Tensor, node_name, splice, tf
 from transforms.model.plan import Plan
-
-Tensor = Any  # tf.Tensor
 
 # Weights up to this size become constants, which oneDNN and Grappler prepare once; a GraphDef cannot hold 2 GB.
 _LARGEST_CONSTANTS = 256 << 20
@@ -102,7 +98,7 @@ def model_input(images: Tensor, plan: Plan) -> Tensor:
     """See :class:`transforms.model.preprocessing.Preprocessing`."""
     preprocessing = plan.preprocessing
     pixels = tf.reverse(images, [3]) if preprocessing.bgr else images
-    scale, offset = np.float32(preprocessing.scale), np.float32(preprocessing.offset)
+    scale, offset = np.array(preprocessing.scale, np.float32), np.array(preprocessing.offset, np.float32)
     if np.any(scale != 1) or np.any(offset != 0):
         pixels = tf.cast(pixels, tf.float32) * scale + offset
     pixels = tf.cast(pixels, plan.input_dtype)

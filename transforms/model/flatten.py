@@ -4,21 +4,12 @@ Everything behind this file sees one kind of model: a GraphDef without function 
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graphs import CALLS, GraphDef, NodeDef, ancestors, empty_like, node_name, placeholder
-from transforms.model.runtime import import_tensorflow
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = import_tensorflow()
-
-# The only way to inline calls without freezing the weights. Not public: tests/transforms/model/test_flatten.py pins it.
-from tensorflow.python.grappler import tf_optimizer
+from transforms.model.graphs import CALLS, GraphDef, NodeDef, ancestors, empty_like, node_name, placeholder, tf
 
 CUSTOM_GRADIENT = "_had_custom_gradient"
 """Attribute of a node whose ``tf.custom_gradient`` was taken off: the graph's own gradient is used there."""
@@ -72,6 +63,9 @@ def flatten(function: Any) -> FlatGraph:
 
 
 def _inlined(graph_def: GraphDef, fetches: list[str]) -> GraphDef:
+    # The only way to inline calls without freezing the weights. Not public: test_flatten.py pins it.
+    from tensorflow.python.grappler import tf_optimizer
+
     _clean(graph_def)
     config = tf.compat.v1.ConfigProto()
     config.graph_options.rewrite_options.min_graph_nodes = -1

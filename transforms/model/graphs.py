@@ -5,7 +5,7 @@ cannot grow beyond 2 GB, a model can.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 else:
     tf = import_tensorflow()
 
-GraphDef = tf.compat.v1.GraphDef
-NodeDef = tf.compat.v1.NodeDef
+GraphDef: TypeAlias = tf.compat.v1.GraphDef
+NodeDef: TypeAlias = tf.compat.v1.NodeDef
+Graph: TypeAlias = tf.Graph
+Operation: TypeAlias = tf.Operation
+Tensor: TypeAlias = tf.Tensor
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CONTROL_FLOW = frozenset(
     {"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase", "Switch", "Merge", "Enter", "Exit"}
@@ -76,14 +79,14 @@ def ancestors(graph_def: GraphDef, references: Iterable[str]) -> GraphDef:
     return part
 
 
-def import_graph(graph_def: GraphDef) -> "tf.Graph":
+def import_graph(graph_def: GraphDef) -> Graph:
     """A ``tf.Graph`` to walk through, with static shapes inferred."""
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
     return graph
 
 
-def splice(graph_def: GraphDef, feeds: Mapping[str, "tf.Tensor"], fetches: Sequence[str]) -> "list[tf.Tensor]":
+def splice(graph_def: GraphDef, feeds: Mapping[str, Tensor], fetches: Sequence[str]) -> list[Tensor]:
     """Put a graph into the function that is being traced.
 
     Args:
@@ -106,16 +109,11 @@ def evaluate(graph_def: GraphDef, arrays: Mapping[str, np.ndarray], fetches: Col
     feeds = {node.name: arrays[node.name] for node in part.node if node.name in arrays}
 
     @tf.function(autograph=False)
-    def run(values: dict[str, "tf.Tensor"]) -> "list[tf.Tensor]":
+    def run(values: dict[str, Tensor]) -> list[Tensor]:
         return splice(part, values, fetches)
 
     values = run({name: tf.constant(array) for name, array in feeds.items()})
     return {name: value.numpy() for name, value in zip(fetches, values, strict=True)}
-
-
-Operation = Any  # tf.Operation
-Tensor = Any  # tf.Tensor
-Graph = Any  # tf.Graph
 
 
 def same_value(tensor: Tensor) -> Tensor:
