@@ -6,18 +6,30 @@ the bytes, which is then decoded strictly again: a harmless warning must not hid
 """
 
 import dataclasses
+import io
 import struct
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _ORIENTATION = 0x0112
+
+# Warnings that need not cost a pixel: an end marker that is missing, stray bytes between segments or after the last
+# pixel, and metadata. The rest are lost pixels: premature end of data, bad Huffman codes, restart markers out of order.
+_HARMLESS = (
+    "Premature end of JPEG file",
+    "extraneous bytes before",
+    "JFIF revision",
+    "Adobe color transform",
+    "ICC marker",
+    "Invalid SOS",
+)
 
 # A progressive file of a few kilobytes can make a decoder go over a huge picture thousands of times.
 MAX_SCANS = 500
@@ -36,7 +48,7 @@ class Header:
     components: int  # 1 gray, 3 colour, 4 CMYK
     precision: int  # bits per sample
     is_progressive: bool
-    is_single_scan: bool  # the first scan holds every component, so a baseline picture ends with it
+    is_single_scan: bool  # the first scan holds the whole picture
     has_adobe: bool  # written the Adobe way: CMYK is inverted
     orientation: int  # EXIF, 1..8
 
@@ -48,14 +60,14 @@ def read_header(encoded: bytes) -> Header:
         JpegError: There is no frame or no scan.
     """
     frame = None
-    progressive, adobe, orientation = False, False, 1
+    progressive, adobe, orientation = False, False, 0
     for marker, payload, _ in _segments(encoded):
         if marker in _FRAMES and frame is None:
             if len(payload) < 6:
                 raise JpegError("frame header too short")
             frame = struct.unpack(">BHHB", payload[:6])
             progressive = marker in _PROGRESSIVE
-        elif marker == _APP1 and payload.startswith(b"Exif\0"):
+        elif marker == _APP1 and payload.startswith(b"Exif\0") and not orientation:
             orientation = _orientation(payload)
         elif marker == _APP14 and payload.startswith(b"Adobe"):
             adobe = True
@@ -63,16 +75,8 @@ def read_header(encoded: bytes) -> Header:
             if frame is None:
                 raise JpegError("scan before the frame header")
             precision, height, width, components = frame
-            return Header(
-                width,
-                height,
-                components,
-                precision,
-                progressive,
-                payload[:1] == bytes([components]),
-                adobe,
-                orientation,
-            )
+            single = payload[:1] == bytes([components]) and not progressive
+            return Header(width, height, components, precision, progressive, single, adobe, orientation or 1)
     raise JpegError("it ends before the first scan")
 
 
@@ -85,15 +89,25 @@ def decode(encoded: bytes, header: Header, reduction: int) -> np.ndarray:
     Raises:
         JpegError: Part of the picture is lost.
     """
+    if not header.is_single_scan and encoded.count(b"\xff\xda") > MAX_SCANS:
+        raise JpegError(f"more than {MAX_SCANS} scans")
     size = {"min_height": -(-header.height // reduction), "min_width": -(-header.width // reduction)}
     space = "CMYK" if header.components == 4 else "RGB"
     try:
         pixels = simplejpeg.decode_jpeg(encoded, space, **size)
     except ValueError as error:
-        if not _may_be_harmless(str(error)):
-            raise JpegError(str(error)) from None
+        message = str(error)
+        if "subsampling" in message:
+            return _decode_unusual(encoded)
+        if not any(part in message for part in _HARMLESS):
+            raise JpegError(message) from None
         pixels = _decode_mended(_mend(encoded, header), space, size)
     return _cmyk_to_rgb(pixels, header.has_adobe) if space == "CMYK" else pixels
+
+
+def _decode_unusual(encoded: bytes) -> np.ndarray:
+    """Chroma subsampling that simplejpeg does not name. Pillow decodes it, but notices only a missing end."""
+    return np.asarray(JpegImagePlugin.JpegImageFile(io.BytesIO(encoded)).convert("RGB"))
 
 
 def _decode_mended(encoded: bytes, space: str, size: dict[str, int]) -> np.ndarray:
@@ -105,13 +119,6 @@ def _decode_mended(encoded: bytes, space: str, size: dict[str, int]) -> np.ndarr
         if "extraneous bytes before marker 0xd9" in str(error):
             return simplejpeg.decode_jpeg(encoded, space, strict=False, **size)
         raise JpegError(str(error)) from None
-
-
-def _may_be_harmless(message: str) -> bool:
-    return message.startswith("Premature end of JPEG file") or any(
-        part in message
-        for part in ("extraneous bytes before", "JFIF revision", "Adobe color transform", "ICC marker", "Invalid SOS")
-    )
 
 
 def _mend(encoded: bytes, header: Header) -> bytes:
@@ -135,7 +142,7 @@ def _mend(encoded: bytes, header: Header) -> bytes:
             payload = payload[:-3] + b"\x00\x3f\x00"
         mended.append(struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
     scans = encoded[end:]
-    if header.is_single_scan and not header.is_progressive and b"\xff\xd9" not in scans:
+    if header.is_single_scan and b"\xff\xd9" not in scans:
         scans += b"\xff\xd9"
     return b"".join([*mended, scans])
 

@@ -5,6 +5,7 @@ import struct
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 from PIL import (
     AvifImagePlugin,
@@ -36,7 +37,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
 _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
-_NEW_SUBFILE_TYPE = 254
+_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 254, 258, 262, 284, 339  # TIFF tags
 
 
 def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
@@ -53,8 +54,8 @@ def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
         if kind == "TIFF" and str(error) == "unknown pixel mode":
             raise _unsupported("this layout of TIFF samples: convert it to 8 or 16 bits per sample") from error
         raise
-    if kind == "TIFF" and image.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & 1:  # type: ignore[attr-defined]
-        raise _unsupported("camera RAW, of which only a thumbnail could be read: convert it to JPEG or PNG")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_tiff(image)
     return image
 
 
@@ -67,14 +68,16 @@ def to_rgb(image: ImageFile.ImageFile, encoded: bytes, background: tuple[int, in
     """
     if image.format == "PNG":
         _check_png(encoded)
+    is_white_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
     image.load()
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16"):
         # round(value * 255 / 65535), as 65535 = 255 * 257
         gray = ((np.asarray(upright).astype(np.uint32) + 128) // 257).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=2)
+        # Pillow turns "0 is white" around for 8 bits only.
+        return _gray_to_rgb(255 - gray if is_white_zero else gray)
     if upright.mode == "F":
-        return _unit_floats(np.asarray(upright))
+        return _gray_to_rgb(_unit_floats(np.asarray(upright)))
     if upright.mode == "I":
         raise _unsupported("32-bit integer samples, whose range is not known: convert them to 8 or 16 bits")
     if upright.mode == "LAB":
@@ -91,7 +94,22 @@ def _unit_floats(gray: np.ndarray) -> np.ndarray:
     low, high = float(np.min(gray)), float(np.max(gray))
     if not (low >= 0 and high <= 1):
         raise _unsupported(f"floating point samples from {low:g} to {high:g}: scale them to 0..1, or convert to 8 bits")
-    return np.repeat(np.rint(gray * 255).astype(np.uint8)[..., None], 3, axis=2)
+    return np.rint(gray * 255).astype(np.uint8)
+
+
+def _gray_to_rgb(gray: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+
+
+def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Refuse what Pillow would read, but wrongly."""
+    tags = image.tag_v2
+    if tags.get(_NEW_SUBFILE_TYPE, 0) & 1:
+        raise _unsupported("camera RAW, of which only a thumbnail could be read: convert it to JPEG or PNG")
+    if 2 in tags.get(_SAMPLE_FORMAT, ()):
+        raise _unsupported("signed integer samples, whose range is not known: convert them to 8 or 16 bits, unsigned")
+    if tags.get(_PLANAR) == 2 and max(tags.get(_BITS, (1,))) > 8:
+        raise _unsupported("more than 8 bits per sample in separate planes: store the samples interleaved")
 
 
 def _check_png(encoded: bytes) -> None:

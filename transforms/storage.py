@@ -6,23 +6,17 @@ import dataclasses
 import errno
 import glob
 import os
-import secrets
-import stat
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
-import fsspec.asyn
-from fsspec.asyn import AsyncFileSystem
+from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
-from transforms import uris
+from transforms import local_files, uris
 from transforms.doors import Doors, check_bytes
 from transforms.records import ImageFailure, Stage, Status
 from transforms.retries import with_retries
-
-_TEMPORARY = ".beam-gradcam-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Storage:
         stores: one PUT. Folders are made as needed.
         """
         if uris.is_local(uri):
-            _replace(uris.local_path(uri), content, durable)
+            local_files.replace(uris.local_path(uri), content, durable)
             return
         filesystem, path = self._filesystem(uri)
         with_retries(lambda _: filesystem.pipe_file(path, content), self.attempts, self.timeout)
@@ -96,7 +90,7 @@ class Storage:
     def walk(self, uri: str) -> Iterator[str]:
         """The URIs of all files below a folder, in order, without hidden ones; none where there is no such folder."""
         if uris.is_local(uri):
-            yield from _walk_local(uris.local_path(uri))
+            yield from local_files.walk(uris.local_path(uri))
             return
         filesystem, path = self._filesystem(uri)
         filesystem.invalidate_cache()  # files of other workers appear while a listing is cached
@@ -138,16 +132,7 @@ class Storage:
 
     def sweep(self, uri: str, older_than: float = 3600.0) -> int:
         """Remove what killed writers have left below a local folder; returns how many files. Seconds since written."""
-        if not uris.is_local(uri):
-            return 0
-        count = 0
-        for folder, _, names in os.walk(uris.local_path(uri)):
-            for name in names:
-                path = os.path.join(folder, name)
-                if name.startswith(_TEMPORARY) and time.time() - os.stat(path).st_mtime > older_than:
-                    os.unlink(path)
-                    count += 1
-        return count
+        return local_files.sweep(uris.local_path(uri), older_than) if uris.is_local(uri) else 0
 
     def absolute(self, uri: str) -> str:
         """See :func:`transforms.uris.absolute`."""
@@ -163,7 +148,7 @@ class Storage:
 
     def _fetch_once(self, uri: str, max_bytes: int, seconds: float) -> bytes:
         if uris.is_local(uri):
-            return _read_local(uris.local_path(uri), max_bytes)
+            return local_files.read(uris.local_path(uri), max_bytes)
         filesystem, path = self._filesystem(uri, self.doors)
         if uris.scheme_of(uri) in ("http", "https"):
             from transforms import http
@@ -194,57 +179,6 @@ def _explain(error: Exception) -> str:
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
-def _read_local(path: str, max_bytes: int) -> bytes:
-    """The bytes of a regular file. Anything else could block for ever, or never end."""
-    _check_regular(os.stat(path), path)
-    # Should a FIFO take its place just now, opening it does not block.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        _check_regular(status, path)
-        check_bytes(status.st_size, max_bytes)
-        content = file.read(status.st_size + 1)
-        while more := file.read(2**16):
-            content += more
-            check_bytes(len(content), max_bytes)
-    return content
-
-
-def _check_regular(status: os.stat_result, path: str) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(f"a directory, not a file: {path!r}")
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(f"a FIFO, socket or device, not a regular file: {path!r}")
-
-
-def _replace(path: str, content: bytes, durable: bool) -> None:
-    folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
-    try:
-        try:
-            file = open(temporary, "xb")  # noqa: SIM115 - closed below, before the rename
-        except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)
-            file = open(temporary, "xb")  # noqa: SIM115
-        with file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-
-
-def _walk_local(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield os.path.join(parent, name)
-
-
 def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
     """The URI of a name that a listing gave, with the rest of the chain that ``uri`` has."""
     _, separator, rest = uri.partition("::")
@@ -254,7 +188,7 @@ def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
 def _read_remote(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
     """Up to ``count`` bytes in one request, or TimeoutError after ``seconds``."""
     if isinstance(filesystem, AsyncFileSystem):
-        return fsspec.asyn.sync(filesystem.loop, _read_async, filesystem, path, count, seconds)
+        return sync(filesystem.loop, _read_async, filesystem, path, count, seconds)
     # Nothing can interrupt a synchronous client; a thread that hangs is left behind.
     outcome: concurrent.futures.Future[bytes] = concurrent.futures.Future()
 
