@@ -58,12 +58,12 @@ def render_overlay(
     rows, row_weights = _seen(pixels.shape[0], y0, y1, cam.shape[0])
     columns, column_weights = _seen(pixels.shape[1], x0, x1, cam.shape[1])
     overlay = pixels.copy()
-    seen = np.ascontiguousarray(pixels[rows, columns])
+    seen = overlay[rows, columns]
     if seen.size:
         # OpenCV's product rather than numpy's: it starts no BLAS threads beside those of the model.
         heatmap = cv2.gemm(cv2.gemm(row_weights, relative, 1, None, 0), column_weights, 1, None, 0, flags=cv2.GEMM_2_T)
         colors = cv2.applyColorMap(cv2.convertScaleAbs(heatmap, alpha=255), table)
-        overlay[rows, columns] = cv2.addWeighted(seen, 1 - opacity, colors, opacity, 0)
+        cv2.addWeighted(seen, 1 - opacity, colors, opacity, 0, dst=seen)
     return overlay
 
 

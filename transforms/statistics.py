@@ -8,24 +8,18 @@ Columns are float64 arrays in which NaN stands for NULL, also where the table ha
 "needs mass" columns where ``M = 0``, everything where the map is not finite.
 """
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from transforms.coverage import WHOLE, box_coverage
+from transforms.coverage import TINY, WHOLE, box_coverage
+from transforms.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 from transforms.placement import Placement
 from transforms.records import Box, Status
 
 Columns = dict[str, np.ndarray]
-
-BLOB_LEVEL = 0.15
-"""Share of the maximum above which a cell belongs to a blob (Selvaraju et al. 2017, section on localisation)."""
-
-_FLAT_RANGE = 1e-6
-_TINY = 1e-9  # far below a pixel, far above the rounding of a placement
 
 
 def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Placement]) -> Columns:
@@ -41,7 +35,7 @@ def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Pl
         ``[N, h*w]``, ``P / max P`` row by row; zeros for ZERO, for that is ``P``), all others float64 ``[N]``.
         NaN is NULL. A row does not depend on the batch that it is in.
     """
-    maps = _Maps.of(cams, finite)
+    maps = Maps.of(cams, finite)
     columns = _magnitude(maps) | _map_itself(maps)
     needs_mass = _shape(maps) | _blobs(maps) | _location(maps) | _boxes(maps, placements)
     needs_mass |= _border(maps) | _padding(maps, placements)
@@ -66,7 +60,7 @@ def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.n
     Raises:
         ValueError: a region covers nothing of the model input.
     """
-    maps = _Maps.of(cams, status != Status.NONFINITE)
+    maps = Maps.of(cams, status != Status.NONFINITE)
     columns = {}
     for name, box in regions.items():
         covered = box_coverage(np.array(box), maps.height, maps.width).ravel()
@@ -82,58 +76,7 @@ def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.n
     return columns
 
 
-def upsample(cam: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear upsampling of one map ``[h, w]`` to ``[height, width]``, half-pixel centres, edges held; float32."""
-    return cv2.resize(cam.astype(np.float32, copy=False), (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Maps:
-    """A batch of maps, cells row by row; rows without mass are zeros, so that no row can spoil the arithmetic."""
-
-    height: int  # h, cells
-    width: int  # w, cells
-    signed: np.ndarray  # S, float64 [N, n]; zeros where not finite
-    relative: np.ndarray  # P / max P, float64 [N, n], 0..1
-    share: np.ndarray  # p, float64 [N, n], 0..1
-    finite: np.ndarray  # bool [N]
-    has_mass: np.ndarray  # bool [N], M > 0
-    flat: np.ndarray  # bool [N], M > 0 and (max - min) <= 1e-6 max
-
-    @classmethod
-    def of(cls, cams: np.ndarray, finite: np.ndarray) -> "_Maps":
-        count, height, width = cams.shape
-        signed = cams.reshape(count, height * width).astype(np.float64)
-        finite = finite & np.isfinite(signed).all(axis=1)
-        signed[~finite] = 0.0
-        signed += 0.0  # -0.0 becomes 0.0
-        maximum = signed.max(axis=1)
-        has_mass = maximum > 0
-        flat = has_mass & (maximum - signed.min(axis=1) <= _FLAT_RANGE * maximum)
-        # Dividing by the maximum first keeps every power and product in range, whatever the scale of the scores.
-        relative = np.maximum(signed, 0.0) / np.where(has_mass, maximum, 1.0)[:, None]
-        share = relative / np.where(has_mass, relative.sum(axis=1), 1.0)[:, None]
-        return cls(height, width, signed, relative, share, finite, has_mass, flat)
-
-    @property
-    def status(self) -> np.ndarray:
-        status = np.full(len(self.signed), Status.ZERO.value, object)
-        status[self.has_mass] = Status.OK.value
-        status[self.flat] = Status.FLAT.value
-        status[~self.finite] = Status.NONFINITE.value
-        return status
-
-    @property
-    def x(self) -> np.ndarray:
-        """Centre of each cell, 0..1 across the model input, float64 [n]."""
-        return np.tile((np.arange(self.width) + 0.5) / self.width, self.height)
-
-    @property
-    def y(self) -> np.ndarray:
-        return np.repeat((np.arange(self.height) + 0.5) / self.height, self.width)
-
-
-def _magnitude(maps: _Maps) -> Columns:
+def _magnitude(maps: Maps) -> Columns:
     return {
         "cam_max": maps.signed.max(axis=1),
         "cam_min": maps.signed.min(axis=1),
@@ -142,7 +85,7 @@ def _magnitude(maps: _Maps) -> Columns:
     }
 
 
-def _map_itself(maps: _Maps) -> Columns:
+def _map_itself(maps: Maps) -> Columns:
     count = len(maps.signed)
     return {
         "cam_height": np.full(count, float(maps.height)),
@@ -151,7 +94,7 @@ def _map_itself(maps: _Maps) -> Columns:
     }
 
 
-def _shape(maps: _Maps) -> Columns:
+def _shape(maps: Maps) -> Columns:
     """How concentrated the mass is.
 
     Entropy is ``-sum(p ln p) / ln n`` and by definition 1 for a FLAT map, the only kind that a grid of one cell can
@@ -173,10 +116,10 @@ def _shape(maps: _Maps) -> Columns:
     }
 
 
-def _blobs(maps: _Maps) -> Columns:
+def _blobs(maps: Maps) -> Columns:
     """Connected components of the cells at >= 15 % of the maximum: neighbours share an edge, not a corner."""
     count = len(maps.signed)
-    high = (maps.relative >= BLOB_LEVEL).reshape(count, maps.height, maps.width)
+    high = (maps.relative >= LOCALIZATION_LEVEL).reshape(count, maps.height, maps.width)
     # One tall picture with an empty row under each map: one call labels the batch, and no blob spans two maps.
     stacked = np.pad(high, ((0, 0), (0, 1), (0, 0))).reshape(-1, maps.width).astype(np.uint8)
     labels = cv2.connectedComponents(stacked, connectivity=4)[1].reshape(count, maps.height + 1, maps.width)[:, :-1]
@@ -192,7 +135,7 @@ def _blobs(maps: _Maps) -> Columns:
     }
 
 
-def _location(maps: _Maps) -> Columns:
+def _location(maps: Maps) -> Columns:
     """Where the mass lies, in 0..1 of the model input."""
     centroid_x, centroid_y = (maps.share * maps.x).sum(axis=1), (maps.share * maps.y).sum(axis=1)
     variance_x = (maps.share * (maps.x - centroid_x[:, None]) ** 2).sum(axis=1)
@@ -211,7 +154,7 @@ def _location(maps: _Maps) -> Columns:
     }
 
 
-def _boxes(maps: _Maps, placements: Sequence[Placement]) -> Columns:
+def _boxes(maps: Maps, placements: Sequence[Placement]) -> Columns:
     """The box of the largest component at >= 15 % of the maximum of the upsampled map (Selvaraju et al. 2017).
 
     In pixels of the original image, clipped to it, right and bottom edge exclusive. The largest component has the most
@@ -222,31 +165,13 @@ def _boxes(maps: _Maps, placements: Sequence[Placement]) -> Columns:
     for row, placement in enumerate(placements):
         if maps.has_mass[row]:
             heatmap = upsample(relative[row], placement.input_height, placement.input_width)
-            x0, y0, x1, y1 = placement.to_original(_largest_component(heatmap >= BLOB_LEVEL * heatmap.max()))
+            x0, y0, x1, y1 = placement.to_original(largest_component(heatmap >= LOCALIZATION_LEVEL * heatmap.max()))
             if x0 < x1 and y0 < y1:
                 boxes[row] = x0, y0, x1, y1
     return {name: boxes[:, i].copy() for i, name in enumerate(("box_x0", "box_y0", "box_x1", "box_y1"))}
 
 
-def _largest_component(mask: np.ndarray) -> np.ndarray:
-    """The bounding box, in 0..1 of ``mask`` bool ``[H, W]``, of its largest 4-connected component; needs one."""
-    height, width = mask.shape
-    left = mask.astype(np.uint8)
-    visited = np.zeros((height + 2, width + 2), np.uint8)
-    remaining, largest, box = cv2.countNonZero(left), 0, (0, 0, 0, 0)
-    # Flood filling erases one component after the other until none that is left can be larger: some five times
-    # faster than labelling and measuring them all, since a map has few.
-    while remaining > largest:
-        y, x = divmod(int(left.view(bool).argmax()), width)
-        area, _, _, bounds = cv2.floodFill(left, visited, (x, y), 0, flags=4)
-        remaining -= area
-        if area > largest:
-            largest, box = area, bounds
-    x, y, box_width, box_height = box
-    return np.array([x / width, y / height, (x + box_width) / width, (y + box_height) / height])
-
-
-def _border(maps: _Maps) -> Columns:
+def _border(maps: Maps) -> Columns:
     """Mass in the outermost ring, the corners and the middle of the grid.
 
     Where the middle ``ceil(h/2)`` rows cannot lie evenly, as 4 of 7, the smaller rest is above; columns likewise.
@@ -275,10 +200,10 @@ def _border(maps: _Maps) -> Columns:
     }
 
 
-def _padding(maps: _Maps, placements: Sequence[Placement]) -> Columns:
+def _padding(maps: Maps, placements: Sequence[Placement]) -> Columns:
     """Mass on letterbox padding, each cell by the share of it that is padding; NULL for an image without padding."""
     content = np.array([placement.content for placement in placements]).reshape(-1, 4)
-    padded = (np.abs(content - WHOLE) > _TINY).any(axis=1)
+    padded = (np.abs(content - WHOLE) > TINY).any(axis=1)
     outside = 1.0 - box_coverage(content, maps.height, maps.width).reshape(maps.share.shape)
     return {"padding_mass": np.where(padded, (maps.share * outside).sum(axis=1), np.nan)}
 
