@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from transforms.model.compiled import compile_model, load_compiled
 
-from pipeline.config import Config, ConfigError
+from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.runs import choose_run_id
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
@@ -51,7 +51,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     survey = survey_manifest(manifest, storage)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
-    card = compile_model(model_options(config), f"{output}/models", storage.options)
+    card = compile_model(model_options(config), f"{output}/models", storage)
     targets = TargetPolicy.parse(config.explain.targets)
     check_targets(targets, card)
     extra_columns = column_names_for(survey.extra_columns)
@@ -88,7 +88,7 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
     columns = config.input.columns
     base = config.input.base
     return Manifest(
-        uri=storage.absolute(config.input.manifest),
+        uri=DEMO_MANIFEST if config.input.manifest == DEMO_MANIFEST else storage.absolute(config.input.manifest),
         format=config.input.format,
         uri_column=columns.uri,
         label_column=columns.label,

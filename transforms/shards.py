@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import apache_beam as beam
 
@@ -20,9 +21,7 @@ class PlanShards(beam.PTransform):
         super().__init__()
         self._buckets = buckets
 
-    def expand(
-        self, inputs: tuple[beam.PCollection[ImageRef], beam.PCollection[DoneImages]]
-    ) -> beam.PCollection[Shard]:
+    def expand(self, inputs: Any) -> beam.PCollection[Shard]:  # Beam warns of a hint that is a tuple of PCollections
         refs, done = inputs
         keyed_refs = refs | "KeyRefs" >> beam.Map(lambda ref, n: (bucket_of(ref.image_id, n), ref), self._buckets)
         keyed_done = done | "KeyDone" >> beam.FlatMap(split_done, self._buckets)

@@ -71,7 +71,7 @@ class Classes:
                 return int(text)
             raise UnknownClassError(f"class {text} is out of range: the model has classes 0 to {self.count - 1}")
         if self.names is None:
-            raise UnknownClassError(f"class {text!r} is a name, but the model has no class names: set model.class_names")
+            raise UnknownClassError(f"class {text!r} is a name, but the model has none: set model.class_names")
         raise UnknownClassError(f"no class is called {text!r}; write one of model.class_names or an index")
 
 

@@ -57,7 +57,9 @@ def test_the_formats_agree(tmp_path):
     pq.write_table(pa.Table.from_pylist(lines), tmp_path / "m.parquet")
     header = "uri,label,targets,boxes,site"
     (tmp_path / "m.csv").write_text(f'{header}\na.jpg,3,1;2,"[[0,1,2,3]]",x\nb.jpg,,,,\n')
-    (tmp_path / "m.tsv").write_text(f"{header}\na.jpg,3,1;2,[0;1;2;3],x\nb.jpg,,,,\n".replace(",", "\t").replace(";", ","))
+    (tmp_path / "m.tsv").write_text(
+        f"{header}\na.jpg,3,1;2,[0;1;2;3],x\nb.jpg,,,,\n".replace(",", "\t").replace(";", ",")
+    )
     tables = {}
     for name in ("m.jsonl", "m.jsonl.gz", "m.parquet", "m.csv"):
         tables[name] = [(ref.uri, ref.label, ref.targets, ref.boxes) for ref in read(tmp_path / name)]

@@ -48,7 +48,8 @@ def test_finished_images_are_dealt_to_the_buckets_of_their_references():
 
 
 @pytest.mark.parametrize(
-    ("images", "size", "buckets"), [(1, 256, 1), (130, 256, 1), (1000, 256, 4), (10_000, 625, 16), (1_000_000, 1024, 977)]
+    ("images", "size", "buckets"),
+    [(1, 256, 1), (130, 256, 1), (1000, 256, 4), (10_000, 625, 16), (1_000_000, 1024, 977)],
 )
 def test_shards_are_neither_tiny_nor_huge(images, size, buckets):
     assert automatic_shard_size(images) == size
