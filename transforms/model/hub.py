@@ -42,8 +42,9 @@ def load_hub_module(handle: str, options: ModelOptions, storage: Mapping[str, di
         raise ModelRefused(
             f"hub:{handle} gives feature vectors of {traced.function.outputs[0].shape[-1]} numbers, not class scores, "
             "and Grad-CAM needs the score of a class: train a head on top, "
-            "tf_keras.Sequential([hub.KerasLayer(HANDLE), tf_keras.layers.Dense(CLASSES)]), save it as .keras, .h5 or SavedModel, and explain that. Should these be "
-            f"class scores after all, say model.output: {traced.outputs[0]}"
+            "tf_keras.Sequential([hub.KerasLayer(HANDLE), tf_keras.layers.Dense(CLASSES)]), save it as .keras, .h5 or "
+            "SavedModel, and explain that. Should these be class scores after all, say "
+            f"model.output: {traced.outputs[0]}"
         )
     return traced
 

@@ -21,7 +21,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
     """
     declared = _declared_input(model)
     if declared is None:
-        shape, dtype = (None, None, None, 3), tf.float32
+        shape, dtype = _built_shape(model), tf.float32
     else:
         shape, dtype = tuple(declared.shape), tf.as_dtype(declared.dtype)
     signature, adapt, adapted = adapt_input(shape, dtype, input_size)
@@ -107,6 +107,12 @@ def _declared_input(model: Any) -> Any:
         names = ", ".join(f"{tensor.name} {_shape(tuple(tensor.shape))}" for tensor in inputs)
         raise ModelRefused(f"the model has {len(inputs)} inputs ({names}): only models of one image can be explained")
     return inputs[0]
+
+
+def _built_shape(model: Any) -> tuple[int | None, ...]:
+    """The image size that a subclassed model was built with, where its file tells; its batch size does not matter."""
+    built = (getattr(model, "get_build_config", dict)() or {}).get("input_shape")
+    return (None, *built[1:]) if isinstance(built, list | tuple) and len(built) == 4 else (None, None, None, 3)
 
 
 def _settled_size(declared: tuple[int | None, ...], asked: str | Size, shape: tuple[int | None, ...]) -> Size:

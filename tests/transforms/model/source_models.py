@@ -1,0 +1,79 @@
+"""Small classifiers of Keras 3 and tf_keras, to be saved in every way. Imports TensorFlow."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+SIZE = 32
+CLASSES = 5
+LIBRARIES = {"keras": keras, "tf_keras": tf_keras}
+
+
+def images(count: int = 3, size: int = SIZE) -> np.ndarray:
+    """float32 [count, size, size, 3] of 0..255."""
+    return np.random.default_rng(7).uniform(0, 255, (count, size, size, 3)).astype(np.float32)
+
+
+def shake(model, seed: int = 1):
+    """Weights and batch norm statistics of a trained model's kind: nothing is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        values = rng.normal(0, 0.3, weight.shape)
+        name = getattr(weight, "path", weight.name)
+        weight.assign(np.abs(values) + 0.5 if "variance" in name or "gamma" in name else values)
+    return model
+
+
+def tiny_base(library, size: int | None = SIZE, name: str = "tiny_base"):
+    """A residual network [size, size, 3] -> [size / 4, size / 4, 8]; its last layer is base_out."""
+    layers = library.layers
+    inputs = library.Input((size, size, 3))
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="base_conv")(inputs)
+    x = layers.BatchNormalization(name="base_bn")(x)
+    x = layers.ReLU(6.0, name="base_relu")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", name="base_depthwise")(x)
+    x = layers.Add(name="base_add")([x, y])
+    x = layers.Conv2D(8, 3, strides=2, padding="same", name="base_last_conv")(x)
+    return shake(library.Model(inputs, layers.ReLU(name="base_out")(x), name=name))
+
+
+def fine_tuned(library, base=None, size: int = SIZE, activation="softmax", classes: int = CLASSES):
+    """The transfer-learning case: augmentation, rescaling and a pretrained base as a layer; pooled and classified."""
+    layers = library.layers
+    model = library.Sequential(
+        [
+            library.Input((size, size, 3)),
+            layers.RandomFlip(name="flip"),
+            layers.RandomRotation(0.2, name="rotation"),
+            layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling"),
+            base or tiny_base(library, size),
+            layers.GlobalAveragePooling2D(name="pool"),
+            layers.Dropout(0.5, name="dropout"),
+            layers.Dense(classes, activation=activation, name="scores"),
+        ],
+        name="fine_tuned",
+    )
+    shake(model.get_layer("scores"))
+    return model
+
+
+def gradcam(rescaling, base, head, pixels: np.ndarray, target: int) -> np.ndarray:
+    """Grad-CAM at the output of ``base``, one image at a time, with a float32 GradientTape on the original layers.
+
+    Args:
+        rescaling, base, head: pixels -> input of the base -> features -> logits [1, C].
+        pixels: float32 [B, H, W, 3] of 0..255.
+
+    Returns:
+        float32 [B, h, w], signed: before the ReLU.
+    """
+    cams = []
+    for image in pixels:
+        features = base(rescaling(tf.constant(image[None])), training=False)
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            score = head(features)[0, target]
+        weights = tf.reduce_mean(tape.gradient(score, features), axis=[1, 2], keepdims=True)
+        cams.append(tf.reduce_sum(features * weights, axis=-1)[0].numpy())
+    return np.stack(cams)
