@@ -1,5 +1,6 @@
 """The command line: ``beam-gradcam`` or ``python -m pipeline``. Heavy imports wait until a command needs them."""
 
+import json
 import logging
 import os
 import sys
@@ -20,19 +21,16 @@ app = typer.Typer(
     add_completion=False,
 )
 
-
-@app.callback()
-def _commands() -> None:
-    """Keeps ``run`` a command of its own, also while it is the only one."""
+_Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as input.limit=100")
+]
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": False})
 def run(
     context: typer.Context,
     config: Annotated[str | None, typer.Argument(help="YAML file, path or URL; without one, the demo runs")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as input.limit=100")
-    ] = None,
+    set_: _Settings = None,
 ) -> None:
     """Explain every image of a manifest. Beam options follow after --, as in: run job.yaml -- --runner=FlinkRunner."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,6 +57,36 @@ def run(
         console.print(f"the job stopped: {error}\nwhat was committed stays, and the same command goes on from there")
         _leave(EXIT_CRASH)
     raise typer.Exit(code)
+
+
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
+    set_: _Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every candidate layer, not only the last")] = False,
+) -> None:
+    """Show what a model looks like to the explainer: inputs, scores, candidate target layers, and the one it takes."""
+    from pipeline.config import ConfigError, load_config
+
+    _quiet_logs()
+    try:
+        config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
+        from pipeline.inspect import print_inspection
+        from pipeline.job import model_options
+        from transforms.model.errors import ModelRefused
+        from transforms.model.inspection import describe
+        from transforms.model.load import load_model
+        from transforms.model.plan import make_plan
+
+        options = model_options(config)
+        inspection = describe(make_plan(load_model(options, config.storage), options))
+    except (ConfigError, ModelRefused) as error:
+        raise _usage(error) from None
+    if as_json:
+        print(inspection.to_json())  # noqa: T201
+    else:
+        print_inspection(inspection, Console(highlight=False, soft_wrap=True), every)
 
 
 def main() -> None:
