@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transforms.coverage import TINY, union_coverage
+from transforms.coverage import TINY, BoxUnion
 from transforms.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 from transforms.placement import Placement
 from transforms.records import Box, Status
 
 _TOLERANCE = 15 / 224  # Zhang et al. 2018: 15 pixels; at another input size, the same share of each side
 
+_MASK_LEVELS = {"mask_iou_15": 0.15, "mask_iou_30": 0.30, "mask_iou_50": 0.50}
 _COLUMNS = (
     "gt_area",
     "gt_mass",
@@ -23,9 +24,7 @@ _COLUMNS = (
     "point_hit_15px",
     "center_hit",
     "box_iou",
-    "mask_iou_15",
-    "mask_iou_30",
-    "mask_iou_50",
+    *_MASK_LEVELS,
 )
 
 
@@ -74,44 +73,45 @@ def ground_truth_statistics(
     for row, (annotated, placement) in enumerate(zip(boxes, placements, strict=True)):
         if annotated is None:
             continue
-        found, seen = _seen_boxes(annotated, placement)
+        content = placement.content
+        found, seen = _seen_boxes(annotated, placement, content)
         columns["gt_area"][row] = 0.0
         if len(seen):
-            covered = union_coverage(seen, maps.height, maps.width)
-            columns["gt_area"][row] = covered.mean()
-            found = _extent(covered, placement.content)
-            x0, y0, x1, y1 = placement.content
-            columns["center_hit"][row] = _inside(np.array([(x0 + x1) / 2]), np.array([(y0 + y1) / 2]), seen)[0]
+            union = BoxUnion.of(seen)
+            found = _extent(union, content, maps)
+            columns["gt_area"][row] = union.area
+            center = (np.array([sum(content[::2]) / 2]), np.array([sum(content[1::2]) / 2]))
+            columns["center_hit"][row] = _inside(*center, seen)[0]
             if maps.has_mass[row]:
-                measured = _mass(maps, row, covered) | _pointing(maps, row, seen)
-                measured |= _localization(maps, row, seen, placement)
+                measured = _mass(maps, row, union) | _pointing(maps, row, seen)
+                measured |= _localization(maps, row, seen, union, placement, content)
                 for name, value in measured.items():
                     columns[name][row] = value
         gt_status[row] = found
     return {"gt_status": gt_status} | columns
 
 
-def _seen_boxes(annotated: Sequence[Box], placement: Placement) -> tuple[str, np.ndarray]:
+def _seen_boxes(annotated: Sequence[Box], placement: Placement, content: Box) -> tuple[str, np.ndarray]:
     """What the model saw of the boxes, float64 ``[k, 4]`` in 0..1 of the model input, and why if that is nothing."""
     boxes = np.array(annotated, np.float64).reshape(-1, 4)
     solid = boxes[(boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])]
     limit = [placement.width, placement.height, placement.width, placement.height]
-    x0, y0, x1, y1 = placement.content
+    x0, y0, x1, y1 = content
     seen = np.clip(placement.to_input(np.clip(solid, 0, limit)), [x0, y0, x0, y0], [x1, y1, x1, y1])
     seen = seen[(seen[:, 2] - seen[:, 0] > TINY) & (seen[:, 3] - seen[:, 1] > TINY)]
     return "NONE" if not len(boxes) else "EMPTY" if not len(solid) else "OUT_OF_FRAME", seen
 
 
-def _extent(covered: np.ndarray, content: Box) -> str:
+def _extent(union: BoxUnion, content: Box, maps: Maps) -> str:
     x0, y0, x1, y1 = content
-    if covered.mean() >= (x1 - x0) * (y1 - y0) - TINY:
+    if union.area >= (x1 - x0) * (y1 - y0) - TINY:
         return "FULL"
-    return "SUBCELL" if covered.sum() < 1 - TINY else "OK"
+    return "SUBCELL" if union.area * maps.height * maps.width < 1 - TINY else "OK"
 
 
-def _mass(maps: Maps, row: int, covered: np.ndarray) -> dict[str, float]:
-    mass = (maps.share[row] * covered.ravel()).sum()
-    return {"gt_mass": mass, "gt_lift": mass / covered.mean()}
+def _mass(maps: Maps, row: int, union: BoxUnion) -> dict[str, float]:
+    mass = (maps.share[row] * union.coverage(maps.height, maps.width).ravel()).sum()
+    return {"gt_mass": mass, "gt_lift": mass / union.area}
 
 
 def _pointing(maps: Maps, row: int, boxes: np.ndarray) -> dict[str, float]:
@@ -138,20 +138,19 @@ def _near(x: np.ndarray, y: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return (np.hypot(distance_x, distance_y) <= _TOLERANCE + TINY).any(axis=1)
 
 
-def _localization(maps: Maps, row: int, boxes: np.ndarray, placement: Placement) -> dict[str, float]:
-    height, width = placement.input_height, placement.input_width
-    heatmap = upsample(maps.relative[row].reshape(maps.height, maps.width), height, width)
-    maximum = heatmap.max()
-    x0, y0, x1, y1 = placement.content
-    predicted = largest_component(heatmap >= LOCALIZATION_LEVEL * maximum)
+def _localization(
+    maps: Maps, row: int, boxes: np.ndarray, union: BoxUnion, placement: Placement, content: Box
+) -> dict[str, float]:
+    heatmap = upsample(
+        maps.relative[row].reshape(maps.height, maps.width), placement.input_height, placement.input_width
+    )
+    masks = np.stack([heatmap >= level * heatmap.max() for level in _MASK_LEVELS.values()])
+    shared = union.shared_areas(masks)
+    either = np.count_nonzero(masks, axis=(1, 2)) + union.area * heatmap.size - shared
+    x0, y0, x1, y1 = content
+    predicted = largest_component(heatmap >= LOCALIZATION_LEVEL * heatmap.max())
     predicted = np.clip(predicted, [x0, y0, x0, y0], [x1, y1, x1, y1])
-    covered = union_coverage(boxes, height, width)
-    measured = {"box_iou": _best_iou(predicted, boxes)}
-    for percent in (15, 30, 50):
-        mask = heatmap >= percent / 100 * maximum
-        shared = (covered * mask).sum()
-        measured[f"mask_iou_{percent}"] = shared / (mask.sum() + covered.sum() - shared)
-    return measured
+    return {"box_iou": _best_iou(predicted, boxes)} | dict(zip(_MASK_LEVELS, shared / either, strict=True))
 
 
 def _best_iou(box: np.ndarray, boxes: np.ndarray) -> float:
