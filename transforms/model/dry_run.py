@@ -85,7 +85,13 @@ def _scores_and_gradient(plan: Plan, graph: FlatGraph, images: np.ndarray) -> tu
         mixture = tf.random.stateless_normal(tf.shape(scores), [1, 2], dtype=scores.dtype)
         return [tf.cast(t, tf.float32) for t in (scores, features, tf.gradients(scores, features, mixture)[0])]
 
-    values = run(tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()})
+    try:
+        values = run(tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()})
+    except tf.errors.UnimplementedError as error:  # NCHW convolutions on a processor without oneDNN, for one
+        raise ModelRefused(
+            f"TensorFlow cannot run the model on this machine: {error.message} Compile it on a "
+            "machine with the device that the workers have."
+        ) from error
     return tuple(value.numpy() for value in values)
 
 

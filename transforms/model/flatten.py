@@ -115,7 +115,6 @@ def _weights(graph_def: GraphDef, function: Any) -> dict[str, np.ndarray]:
         return node
 
     weights: dict[str, np.ndarray] = {}
-    references = []  # variables of TF1 graphs, which live in the function and are read by an Identity
     for node in graph_def.node:
         if node.op == "ReadVariableOp" and source(node.input[0]).name in captured:
             variable = captured[source(node.input[0]).name]
@@ -124,11 +123,6 @@ def _weights(graph_def: GraphDef, function: Any) -> dict[str, np.ndarray]:
             weights[node.name] = captured[node.name].numpy()
         elif node.op == "Const" and node.ByteSize() > _LARGE_CONSTANT and node.attr["dtype"].type != tf.string:
             weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
-        elif node.op == "Identity" and nodes[node_name(node.input[0])].op in ("VariableV2", "Variable"):
-            references.append(node.name)
-    if references:
-        values = function.prune([], [f"{name}:0" for name in references])()
-        weights.update((name, value.numpy()) for name, value in zip(references, values, strict=True))
     return weights
 
 
