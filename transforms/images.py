@@ -25,9 +25,10 @@ class Limits:
 class DecodedImage:
     """An upright picture, perhaps at a reduced scale, and the size that it has in full."""
 
-    pixels: np.ndarray  # uint8 [H', W', 3] RGB; H' / height = W' / width up to rounding
+    pixels: np.ndarray  # uint8 [ceil(height / reduction), ceil(width / reduction), 3] RGB
     width: int  # of the original after EXIF orientation, pixels
     height: int
+    reduction: int = 1  # a decoded pixel covers so many original pixels each way, also where the last ones stick out
 
 
 def decode(
@@ -87,8 +88,12 @@ def _decode_jpeg(encoded: bytes, limits: Limits, need: tuple[int, int] | None, m
     is_turned = header.orientation >= 5
     width, height = (header.height, header.width) if is_turned else (header.width, header.height)
     reduction = 1 if need is None else _reduction(width, height, need, max_side)
+    if header.orientation not in (1, 5):
+        # Pixels that stick out must do so on the right and at the bottom, not where a turn would bring them.
+        while width % reduction or height % reduction:
+            reduction //= 2
     pixels = _upright(jpeg.decode(encoded, header, reduction), header.orientation)
-    return DecodedImage(pixels, width, height)
+    return DecodedImage(pixels, width, height, reduction)
 
 
 def resize(
@@ -101,7 +106,7 @@ def resize(
     """
     size = (placement.input_height, placement.input_width)
     out = np.empty((*size, 3), np.uint8) if out is None else out
-    shown = _shown(decoded, placement)
+    shown = _region(decoded, placement.to_original(np.array([0.0, 0.0, 1.0, 1.0])))
     x0, y0, x1, y1 = placement.content
     left, right = round(x0 * size[1]), round(x1 * size[1])
     top, bottom = round(y0 * size[0]), round(y1 * size[0])
@@ -118,16 +123,22 @@ def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
     size = (max(1, round(decoded.height * scale)), max(1, round(decoded.width * scale)))
     if decoded.pixels.shape[:2] == size:
         return decoded.pixels
-    return _resample(decoded.pixels, np.empty((*size, 3), np.uint8))
+    everything = _region(decoded, np.array([0, 0, decoded.width, decoded.height]))
+    return _resample(everything, np.empty((*size, 3), np.uint8))
 
 
-def _shown(decoded: DecodedImage, placement: Placement) -> np.ndarray:
-    """The part of the pixels that the model sees; less than all with ``crop``. Its edges fall on decoded pixels."""
-    height, width = decoded.pixels.shape[:2]
-    x0, y0, x1, y1 = placement.to_original(np.array([0.0, 0.0, 1.0, 1.0]))
-    left, right = round(x0 * width / decoded.width), round(x1 * width / decoded.width)
-    top, bottom = round(y0 * height / decoded.height), round(y1 * height / decoded.height)
-    return decoded.pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+def _region(decoded: DecodedImage, box: np.ndarray) -> np.ndarray:
+    """The decoded pixels of ``box``: x0, y0, x1, y1 in original pixels."""
+    x0, y0, x1, y1 = (float(edge) for edge in box / decoded.reduction)
+    left, top = round(x0), round(y0)
+    width, height = max(1, round(x1 - x0)), max(1, round(y1 - y0))
+    if max(abs(x0 - left), abs(x1 - left - width), abs(y0 - top), abs(y1 - top - height)) < 1e-6:
+        return decoded.pixels[top : top + height, left : left + width]
+    # Only at a reduced scale do edges fall between pixels. Half a pixel there would be seen in the model input.
+    scale_x, scale_y = (x1 - x0) / width, (y1 - y0) / height
+    to_decoded = np.array([[scale_x, 0, x0 + (scale_x - 1) / 2], [0, scale_y, y0 + (scale_y - 1) / 2]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(decoded.pixels, to_decoded, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _resample(source: np.ndarray, out: np.ndarray) -> np.ndarray:
