@@ -3,10 +3,14 @@
 libjpeg goes on after damage and fills the rest with gray; it only leaves a warning. simplejpeg's strict mode turns
 the first warning into an error. Some warnings are about things that cost no pixel, so these are mended in a copy of
 the bytes, which is then decoded strictly again: a harmless warning must not hide a real one behind it.
+
+What this finds: missing data, restart markers out of order, codes that run out of the scan. What nothing can find is a
+changed bit after which the codes still make sense: JPEG has no checksum.
 """
 
 import dataclasses
 import io
+import re
 import struct
 from collections.abc import Iterator
 
@@ -30,6 +34,8 @@ _HARMLESS = (
     "ICC marker",
     "Invalid SOS",
 )
+
+_MOST_STRAY = 0.25  # of the file
 
 # A progressive file of a few kilobytes can make a decoder go over a huge picture thousands of times.
 MAX_SCANS = 500
@@ -98,25 +104,27 @@ def decode(encoded: bytes, header: Header, reduction: int) -> np.ndarray:
     except ValueError as error:
         message = str(error)
         if "subsampling" in message:
-            return _decode_unusual(encoded)
+            return _decode_unusual(encoded, reduction)
         if not any(part in message for part in _HARMLESS):
             raise JpegError(message) from None
         pixels = _decode_mended(_mend(encoded, header), space, size)
     return _cmyk_to_rgb(pixels, header.has_adobe) if space == "CMYK" else pixels
 
 
-def _decode_unusual(encoded: bytes) -> np.ndarray:
+def _decode_unusual(encoded: bytes, reduction: int) -> np.ndarray:
     """Chroma subsampling that simplejpeg does not name. Pillow decodes it, but notices only a missing end."""
-    return np.asarray(JpegImagePlugin.JpegImageFile(io.BytesIO(encoded)).convert("RGB"))
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(encoded)).convert("RGB")
+    return np.asarray(image.reduce(reduction))
 
 
 def _decode_mended(encoded: bytes, space: str, size: dict[str, int]) -> np.ndarray:
     try:
         return simplejpeg.decode_jpeg(encoded, space, **size)
     except ValueError as error:
-        # Bytes between the last pixel and the end marker. It is the last thing that libjpeg looks at, so nothing else
-        # can be behind it.
-        if "extraneous bytes before marker 0xd9" in str(error):
+        # Bytes between the last pixel and the end marker: the last thing that libjpeg looks at, so no other warning is
+        # behind this one. Encoders pad; much more than padding means that the height in the header is wrong.
+        stray = re.search(r"(\d+) extraneous bytes before marker 0xd9", str(error))
+        if stray and int(stray[1]) < _MOST_STRAY * len(encoded):
             return simplejpeg.decode_jpeg(encoded, space, strict=False, **size)
         raise JpegError(str(error)) from None
 

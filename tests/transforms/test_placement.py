@@ -1,0 +1,64 @@
+"""Stretch, crop and pad by hand, and what holds for every size."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.placement import place
+
+sizes = st.integers(1, 6000)
+inputs = st.integers(8, 600)
+
+
+def test_stretch_fills_the_input():
+    placement = place(400, 300, 224, 112, "stretch")
+    assert placement.content == (0, 0, 1, 1)
+    np.testing.assert_allclose(placement.to_input(np.array([100, 150, 200, 300])), [0.25, 0.5, 0.5, 1])
+    np.testing.assert_allclose(placement.to_original(np.array([0.25, 0.5, 0.5, 1])), [100, 150, 200, 300])
+
+
+def test_crop_shows_the_central_square():
+    placement = place(400, 300, 100, 100, "crop")  # columns 50 to 350
+    assert placement.content == (0, 0, 1, 1)
+    np.testing.assert_allclose(placement.to_original(np.array([0, 0, 1, 1])), [50, 0, 350, 300])
+    np.testing.assert_allclose(placement.to_input(np.array([0, 0, 50, 300])), [-1 / 6, 0, 0, 1])
+
+
+def test_pad_leaves_bars_of_whole_pixels():
+    placement = place(400, 300, 100, 100, "pad")  # 100 x 75, 12 rows above, 13 below
+    np.testing.assert_allclose(placement.content, [0, 0.12, 1, 0.87])
+    np.testing.assert_allclose(placement.to_original(np.array([0, 0.12, 1, 0.87])), [0, 0, 400, 300])
+    np.testing.assert_allclose(placement.to_original(np.array([0, 0, 1, 1])), [0, 0, 400, 300])  # clipped to the image
+
+
+@pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
+@given(sizes, sizes, inputs, inputs)
+def test_every_size(how, width, height, input_height, input_width):
+    placement = place(width, height, input_height, input_width, how)
+    x0, y0, x1, y1 = placement.content
+    assert 0 <= x0 < x1 <= 1
+    assert 0 <= y0 < y1 <= 1
+    if how == "pad":
+        edges = np.array(placement.content) * (input_width, input_height, input_width, input_height)
+        np.testing.assert_allclose(edges, np.rint(edges), atol=1e-6)  # bars are whole pixels
+        assert max(x1 - x0, y1 - y0) == pytest.approx(1)
+        exact = min(input_width / width, input_height / height) * np.array([width, height])
+        assert np.abs(np.maximum(exact, 1) - (edges[2:] - edges[:2])).max() <= 0.5 + 1e-6  # the ratio is kept
+    else:
+        np.testing.assert_allclose(placement.content, (0, 0, 1, 1), atol=1e-9)
+    shown = placement.to_original(np.array([0.0, 0, 1, 1]))
+    if how == "crop":
+        np.testing.assert_allclose(shown, np.rint(shown), atol=1e-6)  # edges on whole pixels of the original
+        assert shown[2] - shown[0] == pytest.approx(width) or shown[3] - shown[1] == pytest.approx(height)
+        assert abs(shown[0] - (width - shown[2])) <= 1 + 1e-6  # central
+    else:
+        np.testing.assert_allclose(shown, (0, 0, width, height), atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["stretch", "crop", "pad"])
+@given(sizes, sizes, inputs, st.floats(0, 1), st.floats(0, 1))
+def test_to_original_undoes_to_input(how, width, height, side, x, y):
+    placement = place(width, height, side, side, how)
+    point = np.array([x * width, y * height, x * width, y * height])
+    np.testing.assert_allclose(placement.to_original(placement.to_input(point)), point, atol=1e-6)
