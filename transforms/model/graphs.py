@@ -93,6 +93,13 @@ def splice(graph_def: GraphDef, feeds: Mapping[str, Tensor], fetches: Sequence[s
         feeds: tensors of the function for nodes of the graph, which are left out.
         fetches: names of tensors.
     """
+    # Not public either: the bodies of functional control flow, which the trace that made them may take with it when
+    # it goes. test_checks.py pins it.
+    from tensorflow.python.eager import context
+
+    for function in graph_def.library.function:
+        if not context.context().has_function(function.signature.name):
+            context.context().add_function_def(function)
     body = empty_like(graph_def)
     # A placeholder left over without a consumer would have to be fed: XLA and SavedModel refuse it.
     body.node.extend(node for node in graph_def.node if node.name not in feeds)

@@ -163,7 +163,7 @@ class Layers:
         """A vision transformer's patch embedding is a feature map, and not one that shows what the model sees."""
         behind = sum(operation.type in _WEIGHTED for operation in self.head_of(chosen))
         before = sum(operation.type in _WEIGHTED for operation in self._order) - behind
-        if chosen.share_behind > 0.9 and behind > 8 * before:
+        if behind > 8 * before:
             raise ModelRefused(
                 f"The last feature map, {chosen.name}, comes after {before} of the network's {before + behind} layers "
                 f"with weights: what follows has no spatial grid (a transformer?). Set model.target_layer to "
@@ -212,14 +212,14 @@ class Layers:
         return (used or tensors or [None])[0]
 
     def _checked(self, wanted: str, tensor: Tensor) -> FeatureMap:
-        shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
-        if tensor.op not in self._position:
-            raise ModelRefused(f"The scores do not depend on {wanted!r} ({tensor.name}). {self._remedy()}")
         feature_map = self._feature_map(tensor)
         if feature_map is not None:
             return feature_map
+        shape = tensor.shape.as_list() if tensor.shape.rank is not None else None
         if shape is None or len(shape) != 4:
             why = f"has shape {shape}, which is not a feature map [batch, height, width, channels]"
+        elif tensor.op not in self._position:
+            why = "is not on a path from the image to the scores: the scores do not depend on it"
         elif None in shape[1:]:
             why = f"has shape {shape}: its size is known only when the model runs. Set model.input_size"
         elif math.prod(shape[1:]) == shape[channel_axis(tensor)]:

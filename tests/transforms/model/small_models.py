@@ -93,7 +93,9 @@ def tape_gradients(
     activations, gradients, scores = [], [], []
     for image in images.astype(np.float32):
         with tf.GradientTape() as tape:
-            feature_map, logits = features_and_scores(image[None])
+            batch = tf.constant(image[None])
+            tape.watch(batch)
+            feature_map, logits = features_and_scores(batch)
             score = logits[0, target]
         activations.append(feature_map[0].numpy())
         gradients.append(tape.gradient(score, feature_map)[0].numpy())

@@ -1,0 +1,152 @@
+"""Models that cannot be explained, one by one: each refusal says what, why and what to do."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import small_models
+import tensorflow as tf
+from keras import layers
+
+from transforms.model.dry_run import folded_graph, refuse_mixed_batches
+from transforms.model.errors import ModelRefused
+from transforms.model.explainer import build_explainer
+
+NOISE = np.random.default_rng(0)
+KERNEL = NOISE.normal(size=(3, 3, 3, 4)).astype(np.float32)
+HEAD = NOISE.normal(size=(4, 5)).astype(np.float32)
+
+
+def features_of(images):
+    return tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME"), name="features")
+
+
+def refused(function, match):
+    with pytest.raises(ModelRefused, match=match):
+        compile_checks(small_models.planned(small_models.traced_function(function)))
+
+
+def compile_checks(plan):
+    graph, _ = folded_graph(plan)
+    refuse_mixed_batches(plan, build_explainer(plan, graph))
+
+
+def test_a_sound_model_passes():
+    compile_checks(
+        small_models.planned(small_models.traced_function(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ HEAD))
+    )
+
+
+def test_batch_norm_in_training_mode():
+    model = small_models.convolutional()
+    function = tf.function(lambda x: model(x, training=True), autograph=False)
+    concrete = function.get_concrete_function(tf.TensorSpec([None, 32, 32, 3]))
+    plan = small_models.planned(dataclasses.replace(small_models.traced(model), function=concrete))
+    with pytest.raises(ModelRefused, match=r"other images of its batch.*training=False"):
+        compile_checks(plan)
+
+
+def test_fused_batch_norm_in_training_mode():
+    def model(images):
+        ones = tf.ones(4)
+        x = tf.compat.v1.nn.fused_batch_norm(tf.nn.conv2d(images, KERNEL, 2, "SAME"), ones, ones, is_training=True)[0]
+        return tf.reduce_mean(x, [1, 2]) @ HEAD
+
+    refused(model, "Batch normalisation is in training mode.*inference mode")
+
+
+def test_random_operations():
+    refused(
+        lambda x: tf.reduce_mean(tf.nn.dropout(features_of(x), 0.5), [1, 2]) @ HEAD,
+        r"random numbers \(.*RandomUniform.*training=False",
+    )
+
+
+def test_control_flow_between_features_and_scores():
+    def model(images):
+        pooled = tf.reduce_mean(features_of(images), [1, 2])
+        return tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, x * 2.0), [0, pooled])[1] @ HEAD
+
+    refused(model, "Control flow lies between features:0 and the scores: .*While.*target_layer")
+
+
+def test_control_flow_before_the_features_does_no_harm():
+    def model(images):
+        images = tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, x * 2.0), [0, images])[1]
+        return tf.reduce_mean(features_of(images), [1, 2]) @ HEAD
+
+    plan = small_models.planned(small_models.traced_function(model))
+    compile_checks(plan)
+    explained = small_models.explained(plan, small_models.images(2), [[0], [1]])
+    assert explained["finite"].all()
+
+
+def test_an_operation_without_a_gradient():
+    refused(
+        lambda x: (
+            tf.cast(tf.bitwise.invert(tf.cast(tf.reduce_mean(features_of(x), [1, 2]), tf.int32)), tf.float32) @ HEAD
+        ),
+        "No gradient reaches features:0.*Invert",
+    )
+    traced = small_models.traced_function(
+        lambda x: tf.reduce_mean(tf.image.adjust_contrast(features_of(x), 2.0), [1, 2]) @ HEAD
+    )
+    with pytest.raises(ModelRefused, match=r"between features:0 and the scores has no gradient: .*AdjustContrast"):
+        small_models.planned(traced, target_layer="features")
+
+
+def test_a_gradient_that_is_zero_for_every_class():
+    refused(
+        lambda x: tf.round(tf.reduce_mean(features_of(x), [1, 2]) @ HEAD),
+        "gradient of every class.*is zero|No gradient",
+    )
+    refused(
+        lambda x: tf.clip_by_value(tf.reduce_mean(features_of(x), [1, 2]), 1e6, 1e7) @ HEAD,
+        "gradient of every class with respect to features:0 is zero",
+    )
+
+
+def test_scores_that_are_not_finite():
+    refused(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ (HEAD * np.inf), "not finite.*preprocessing")
+
+
+def test_more_than_one_image_input():
+    function = tf.function(lambda a, b: tf.reduce_mean(features_of(a) + features_of(b), [1, 2]) @ HEAD, autograph=False)
+    concrete = function.get_concrete_function(tf.TensorSpec([None, 32, 32, 3]), tf.TensorSpec([None, 32, 32, 3]))
+    traced = small_models.traced_function(lambda x: x)
+    with pytest.raises(ModelRefused, match="2 inputs"):
+        small_models.planned(dataclasses.replace(traced, function=concrete))
+
+
+def test_an_unknown_image_size():
+    traced = small_models.traced_function(
+        lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ HEAD, (None, None, None, 3)
+    )
+    with pytest.raises(ModelRefused, match=r"images of any size.*model\.input_size"):
+        small_models.planned(traced)
+
+
+def test_unknown_preprocessing():
+    traced = small_models.traced_function(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ HEAD)
+    with pytest.raises(ModelRefused, match=r"Set model\.preprocessing: none, unit"):
+        small_models.planned(dataclasses.replace(traced, preprocessing=None))
+
+
+def test_the_wrong_number_of_class_names():
+    with pytest.raises(ModelRefused, match="2 class names for 5 classes"):
+        small_models.planned(small_models.traced(small_models.convolutional(), class_names=("cat", "dog")))
+
+
+@pytest.mark.parametrize(
+    ("contrast", "message"), [(5, "no class 5"), ("bird", "no class 'bird'"), ("-1", "no class -1")]
+)
+def test_a_contrast_that_is_no_class(contrast, message):
+    with pytest.raises(ModelRefused, match=message):
+        small_models.planned(small_models.convolutional(), contrast=contrast)
+
+
+def test_a_feature_extractor():
+    model = keras.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(4, 3)])
+    with pytest.raises(ModelRefused, match="classifier head on top"):
+        small_models.planned(model)

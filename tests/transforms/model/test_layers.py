@@ -1,0 +1,191 @@
+import keras
+import numpy as np
+import pytest
+import small_models
+import tensorflow as tf
+from keras import layers
+
+from transforms.model.errors import ModelRefused
+
+KERNEL = np.random.default_rng(0).normal(size=(3, 3, 3, 4)).astype(np.float32)
+HEAD = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
+
+
+def network(*hidden):
+    return keras.Sequential([layers.Input((32, 32, 3)), *hidden], name="network")
+
+
+def nested():
+    base = keras.Sequential(
+        [layers.Input((32, 32, 3)), layers.Conv2D(8, 3, name="conv"), layers.ReLU(name="out_relu")], name="base"
+    )
+    inputs = keras.Input((32, 32, 3))
+    features = layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    features = layers.Dropout(0.2, name="dropout")(base(features))
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(features)), name="tuned")
+
+
+def test_auto_takes_the_last_map_before_global_pooling():
+    plan = small_models.planned(small_models.convolutional())
+    assert (plan.target.name, plan.target.height, plan.target.width, plan.target.channels) == ("features", 8, 8, 16)
+    assert [c.name for c in plan.candidates] == [
+        "conv",
+        "conv_bn",
+        "conv_relu",
+        "depthwise",
+        "depthwise_bn",
+        "features",
+    ]
+
+
+def test_the_share_behind_is_of_multiply_adds():
+    plan = small_models.planned(small_models.convolutional())
+    convolution, depthwise, dense = 16 * 16 * 8 * 27, 8 * 8 * 16 * 9, 16 * 5
+    shares = [candidate.share_behind for candidate in plan.candidates]
+    assert shares[0] == pytest.approx((depthwise + dense) / (convolution + depthwise + dense))
+    assert shares[-1] == pytest.approx(dense / (convolution + depthwise + dense))
+
+
+def test_auto_steps_back_over_pooling_that_is_not_global():
+    model = network(
+        layers.Conv2D(4, 3, activation="relu", name="conv"),
+        layers.MaxPooling2D(name="pool"),
+        layers.Flatten(),
+        layers.Dense(3),
+    )
+    plan = small_models.planned(model)
+    assert (plan.target.name, plan.target.height) == ("conv", 30)
+    assert plan.reason == "the last feature map before pool, which pools it and adds no features of its own"
+
+
+def test_auto_does_not_take_the_one_cell_of_a_convolutional_head():
+    model = network(
+        layers.Conv2D(4, 3, name="conv"),
+        layers.GlobalAveragePooling2D(keepdims=True),
+        layers.Conv2D(6, 1, name="head"),
+        layers.Reshape((6,)),
+        layers.Softmax(),
+    )
+    assert small_models.planned(model).target.name == "conv"
+
+
+def test_branches_are_no_candidates_but_can_be_named():
+    inputs = keras.Input((32, 32, 3))
+    stem = layers.Conv2D(4, 3, padding="same", name="stem")(inputs)
+    left = layers.Conv2D(4, 3, padding="same", name="left")(stem)
+    joined = layers.Add(name="joined")([stem, left])
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(joined)))
+    plan = small_models.planned(model)
+    assert [c.name for c in plan.candidates] == ["stem", "joined"]
+    assert small_models.planned(model, target_layer="left").target.name == "left"
+
+
+@pytest.mark.parametrize("wanted", ["base/out_relu", "out_relu", "relu$", "base", "-1", 1, "dropout", "auto"])
+def test_ways_to_name_a_layer_inside_a_nested_model(wanted):
+    assert small_models.planned(nested(), target_layer=wanted).target.name == "base/out_relu"
+
+
+def test_a_tensor_can_be_named():
+    plan = small_models.planned(nested())
+    assert small_models.planned(nested(), target_layer=plan.candidates[0].tensor).target.name == "base/conv"
+
+
+def test_graphs_without_keras_layers_are_named_by_scope():
+    def model(images):
+        with tf.name_scope("block1"):
+            x = tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME"), name="relu")
+        with tf.name_scope("block2"):
+            x = tf.nn.relu(tf.nn.conv2d(x, np.tile(KERNEL[:, :, :1], (1, 1, 4, 1)), 2, "SAME"), name="relu")
+        return tf.reduce_mean(x, [1, 2]) @ HEAD
+
+    traced = small_models.traced_function(model)
+    assert small_models.planned(traced).target.tensor == "block2/relu:0"
+    assert small_models.planned(traced, target_layer="block1").target.tensor == "block1/relu:0"
+    assert small_models.planned(traced, target_layer="block2/relu").target.tensor == "block2/relu:0"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("nothing", "no layer 'nothing'.*candidates, the last of which are: 0 conv"),
+        (7, "no candidate number 7"),
+        ("conv.*", "fits several tensors: conv .*conv_bn"),
+        ("scores", r"not a feature map \[batch, height, width, channels\]"),
+        ("global_average_pooling2d.*", "no layer"),
+        ("(", r"no layer '\('"),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused(wanted, message):
+    with pytest.raises(ModelRefused, match=message):
+        small_models.planned(small_models.convolutional(), target_layer=wanted)
+
+
+def test_a_grid_of_one_cell_is_refused():
+    model = network(
+        layers.Conv2D(4, 3),
+        layers.GlobalAveragePooling2D(keepdims=True, name="pooled"),
+        layers.Flatten(),
+        layers.Dense(3),
+    )
+    with pytest.raises(ModelRefused, match="grid of one cell"):
+        small_models.planned(model, target_layer="pooled")
+
+
+def test_a_layer_that_the_scores_do_not_need_is_refused():
+    inputs = keras.Input((32, 32, 3))
+    features = layers.Conv2D(4, 3, name="conv")(inputs)
+    aside = layers.Conv2D(4, 3, name="aside")(features)
+    scores = layers.Dense(3, name="scores")(layers.GlobalAveragePooling2D()(features))
+    model = keras.Model(inputs, {"map": aside, "scores": scores})
+    with pytest.raises(ModelRefused, match=r"'aside' .* the scores do not depend on it"):
+        small_models.planned(model, target_layer="aside", output="scores")
+
+
+def test_a_layer_that_is_called_twice_needs_the_name_of_a_tensor():
+    inputs = keras.Input((32, 32, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(shared(shared(inputs)))))
+    with pytest.raises(ModelRefused, match="'shared' fits several tensors"):
+        small_models.planned(model, target_layer="shared")
+    assert small_models.planned(model).target.name == "shared"
+
+
+def test_a_model_without_feature_maps_is_refused():
+    with pytest.raises(ModelRefused, match="No feature map with more than one cell"):
+        small_models.planned(network(layers.Flatten(), layers.Dense(3)))
+
+
+def test_auto_refuses_the_patch_embedding_of_a_transformer():
+    tokens = [layer for _ in range(20) for layer in (layers.Dense(64, activation="relu"), layers.Dense(64))]
+    model = network(
+        layers.Conv2D(64, 8, strides=8, name="patches"),
+        layers.Reshape((16, 64)),
+        *tokens,
+        layers.Flatten(),
+        layers.Dense(3),
+    )
+    with pytest.raises(ModelRefused, match="patches, comes after 1 of the network's 42 layers"):
+        small_models.planned(model)
+    assert small_models.planned(model, target_layer="patches").target.height == 4
+
+
+def test_channels_first_is_seen():
+    def model(images):
+        x = tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME", data_format="NCHW"))
+        return tf.reduce_mean(x, [2, 3]) @ HEAD
+
+    plan = small_models.planned(small_models.traced_function(model, (None, 3, 32, 48)))
+    assert plan.channels_first
+    assert (plan.input_height, plan.input_width) == (32, 48)
+    target = plan.target
+    assert (target.channel_axis, target.height, target.width, target.channels) == (1, 16, 24, 4)
+
+
+def test_the_channel_axis_is_followed_through_a_transpose():
+    def model(images):
+        x = tf.nn.conv2d(tf.transpose(images, [0, 2, 3, 1]), KERNEL, 2, "SAME")
+        x = tf.nn.relu(tf.transpose(x, [0, 3, 1, 2]))
+        return tf.reduce_mean(x, [2, 3]) @ HEAD
+
+    target = small_models.planned(small_models.traced_function(model, (None, 3, 32, 48))).target
+    assert (target.channel_axis, target.height, target.width, target.channels) == (1, 16, 24, 4)
