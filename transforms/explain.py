@@ -3,6 +3,7 @@
 Fetch and decode run ahead of the model, statistics and overlays behind it, all bounded, so that memory is flat.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -18,7 +19,8 @@ from transforms.batches import BatchExplainer
 from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.overlays import encode, render_overlay
-from transforms.records import ImageFailure, Shard, ShardResult
+from transforms.patience import Call, map_patiently
+from transforms.records import ImageFailure, ImageRef, Shard, ShardResult, Stage, Status
 from transforms.rows import explained_rows, failed_rows
 from transforms.settings import ExplainSettings
 from transforms.storage import Storage
@@ -27,6 +29,7 @@ from transforms.tally import Tally
 _CPUS = os.cpu_count() or 1
 _LOADERS = max(4, 2 * _CPUS)  # threads that fetch and decode: more than cores, since fetching waits
 _BATCHES_AHEAD = 2
+_PATIENCE = 1.2  # of the storage's own limit: where the storage can say itself what took so long, it does
 _FINISHERS = min(_CPUS, 8)  # threads that make statistics and overlays, a batch each
 
 
@@ -69,14 +72,29 @@ def explain_shard(shard: Shard, explainer: BatchExplainer, settings: ExplainSett
     Only faults of the job itself (the output cannot be written, for one) are raised.
     """
     tally, card = Tally(), explainer.card
-    load = functools.partial(load_image, card=card, settings=settings, storage=storage, tally=tally)
+
+    def load(call: Call[ImageRef, LoadedImage | FailedImage]) -> LoadedImage | FailedImage:
+        return load_image(call.element, card, settings, storage, tally, call.enter)
+
+    patience = _PATIENCE * storage.timeout
+    give_up = functools.partial(_timed_out, seconds=patience, tally=tally)
     finish = functools.partial(finish_batch, card=card, settings=settings, storage=storage, tally=tally)
-    with ThreadPoolExecutor(_LOADERS, "load") as loaders, ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
-        images = map_ahead(load, shard.refs, loaders, _BATCHES_AHEAD * settings.batch_size)
+    ahead = _BATCHES_AHEAD * settings.batch_size
+    images = map_patiently(load, shard.refs, _LOADERS, ahead, patience, give_up)
+    with contextlib.closing(images), ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
         batches = explain_batches(images, explainer, tally)
         tables = list(map_ahead(finish, batches, finishers, _FINISHERS + 1))
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
     return ShardResult(shard, rows, tally.seconds(), tally.events())
+
+
+def _timed_out(call: Call[ImageRef, LoadedImage | FailedImage], seconds: float, tally: Tally) -> FailedImage:
+    """An image whose fetch or decode hangs."""
+    stage = call.stage or Stage.FETCH
+    status = Status.DECODE_ERROR if stage == Stage.DECODE else Status.FETCH_ERROR
+    tally.count("timed_out")
+    message = f"timed out: {stage} took more than {seconds:g} seconds; input.timeout can allow more"
+    return FailedImage(call.element, ImageFailure(status, stage, message, "TimeoutError"))
 
 
 def explain_batches(

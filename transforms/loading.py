@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
 from transforms.images import decode, resize, shrink
 from transforms.model.explanation import ModelCard
 from transforms.placement import Placement, place
-from transforms.records import ImageFailure, ImageRef
+from transforms.records import ImageFailure, ImageRef, Stage
 from transforms.settings import ExplainSettings
 from transforms.storage import Storage
 from transforms.tally import Tally
@@ -45,17 +46,24 @@ class FailedImage:
 
 
 def load_image(
-    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
+    ref: ImageRef,
+    card: ModelCard,
+    settings: ExplainSettings,
+    storage: Storage,
+    tally: Tally,
+    enter: Callable[[Stage], None] = lambda stage: None,
 ) -> LoadedImage | FailedImage:
-    """Fetch and decode one image and bring it to the size of the model input."""
+    """Fetch and decode one image and bring it to the size of the model input. ``enter`` hears of each stage."""
     targets = targets_of(ref, settings.targets, Classes(card.class_count, card.class_names))
     if targets.failure and not targets.codes:
         return FailedImage(ref, targets.failure)
+    enter(Stage.FETCH)
     try:
         with tally.timing("fetch"):
             encoded = storage.fetch(ref.uri, settings.limits.max_bytes, lambda _: tally.count("fetch_retries"))
     except ImageFailure as failure:
         return FailedImage(ref, failure)
+    enter(Stage.DECODE)
     with tally.timing("decode"):
         digest = hashlib.sha256(encoded).hexdigest()
         side = settings.overlays.max_side if settings.overlays else 0

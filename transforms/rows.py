@@ -18,7 +18,7 @@ from transforms.targets import Classes, label_index_of
 _MESSAGE_LENGTH = 500
 
 Columns = dict[str, Any]
-"""float64 arrays in which NaN stands for NULL, or lists in which None does; by column name."""
+"""Float arrays in which NaN stands for NULL, or lists in which None does; by column name."""
 
 
 def explained_rows(
@@ -135,6 +135,6 @@ def _array(column: Any, rows: int, kind: pa.DataType) -> pa.Array:
         missing = np.isnan(column).any(axis=1)
         offsets = np.arange(rows + 1, dtype=np.int32) * column.shape[1]
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.ravel()), type=kind, mask=pa.array(missing))
-    if isinstance(column, np.ndarray) and column.dtype == np.float64:
+    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
         return pa.array(column, from_pandas=True).cast(kind)
     return pa.array(column, type=kind)

@@ -1,0 +1,114 @@
+"""A shard of real files with a fake model: hanging storage and decoders, models without finite numbers."""
+
+import dataclasses
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fakes import CARD, FakeModel
+
+from transforms import loading
+from transforms.batches import BatchExplainer
+from transforms.explain import explain_shard
+from transforms.model.explanation import BatchExplanation
+from transforms.parts import TableLocation
+from transforms.records import ImageRef, Shard, image_id_of
+from transforms.schema import statistics_schema
+from transforms.settings import ExplainSettings, OverlaySettings
+from transforms.storage import Storage
+
+
+def write_shard(folder: Path, count: int) -> Shard:
+    refs = []
+    for i in range(count):
+        uri = str(folder / f"{i:02d}.png")
+        photo = np.full((8, 8, 3), (20 + i, 10, 5), np.uint8)  # BGR
+        photo[:4, :4] *= 2
+        cv2.imwrite(uri, photo)
+        refs.append(ImageRef(uri, image_id_of(uri)))
+    return Shard("00000-test", tuple(refs), 0, 0, 0)
+
+
+def explain(shard: Shard, folder: Path, model=None, storage=Storage(), **settings):
+    settings = ExplainSettings(
+        TableLocation(str(folder / "out"), "r1", "fake"), statistics_schema(), batch_size=3, **settings
+    )
+    result = explain_shard(shard, BatchExplainer(model or FakeModel(), 3), settings, storage)
+    return {row["uri"].rpartition("/")[2]: row for row in result.rows.to_pylist()}, result.events
+
+
+@dataclasses.dataclass(frozen=True)
+class DeadMount(Storage):
+    """Reads of some files never come back, as on an NFS mount whose server is gone."""
+
+    dead: frozenset[str] = frozenset()
+
+    def fetch(self, uri, max_bytes, on_retry=None):
+        if uri in self.dead:
+            threading.Event().wait(20)
+        return super().fetch(uri, max_bytes, on_retry)
+
+
+def test_more_reads_that_hang_than_threads_cost_a_row_each_and_the_shard_goes_on(tmp_path):
+    shard = write_shard(tmp_path, 20)
+    dead = frozenset(ref.uri for ref in shard.refs[2:14])
+    start = time.monotonic()
+    rows, events = explain(shard, tmp_path, storage=DeadMount(timeout=0.25, dead=dead))
+    assert time.monotonic() - start < 10
+    assert len(rows) == 20
+    failed = {name: row for name, row in rows.items() if row["status"] != "OK"}
+    assert sorted(failed) == [f"{i:02d}.png" for i in range(2, 14)]
+    for row in failed.values():
+        assert (row["status"], row["error_stage"], row["error_type"]) == ("FETCH_ERROR", "fetch", "TimeoutError")
+        assert row["error_message"] == "timed out: fetch took more than 0.3 seconds; input.timeout can allow more"
+    assert events["timed_out"] == 12
+
+
+def test_a_decoder_that_hangs_costs_one_row(tmp_path, monkeypatch):
+    shard = write_shard(tmp_path, 7)
+    bomb = (tmp_path / "03.png").read_bytes()
+    decode = loading.decode
+
+    def hanging(encoded, *arguments):
+        if encoded == bomb:
+            threading.Event().wait(20)
+        return decode(encoded, *arguments)
+
+    monkeypatch.setattr(loading, "decode", hanging)
+    rows, _ = explain(shard, tmp_path, storage=Storage(timeout=0.25))
+    assert [name for name, row in rows.items() if row["status"] != "OK"] == ["03.png"]
+    assert (rows["03.png"]["status"], rows["03.png"]["error_stage"]) == ("DECODE_ERROR", "decode")
+    assert rows["03.png"]["error_message"].startswith("timed out: decode took more than 0.3 seconds")
+
+
+class BrokenModel(FakeModel):
+    """NaN in the maps of images that are bright, in the scores of those that are dark, as NaN weights make them."""
+
+    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+        explanation = super().explain(images, targets)
+        level = images[:, 7, 7, 2]
+        cams, scores = explanation.cams.copy(), explanation.scores.copy()
+        cams[level == 22] = np.nan
+        scores[level == 23, 1] = np.inf
+        finite = np.isfinite(cams).all(axis=(2, 3)) & np.isfinite(scores).all(axis=1, keepdims=True)
+        return dataclasses.replace(explanation, cams=cams, scores=scores, finite=finite)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_are_not_finite_are_a_status_and_never_nan_in_the_table(tmp_path):
+    rows, _ = explain(write_shard(tmp_path, 6), tmp_path, BrokenModel(), overlays=OverlaySettings(max_side=16))
+    assert [row["status"] for row in rows.values()] == ["OK", "OK", "NONFINITE", "NONFINITE", "OK", "OK"]
+    for name in ("02.png", "03.png"):
+        row = rows[name]
+        assert [column for column, value in row.items() if isinstance(value, float) and not np.isfinite(value)] == []
+        assert (row["cam_max"], row["entropy"], row["cam"], row["overlay_uri"]) == (None, None, None, None)
+        assert row["byte_count"] > 0
+        assert row["brightness"] > 0
+    assert rows["02.png"]["predicted_name"] == "blue"  # its scores are finite
+    assert rows["03.png"]["predicted_index"] is None
+    written = {path.name.partition("-")[0] for path in (tmp_path / "out" / "overlays").rglob("*.jpg")}
+    assert written == {row["image_id"] for row in rows.values() if row["status"] == "OK"}
+    assert CARD.cam_height * CARD.cam_width == len(rows["00.png"]["cam"])

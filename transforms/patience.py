@@ -1,0 +1,118 @@
+"""Calls that may hang, ahead of the consumer: one that takes too long is given up together with its thread."""
+
+import collections
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, InvalidStateError, wait
+from typing import Generic, TypeVar
+
+from transforms.records import Stage
+
+Element = TypeVar("Element")
+Result = TypeVar("Result")
+
+_MOST_LEFT_BEHIND = 256  # threads; each keeps its memory, and perhaps a core, until the process ends
+_LOOK_AGAIN = 0.2  # seconds; a call may have entered another stage, which has a time of its own
+
+_left_behind: set[threading.Thread] = set()
+
+
+class StuckError(RuntimeError):
+    """So many calls hang that something is wrong with the machine or the storage, not with the elements."""
+
+
+class Call(Generic[Element, Result]):
+    """One element on its way. The function that works on it says which stage it enters; each has its own time."""
+
+    def __init__(self, element: Element):
+        self.element = element
+        self.stage: Stage | None = None
+        self.future: Future[Result] = Future()
+        self.thread: threading.Thread | None = None
+        self._entered: float | None = None
+
+    def enter(self, stage: Stage) -> None:
+        self.stage, self._entered = stage, time.monotonic()
+
+    def remaining(self, seconds: float) -> float:
+        """What is left of the time of the stage; all of it before the first."""
+        return seconds if self._entered is None else max(self._entered + seconds - time.monotonic(), 0.0)
+
+
+def map_patiently(
+    function: Callable[[Call[Element, Result]], Result],
+    elements: Iterable[Element],
+    threads: int,
+    depth: int,
+    seconds: float,
+    give_up: Callable[[Call[Element, Result]], Result],
+) -> Generator[Result]:
+    """``map`` in threads, in order, with up to ``depth`` elements under way or finished ahead of the consumer.
+
+    A call that stays in one stage for more than ``seconds`` ends as ``give_up(call)``. Its thread cannot be stopped:
+    it is left behind and another takes its place, so neither the other elements nor the end of the process wait for it.
+
+    Raises:
+        StuckError: 256 threads of this process have been left behind and hang still.
+    """
+    waiting: queue.SimpleQueue[Call[Element, Result] | None] = queue.SimpleQueue()
+    pending: collections.deque[Call[Element, Result]] = collections.deque()
+
+    def start_thread() -> None:
+        # Daemons: those of a ThreadPoolExecutor are joined at exit, hanging or not.
+        threading.Thread(target=_work, args=(function, waiting), daemon=True, name="load").start()
+
+    def next_result() -> Result:
+        call = pending.popleft()
+        while not wait([call.future], min(call.remaining(seconds), _LOOK_AGAIN)).done:
+            if not call.remaining(seconds) and call.future.cancel():
+                _leave_behind(call.thread)
+                start_thread()
+                return give_up(call)
+        return call.future.result()
+
+    for _ in range(threads):
+        start_thread()
+    try:
+        for element in elements:
+            pending.append(Call(element))
+            waiting.put(pending[-1])
+            if len(pending) >= depth:
+                yield next_result()
+        while pending:
+            yield next_result()
+    finally:
+        for call in pending:
+            call.future.cancel()
+        for _ in range(threads):
+            waiting.put(None)
+
+
+def _work(function: Callable[[Call], Result], waiting: "queue.SimpleQueue[Call | None]") -> None:
+    while (call := waiting.get()) is not None:
+        if call.future.cancelled():  # nobody waits for it any more
+            continue
+        call.thread = threading.current_thread()
+        try:
+            try:
+                result = function(call)
+            except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+                call.future.set_exception(error)
+            else:
+                call.future.set_result(result)
+        except InvalidStateError:  # given up meanwhile: another thread has this one's place
+            return
+
+
+def _leave_behind(thread: threading.Thread | None) -> None:
+    for freed in [other for other in _left_behind if not other.is_alive()]:
+        _left_behind.discard(freed)
+    if thread is not None:
+        _left_behind.add(thread)
+    if len(_left_behind) >= _MOST_LEFT_BEHIND:
+        raise StuckError(
+            f"{len(_left_behind)} images hang in this process at the same time: the storage or a decoder is stuck; "
+            "look at the mount, then run the same command again"
+        )
