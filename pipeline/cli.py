@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -89,9 +90,63 @@ def inspect(
         print_inspection(inspection, Console(highlight=False, soft_wrap=True), every)
 
 
+Output = Annotated[str, typer.Argument(help="The output of a job: the folder with runs/ in it, path or URL")]
+RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the newest one if left out")]
+ConfigFile = Annotated[
+    str | None, typer.Option("--config", help="YAML file with storage options, audit.regions and compare thresholds")
+]
+
+
+@app.command()
+def report(output: Output, run: RunId = None, config: ConfigFile = None) -> None:
+    """Make a page about a run: health, classes, galleries, clusters, correlates. Prints where it is."""
+    from pipeline.audit import commands
+
+    _audit(lambda: commands.report(output, run, config))
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(help="A run: OUTPUT/runs/ID, path or URL")],
+    after: Annotated[str, typer.Argument(help="Another run of the same images, also of another output")],
+    config: ConfigFile = None,
+) -> None:
+    """Compare two runs image by image. Prints one JSON line; exit code 3 where a threshold of the config is passed."""
+    from pipeline.audit import commands
+
+    _audit(lambda: commands.compare(before, after, config))
+
+
+@app.command()
+def render(
+    output: Output,
+    where: Annotated[str, typer.Option(help="SQL condition over the columns of the statistics table")] = "true",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many overlays")] = 100,
+    order: Annotated[str, typer.Option(help="SQL to sort by before the limit, as 'border_lift DESC'")] = "image_id",
+    run: RunId = None,
+    config: ConfigFile = None,
+) -> None:
+    """Make overlays after the fact, from the stored maps and the original images. Prints where each is."""
+    from pipeline.audit import commands
+
+    _audit(lambda: commands.render(output, run, where, order, limit, config))
+
+
 def main() -> None:
     """The console script."""
     app()
+
+
+def _audit(command: Callable[[], int]) -> None:
+    from pipeline.audit.finished import AuditError
+    from pipeline.config import ConfigError
+
+    _quiet_logs()
+    try:
+        code = command()
+    except (AuditError, ConfigError) as error:
+        raise _usage(error) from None
+    raise typer.Exit(code)
 
 
 def _usage(error: Exception) -> typer.Exit:

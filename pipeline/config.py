@@ -29,9 +29,11 @@ def _check_targets(targets: Any) -> Any:
 
 
 def _check_policy(policy: str) -> str:
-    if policy in ("all", "none") or re.fullmatch(r"sample:[1-9]\d*", policy):
+    if policy in ("all", "none") or re.fullmatch(r"(sample|worst):[1-9]\d*", policy):
         return policy
-    raise ValueError("write all, none or sample:N (N images of each predicted class)")
+    raise ValueError(
+        "write all, none, sample:N (N images of each predicted class) or worst:N (N rows of each rule of the report)"
+    )
 
 
 def _check_input_size(size: Any) -> Any:
@@ -39,6 +41,15 @@ def _check_input_size(size: Any) -> Any:
     if size == "auto" or (isinstance(sides, list) and len(sides) == 2 and all(type(s) is int and s > 0 for s in sides)):
         return size
     raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
+
+
+def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
+    for name, box in regions.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"{name!r} is not a name of small letters, digits and underscores; it becomes a column")
+        if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+            raise ValueError(f"{name}: write [x0, y0, x1, y1] in 0..1 of the model input, x0 < x1 and y0 < y1")
+    return regions
 
 
 def _check_run_id(run_id: str) -> str:
@@ -106,6 +117,27 @@ class Run(_Section):
     resume: bool = True
     shard_size: Annotated[int, pydantic.Field(ge=1)] | Literal["auto"] = "auto"
     max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+    report: bool = False
+    controls: bool = False
+
+
+Regions = Annotated[dict[str, list[float]], pydantic.AfterValidator(_check_regions)]
+Share = Annotated[float, pydantic.Field(ge=0, le=1)]
+
+
+class Audit(_Section):
+    regions: Regions = {}
+
+
+class Compare(_Section):
+    """What ``beam-gradcam compare`` lets pass; null: anything."""
+
+    max_distance: Share | None = None
+    max_class_distance: Share | None = None
+    max_changed: Share | None = None
+    max_newly_failing: Share | None = None
+    max_gone: Share | None = None
+    max_gt_lift_drop: Annotated[float, pydantic.Field(ge=0)] | None = None
 
 
 class Config(_Section):
@@ -117,7 +149,14 @@ class Config(_Section):
     overlays: Overlays = Overlays()
     output: Output = Output()
     run: Run = Run()
+    audit: Audit = Audit()
+    compare: Compare = Compare()
     storage: dict[str, dict[str, Any]] = {}
+
+    @property
+    def wants_audit(self) -> bool:
+        """There is something to do with the table once the run has ended."""
+        return self.run.report or self.run.controls or self.overlays.policy not in ("all", "none")
 
 
 def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Config:

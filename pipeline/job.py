@@ -54,16 +54,17 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     card = compile_model(model_options(config), f"{output}/models", storage)
     targets = TargetPolicy.parse(config.explain.targets)
     check_targets(targets, card)
-    extra_columns = column_names_for(survey.extra_columns)
+    extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config, output, card.fingerprint, manifest.uri, storage)
     settings = ExplainSettings(
         table=TableLocation(output, run_id, card.fingerprint),
-        schema=statistics_schema(extra_columns=extra_columns),
+        schema=statistics_schema(tuple(config.audit.regions), extra_columns),
         targets=targets,
         overlays=overlay_settings(config),
         resize=config.model.resize,
         batch_size=config.explain.batch_size,
         limits=Limits(config.input.max_bytes, config.input.max_pixels),
+        regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),
         extra_columns=extra_columns,
     )
     shard_size = config.run.shard_size

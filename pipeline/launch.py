@@ -50,6 +50,10 @@ def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
     summary = summarize(config, job, watch.look(), started, prepared - clock, now - prepared)
     uri = close_run(table.output, table.run_id, summary, storage)
     print_summary(summary, uri, console)
+    if config.wants_audit and summary["images"]:
+        from pipeline.audit.after import audit_run
+
+        audit_run(config, table.output, table.run_id, storage, console.print)
     return EXIT_DONE if summary["failure_rate"] <= config.run.max_failure_rate else EXIT_TOO_MANY_FAILURES
 
 

@@ -125,10 +125,10 @@ def column_meanings() -> dict[str, dict[str, str]]:
     return {group: {name: meaning for name, _, meaning in columns} for group, columns in _GROUPS.items()}
 
 
-def column_names_for(manifest_columns: Sequence[str]) -> tuple[str, ...]:
+def column_names_for(manifest_columns: Sequence[str], regions: Sequence[str] = ()) -> tuple[str, ...]:
     """Names in the table for further manifest columns; one that the table has already gets ``manifest_`` in front."""
-    taken = {name for name, _, _ in _columns()}
-    return tuple(f"manifest_{name}" if name in taken or name == "run" else name for name in manifest_columns)
+    taken = {*statistics_schema(regions).names, "run"}
+    return tuple(f"manifest_{name}" if name in taken else name for name in manifest_columns)
 
 
 def _columns() -> list[tuple[str, pa.DataType, str]]:

@@ -1,0 +1,30 @@
+"""What a run does with its table at its end: overlays by policy, the report."""
+
+from collections.abc import Callable
+
+from pipeline.audit.finished import find_run
+from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
+from pipeline.audit.report import write_report
+from pipeline.audit.table import open_table
+from pipeline.config import Config
+from transforms.storage import Storage
+
+_TOLD = 5
+
+
+def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: Callable[[str], None]) -> None:
+    """Do what the config asks for once all rows are committed."""
+    run = find_run(output, run_id, storage)
+    if config.overlays.policy not in ("all", "none"):
+        look = overlay_look(run.config)
+        with open_table({"statistics": run}, storage) as table:
+            keys = policy_rows(table, config.overlays.policy)
+            made = render(table, run, keys, look, overlay_uri(run, look), storage)
+        problems = [overlay.problem for overlay in made if overlay.problem is not None]
+        say(f"{len(made) - len(problems):,} overlays under {output}/overlays/run={run_id}")
+        for problem in problems[:_TOLD]:
+            say(f"no overlay: {problem}")
+        if len(problems) > _TOLD:
+            say(f"no overlay: {len(problems) - _TOLD:,} more")
+    if config.run.report:
+        say(f"report {write_report(run, storage)}")

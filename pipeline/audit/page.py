@@ -1,0 +1,38 @@
+"""The HTML pages: one file each, with style and script inside, that asks nothing of any other machine."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+_MISSING = "–"
+
+
+def page(template: str, values: Mapping[str, Any]) -> bytes:
+    """Fill one of the templates beside this file. All values are escaped: names come from manifests of strangers."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.audit", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "percent": percent, "count": count}
+    return environment.get_template(template).render(values).encode("utf-8", "replace")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    if value is None or math.isnan(value):
+        return _MISSING
+    return f"{value:.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    if value is None or math.isnan(value):
+        return _MISSING
+    return f"{100 * value:.{digits}f} %"
+
+
+def count(value: int | None) -> str:
+    return _MISSING if value is None else f"{value:,}".replace(",", "\u202f")

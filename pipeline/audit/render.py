@@ -1,0 +1,190 @@
+"""Overlays after the fact: from the stored maps and the original images, without the model."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from pipeline.audit.finished import AuditError, RunRecord
+from pipeline.audit.galleries import rules
+from pipeline.audit.table import AuditTable
+from transforms.ahead import map_ahead
+from transforms.images import Limits
+from transforms.loading import FailedImage, load_image
+from transforms.model.compiled import read_card
+from transforms.overlays import encode, render_overlay
+from transforms.parts import TableLocation
+from transforms.records import ImageRef
+from transforms.schema import statistics_schema
+from transforms.settings import ExplainSettings, OverlaySettings
+from transforms.storage import Storage
+from transforms.tally import Tally
+
+_RENDERERS = max(4, 2 * (os.cpu_count() or 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """What came of one overlay."""
+
+    image_id: str
+    target_index: int
+    uri: str | None  # of the overlay; None where it could not be made
+    problem: str | None
+
+
+def overlay_look(config: dict[str, Any]) -> OverlaySettings:
+    """How the overlays of a run look, from its config."""
+    chosen = config["overlays"]
+    return OverlaySettings(**{name: chosen[name] for name in ("max_side", "opacity", "colormap", "format")})
+
+
+def select_rows(table: AuditTable, where: str, order: str, limit: int) -> list[tuple[str, int]]:
+    """The (image id, target class) pairs of rows with a map that a SQL condition selects.
+
+    Raises:
+        AuditError: it is not an SQL expression over the columns of the table.
+    """
+    try:
+        found = (
+            table.database.table("statistics")
+            .filter("status IN ('OK', 'FLAT', 'ZERO')")
+            .filter(where)
+            .order(order)
+            .limit(limit)
+            .project("image_id, target_index")
+            .fetchall()
+        )
+    except duckdb.Error as error:
+        raise AuditError(f"--where {where!r}: {error}") from None
+    return [(image_id, target) for image_id, target in found]
+
+
+def policy_rows(table: AuditTable, policy: str) -> list[tuple[str, int]]:
+    """The rows whose overlays a policy wants.
+
+    ``sample:N``: all rows of N images of every predicted class, those with the smallest ids, which are hashes.
+    ``worst:N``: the N worst rows of every rule of the report's galleries.
+    """
+    kind, _, number = policy.partition(":")
+    if kind == "sample":
+        found = table.records(
+            "SELECT image_id, target_index FROM statistics WHERE status IN ('OK', 'FLAT', 'ZERO') "
+            f"QUALIFY dense_rank() OVER (PARTITION BY predicted_index ORDER BY image_id) <= {int(number)} "
+            "ORDER BY image_id, target_index"
+        )
+        return [(row["image_id"], row["target_index"]) for row in found]
+    keys: dict[tuple[str, int], None] = {}
+    for rule in rules(table):
+        selected = select_rows(table, rule.where, f"{rule.order} NULLS LAST, image_id, target_index", int(number))
+        keys.update(dict.fromkeys(selected))
+    return list(keys)
+
+
+def render(
+    table: AuditTable,
+    run: RunRecord,
+    keys: Sequence[tuple[str, int]],
+    look: OverlaySettings,
+    uri_of: Callable[[str, int], str],
+    storage: Storage,
+) -> list[Rendered]:
+    """Render the overlays of rows and write each to ``uri_of(image_id, target_index)``.
+
+    An image that cannot be had any more is one problem, told in the result; the others are rendered.
+    """
+    settings = ExplainSettings(
+        table=TableLocation(run.output, run.run_id, run.fingerprint),
+        schema=statistics_schema(),
+        overlays=look,
+        resize=run.config["model"]["resize"],
+        limits=Limits(run.config["input"]["max_bytes"], run.config["input"]["max_pixels"]),
+    )
+    fetching = run.guarded(storage)
+    card = read_card(run.model, storage)
+    tally = Tally()
+
+    def render_one(row: dict[str, Any]) -> Rendered:
+        image_id, target = row["image_id"], row["target_index"]
+        image = load_image(ImageRef(row["uri"], image_id), card, settings, fetching, tally)
+        if isinstance(image, FailedImage):
+            return Rendered(image_id, target, None, f"{row['uri']}: {image.failure.message}")
+        if image.content_sha256 != row["content_sha256"]:
+            return Rendered(
+                image_id, target, None, f"{row['uri']}: the image has changed since the run; explain it again"
+            )
+        assert image.photo is not None
+        cam = np.array(row["cam"], np.float32).reshape(row["cam_height"], row["cam_width"])
+        overlay = render_overlay(image.photo, cam, image.placement, look.opacity, look.colormap)
+        uri = uri_of(image_id, target)
+        storage.put(uri, encode(overlay, look.format, look.quality), durable=False)
+        return Rendered(image_id, target, uri, None)
+
+    with ThreadPoolExecutor(_RENDERERS, "render") as renderers:
+        return list(map_ahead(render_one, _rows(table, keys), renderers, 4 * _RENDERERS))
+
+
+def overlay_uri(run: RunRecord, look: OverlaySettings) -> Callable[[str, int], str]:
+    """Where the overlays of a run lie; the same place and name as if the job had written them."""
+    settings = ExplainSettings(
+        TableLocation(run.output, run.run_id, run.fingerprint), statistics_schema(), overlays=look
+    )
+
+    def uri_of(image_id: str, target_index: int) -> str:
+        uri = settings.overlay_uri(image_id, target_index)
+        assert uri is not None
+        return uri
+
+    return uri_of
+
+
+def _rows(table: AuditTable, keys: Sequence[tuple[str, int]], chunk: int = 1000) -> Iterator[dict[str, Any]]:
+    """The rows of the keys with their maps, some at a time."""
+    for start in range(0, len(keys), chunk):
+        wanted = keys[start : start + chunk]
+        found = table.records(
+            "SELECT image_id, target_index, uri, content_sha256, cam, cam_height, cam_width "
+            f"FROM {table.name} SEMI JOIN "
+            "(SELECT unnest($ids) AS image_id, unnest($targets) AS target_index) USING (image_id, target_index) "
+            "ORDER BY image_id, target_index",
+            {"ids": [image_id for image_id, _ in wanted], "targets": [target for _, target in wanted]},
+        )
+        yield from found
+
+
+def overlay_pictures(
+    table: AuditTable, run: RunRecord, rows: Sequence[dict[str, Any]], page: str, prefix: str, storage: Storage
+) -> dict[tuple[str, int], dict[str, str | None]]:
+    """A picture beside a page for every row: the job's overlay where there is one, else made now.
+
+    Args:
+        rows: with image_id, target_index and overlay_uri.
+        page: the folder of the page; the pictures go to ``images/`` in it, their names begin with ``prefix``.
+
+    Returns:
+        ``src``, relative to the page, or ``problem``; by image id and target class.
+    """
+    look = overlay_look(run.config)
+
+    def name_of(image_id: str, target_index: int) -> str:
+        return f"images/{prefix}{image_id}-{target_index}.{look.format}"
+
+    pictures: dict[tuple[str, int], dict[str, str | None]] = {}
+    missing = []
+    for row in rows:
+        key = (row["image_id"], row["target_index"])
+        if key in pictures:
+            continue
+        pictures[key] = {"src": name_of(*key), "problem": None}
+        if row["overlay_uri"] is not None and storage.exists(row["overlay_uri"]):
+            storage.put(f"{page}/{name_of(*key)}", storage.read(row["overlay_uri"]), durable=False)
+        else:
+            missing.append(key)
+    for made in render(table, run, missing, look, lambda *key: f"{page}/{name_of(*key)}", storage):
+        if made.problem is not None:
+            pictures[made.image_id, made.target_index] = {"src": None, "problem": made.problem}
+    return pictures

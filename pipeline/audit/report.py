@@ -1,0 +1,240 @@
+"""The report of a run: one page to look at, and its findings for machines."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.audit import pictures
+from pipeline.audit.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
+from pipeline.audit.clusters import find_clusters
+from pipeline.audit.correlates import COVARIATES, LOOKS, Correlate, find_correlates
+from pipeline.audit.findings import find
+from pipeline.audit.finished import RunRecord
+from pipeline.audit.galleries import find_galleries, rows_of
+from pipeline.audit.health import Health, check_health
+from pipeline.audit.measures import CORNERS, measures
+from pipeline.audit.page import page
+from pipeline.audit.render import overlay_pictures
+from pipeline.audit.table import AuditTable, open_table
+from transforms.model.compiled import read_card
+from transforms.storage import Storage
+
+SHOWN_CLASSES = 1000
+SHOWN_CLUSTERS = 12  # classes whose clusters are shown with pictures
+_FOREST_CLASSES = 20
+_BINS = 40
+
+
+def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequence[float]] | None = None) -> str:
+    """Make the report of a run under ``runs/<run_id>/report/``; returns the URI of its page.
+
+    ``regions`` are declared in addition to those of the run, boxes in 0..1 of the model input.
+
+    Raises:
+        AuditError: the run has no rows.
+    """
+    with open_table({"statistics": run}, storage, regions) as table:
+        folder = f"{run.folder}/report"
+        grid = table.records("SELECT cam_height, cam_width FROM statistics WHERE cam IS NOT NULL LIMIT 1")
+        health = check_health(table, run)
+        values: dict[str, Any] = {"run": run, "health": health, "findings": [], "has_maps": bool(grid)}
+        if grid:
+            values |= _maps(table, run, health, (grid[0]["cam_height"], grid[0]["cam_width"]), storage)
+            storage.put(f"{folder}/classes.parquet", _classes_file(values["audit"]))
+        findings = [dataclasses.asdict(finding) for finding in values["findings"]]
+        storage.put(f"{folder}/findings.json", json.dumps(findings, indent=2).encode())
+        uri = f"{folder}/index.html"
+        storage.put(uri, page("report.html.j2", values))
+        return uri
+
+
+def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
+    """All that the page says about maps."""
+    audit = audit_classes(table, measures(table))
+    means = mean_maps(table, audit.indices[:SHOWN_CLASSES].tolist(), *grid)
+    flagged_first = np.argsort(~audit.flags.any(axis=1), kind="stable")
+    clusters = find_clusters(table, audit.indices[flagged_first].tolist(), *grid)
+    clusters.sort(key=lambda of_class: not any(cluster.is_candidate for cluster in of_class))
+    correlates = find_correlates(table)
+    galleries = find_galleries(table)
+    known = means.mean[~np.isnan(means.mean)]
+    brightest = max(2.0, float(np.quantile(known, 0.995))) if known.size else 2.0
+    medoids = [
+        (image, cluster.class_index)
+        for of_class in clusters[:SHOWN_CLUSTERS]
+        for cluster in of_class
+        for image in cluster.medoids
+    ]
+    shown = [row for gallery in galleries for row in gallery.rows] + rows_of(table, medoids)
+    return {
+        "findings": find(health, audit, clusters, correlates),
+        "audit": audit,
+        "columns": _columns(audit),
+        "classes": _class_rows(audit, means, brightest),
+        "brightest": brightest,
+        "overall_picture": pictures.map_picture(means.overall, brightest),
+        "forests": _forests(audit),
+        "histograms": _histograms(table, audit),
+        "galleries": galleries,
+        "overlays": overlay_pictures(table, run, shown, f"{run.folder}/report", "", storage),
+        "clusters": clusters,
+        "shown_clusters": SHOWN_CLUSTERS,
+        "cluster_picture": lambda cluster: pictures.map_picture(cluster.mean, brightest),
+        "class_names": dict(zip(audit.indices.tolist(), audit.names, strict=True)),
+        "label_names": dict(enumerate(read_card(run.model, storage).class_names or ())),
+        "correlates": {(found.covariate, found.look): found for found in correlates},
+        "covariates": list(dict.fromkeys(found.covariate for found in correlates)),
+        "looks": list(dict.fromkeys(found.look for found in correlates)),
+        "trends": _trends(table, correlates),
+    }
+
+
+def _columns(audit: ClassAudit) -> list[dict[str, str]]:
+    """The columns of the class table that hold measures: the four corners are one."""
+    shown = [measure for measure in audit.measures if not measure.name.startswith("corner_")]
+    columns = [{"name": measure.name, "title": measure.title, "meaning": measure.meaning} for measure in shown]
+    border = next(place for place, column in enumerate(columns) if column["name"] == "border_lift")
+    meaning = "mean mass in the class's strongest corner / its area; 1 = uniform"
+    columns.insert(border + 1, {"name": "corner", "title": "corner", "meaning": meaning})
+    return columns
+
+
+def _class_rows(audit: ClassAudit, means: MeanMaps, brightest: float) -> list[dict[str, Any]]:
+    corners = [audit.position(f"corner_{key}") for key in CORNERS]
+    rows = []
+    for group in range(min(len(audit.indices), SHOWN_CLASSES)):
+        cells = []
+        for column in _columns(audit):
+            note = ""
+            if column["name"] == "corner":
+                values = audit.means.mean[group, corners]
+                place = corners[0] if np.isnan(values).all() else corners[int(np.nanargmax(values))]
+                note = audit.measures[place].title
+            else:
+                place = audit.position(column["name"])
+            cells.append(
+                {
+                    "mean": audit.means.mean[group, place],
+                    "low": audit.means.low[group, place],
+                    "high": audit.means.high[group, place],
+                    "flag": bool(audit.flags[group, place]),
+                    "note": note,
+                }
+            )
+        grids = {"mean": means.mean, "spread": means.spread, "right": means.right, "wrong": means.wrong}
+        rows.append(
+            {
+                "name": audit.names[group],
+                "index": int(audit.indices[group]),
+                "rows": int(audit.rows[group]),
+                "zero": audit.zero_maps[group] / audit.rows[group],
+                "precision": float(audit.precision[group]),
+                "recall": float(audit.recall[group]),
+                "pictures": {name: pictures.map_picture(grid[group], brightest) for name, grid in grids.items()},
+                "cells": cells,
+                "flag": bool(audit.flags[group].any()),
+            }
+        )
+    return rows
+
+
+def _forests(audit: ClassAudit) -> list[str]:
+    """For each alarm measure the classes that have most of it."""
+    figures = []
+    for place, measure in enumerate(audit.measures):
+        if not measure.is_alarm or (measure.name.startswith("corner_") and not audit.flags[:, place].any()):
+            continue
+        order = [
+            group
+            for group in np.argsort(-np.nan_to_num(audit.means.mean[:, place], nan=-1))
+            if audit.means.count[group, place] >= 5
+        ]
+        order = order[:_FOREST_CLASSES]
+        if len(order) >= 2:
+            column = audit.means.column(place)
+            figures.append(
+                pictures.forest(
+                    [f"{audit.names[group]} ({audit.means.count[group, place]:.0f})" for group in order],
+                    column.mean[order], column.low[order], column.high[order], audit.flags[order, place],
+                    {"all classes": float(audit.overall.mean[0, place])},
+                    f"{measure.title}: {measure.meaning}",
+                )
+            )  # fmt: skip
+    return figures
+
+
+def _histograms(table: AuditTable, audit: ClassAudit) -> str:
+    """The distributions of all measures over all rows, cut at the 99.5 % quantile."""
+    panels = []
+    for place, measure in enumerate(audit.measures):
+        if measure.name in ("point_hit", "center_hit") or measure.name in {f"corner_{key}" for key in CORNERS}:
+            continue
+        low, high = table.database.execute(
+            f"SELECT min({measure.sql}), quantile_cont({measure.sql}, 0.995) FROM statistics"
+        ).fetchall()[0]
+        if not high > low:
+            continue
+        counts = np.zeros(_BINS)
+        bins = table.records(
+            f"SELECT least(CAST(floor((value - {low!r}) / {high - low!r} * {_BINS}) AS INT), {_BINS - 1}) AS bin, "
+            f"count(*) AS rows FROM (SELECT {measure.sql} AS value FROM statistics) "
+            f"WHERE value <= {high!r} GROUP BY bin"
+        )
+        for row in bins:
+            counts[row["bin"]] = row["rows"]
+        marks = {"mean": float(audit.overall.mean[0, place])}
+        panels.append((measure.title, np.linspace(low, high, _BINS + 1), counts, marks))
+    return pictures.histograms(panels) if panels else ""
+
+
+def _trends(table: AuditTable, correlates: Sequence[Correlate]) -> str:
+    """The strongest numeric correlates: means of ten equally large groups of images."""
+    notable = [
+        found for found in correlates if found.is_notable and not found.is_categorical and found.covariate in COVARIATES
+    ]
+    panels = []
+    for found in sorted(notable, key=lambda found: -abs(found.strength))[:4]:
+        x, y = COVARIATES[found.covariate], LOOKS[found.look]
+        rows = table.arrays(
+            "SELECT avg(x) AS centre, avg(y) AS mean, stddev_samp(y) / sqrt(count(*)) AS error "
+            "FROM (SELECT x, y, ntile(10) OVER (ORDER BY x) AS tile "
+            f"FROM (SELECT {x} AS x, {y} AS y FROM statistics) WHERE x IS NOT NULL AND y IS NOT NULL) "
+            "GROUP BY tile HAVING count(*) > 1 ORDER BY tile"
+        )
+        reach = 1.96 * rows["error"]
+        panels.append(
+            (found.covariate, found.look, rows["centre"], rows["mean"], rows["mean"] - reach, rows["mean"] + reach)
+        )
+    return pictures.trends(panels) if panels else ""
+
+
+def _classes_file(audit: ClassAudit) -> bytes:
+    """The class table as Parquet."""
+    columns: dict[str, Any] = {
+        "class_index": audit.indices,
+        "name": list(audit.names),
+        "rows": audit.rows,
+        "zero_maps": audit.zero_maps,
+        "precision": pa.array(audit.precision, from_pandas=True),
+        "recall": pa.array(audit.recall, from_pandas=True),
+    }
+    for place, measure in enumerate(audit.measures):
+        column = audit.means.column(place)
+        for what, values in (
+            ("mean", column.mean),
+            ("low", column.low),
+            ("high", column.high),
+            ("ratio", audit.ratio[:, place]),
+            ("p_value", audit.p_values[:, place]),
+        ):
+            columns[f"{measure.name}_{what}"] = pa.array(values, from_pandas=True)
+        columns[f"{measure.name}_flag"] = audit.flags[:, place]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
