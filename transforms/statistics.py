@@ -120,10 +120,11 @@ def _blobs(maps: Maps) -> Columns:
     """Connected components of the cells at >= 15 % of the maximum: neighbours share an edge, not a corner."""
     count = len(maps.signed)
     high = (maps.relative >= LOCALIZATION_LEVEL).reshape(count, maps.height, maps.width)
-    # One tall picture with an empty row under each map: one call labels the batch, and no blob spans two maps.
-    stacked = np.pad(high, ((0, 0), (0, 1), (0, 0))).reshape(-1, maps.width).astype(np.uint8)
-    labels = cv2.connectedComponents(stacked, connectivity=4)[1].reshape(count, maps.height + 1, maps.width)[:, :-1]
-    labels = labels.reshape(count, -1)
+    # One tall picture with an empty row under each map: one call labels the batch, and no blob spans two maps. The
+    # empty map at its end is for a batch of none: OpenCV crashes on a picture without rows.
+    stacked = np.pad(high, ((0, 1), (0, 1), (0, 0)))
+    labels = cv2.connectedComponents(stacked.reshape(-1, maps.width).astype(np.uint8), connectivity=4)[1]
+    labels = labels.reshape(stacked.shape)[:-1, :-1].reshape(count, maps.height * maps.width)
     mass = np.bincount(labels.ravel(), weights=maps.share.ravel())
     owner = np.zeros(len(mass), np.intp)
     owner[labels] = np.arange(count)[:, None]
@@ -210,7 +211,8 @@ def _padding(maps: Maps, placements: Sequence[Placement]) -> Columns:
 
 def _mass(cells: np.ndarray) -> np.ndarray:
     """Sum over the cells of ``[N, rows, columns]``; copied row by row so that the order of summation is fixed."""
-    return np.ascontiguousarray(cells).reshape(len(cells), -1).sum(axis=1)
+    count, rows, columns = cells.shape
+    return np.ascontiguousarray(cells).reshape(count, rows * columns).sum(axis=1)
 
 
 def _ceil_divide(number: int, divisor: int) -> int:

@@ -420,6 +420,15 @@ def test_blobs_of_neighbouring_maps_in_a_batch_stay_apart():
     np.testing.assert_allclose(columns["largest_blob_mass"], [1, 1, np.nan, 0.5, 1], rtol=1e-15)
 
 
+def test_a_batch_of_none():
+    columns = map_statistics(np.zeros((0, 7, 5), np.float32), np.zeros(0, bool), [])
+    assert set(columns) == NEEDS_MASS | MAGNITUDE | MAP_ITSELF | {"status"}
+    assert columns.pop("cam").shape == (0, 35)
+    assert all(column.shape == (0,) for column in columns.values())
+    regions = region_statistics(np.zeros((0, 7, 5), np.float32), {"left": (0, 0, 0.5, 1)}, columns["status"])
+    assert [column.shape for column in regions.values()] == [(0,), (0,)]
+
+
 # --- declared regions
 
 
