@@ -58,6 +58,13 @@ def _check_run_id(run_id: str) -> str:
     raise ValueError("write auto, or 1 to 100 letters, digits, dots, hyphens and underscores")
 
 
+def _check_beam_options(options: Any) -> Any:
+    for name in options:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"write {name!r} as Beam does on a command line, without hyphens, such as flink_master")
+    return options
+
+
 class Columns(_Section):
     """The manifest's columns. The defaults are used where they exist; a name that is given must exist."""
 
@@ -117,6 +124,7 @@ class Run(_Section):
     resume: bool = True
     shard_size: Annotated[int, pydantic.Field(ge=1)] | Literal["auto"] = "auto"
     max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+    workers: Annotated[int, pydantic.Field(ge=1)] = 1
     report: bool = False
     controls: bool = False
 
@@ -140,6 +148,10 @@ class Compare(_Section):
     max_gt_lift_drop: Annotated[float, pydantic.Field(ge=0)] | None = None
 
 
+Option = bool | int | float | str | None
+BeamOptions = Annotated[dict[str, Option | list[str]], pydantic.AfterValidator(_check_beam_options)]
+
+
 class Config(_Section):
     """A whole job. Every key has a default; the defaults are the demo."""
 
@@ -152,6 +164,7 @@ class Config(_Section):
     audit: Audit = Audit()
     compare: Compare = Compare()
     storage: dict[str, dict[str, Any]] = {}
+    beam: BeamOptions = {}
 
     @property
     def wants_audit(self) -> bool:

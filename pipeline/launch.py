@@ -1,17 +1,15 @@
 """Put a job on a runner, show its progress, and say what came of it."""
 
-import threading
 import time
 from collections.abc import Sequence
 
-import apache_beam as beam
 from rich.console import Console
 
 from pipeline.config import Config
-from pipeline.graph import build_graph
-from pipeline.job import Job, prepare_job
+from pipeline.execution import execute
+from pipeline.job import prepare_job
 from pipeline.progress import PartWatch, ProgressDisplay
-from pipeline.runners import pipeline_options, runner_of
+from pipeline.runners import pipeline_options
 from pipeline.runs import close_run, open_run, utc_now
 from pipeline.summary import print_summary, summarize
 from transforms.doors import Doors
@@ -19,8 +17,6 @@ from transforms.storage import Storage
 
 EXIT_DONE = 0
 EXIT_TOO_MANY_FAILURES = 1
-
-_POLL_SECONDS = 0.5
 
 
 def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
@@ -34,6 +30,7 @@ def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
         Exception: whatever stopped the job; what was committed until then stays.
     """
     started, clock = utc_now(), time.monotonic()
+    options = pipeline_options(config, beam_arguments)
     inputs = config.input
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     storage = Storage(config.storage, doors)
@@ -45,7 +42,8 @@ def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
         console.print(f"note: {note}")
     watch = PartWatch(table, storage)
     prepared = time.monotonic()
-    _run_pipeline(job, beam_arguments, watch, console)
+    with ProgressDisplay(console, job.survey.count) as display:
+        execute(job, options, lambda: display.show(watch.look()))
     now = time.monotonic()
     summary = summarize(config, job, watch.look(), started, prepared - clock, now - prepared)
     uri = close_run(table.output, table.run_id, summary, storage)
@@ -55,26 +53,3 @@ def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
 
         audit_run(config, table.output, table.run_id, storage, console.print)
     return EXIT_DONE if summary["failure_rate"] <= config.run.max_failure_rate else EXIT_TOO_MANY_FAILURES
-
-
-def _run_pipeline(job: Job, beam_arguments: Sequence[str], watch: PartWatch, console: Console) -> None:
-    """Run in a thread of its own: FnApiRunner blocks, and cannot be interrupted while it does."""
-    options = pipeline_options(beam_arguments)
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            pipeline = beam.Pipeline(runner=runner_of(options), options=options)
-            build_graph(pipeline, job)
-            pipeline.run().wait_until_finish()
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="beam", daemon=True)
-    thread.start()
-    with ProgressDisplay(console, job.survey.count) as display:
-        while thread.is_alive():
-            thread.join(_POLL_SECONDS)
-            display.show(watch.look())
-    if errors:
-        raise errors[0]

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import CARD, FakeModel
 
+from pipeline.config import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
@@ -63,7 +64,7 @@ class Place:
         )
 
     def run(self, job: Job):
-        options = pipeline_options([])
+        options = pipeline_options(Config(), [])
         pipeline = beam.Pipeline(runner=runner_of(options), options=options)
         build_graph(pipeline, job)
         pipeline.run().wait_until_finish()

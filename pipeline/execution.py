@@ -1,0 +1,78 @@
+"""Run a job's graph to its end, and notice when it can have none."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from pipeline.graph import build_graph
+from pipeline.job import Job
+from pipeline.runners import is_local, runner_of
+
+_POLL_SECONDS = 0.5
+_WORKER_THREAD = "run_worker"  # FnApiRunner's thread that waits for a worker process
+
+
+class WorkerLostError(RuntimeError):
+    """A worker process on this machine ended before its work was done."""
+
+
+def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None]) -> None:
+    """Run the graph in a thread of its own, since FnApiRunner blocks and cannot be interrupted while it does.
+
+    Raises:
+        WorkerLostError: a worker process died. FnApiRunner itself would wait for it for ever.
+        KeyboardInterrupt: after the job was cancelled where a cluster runs it.
+        Exception: whatever stopped the job.
+    """
+    errors: list[BaseException] = []
+    results: list[PipelineResult] = []
+
+    def work() -> None:
+        try:
+            pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+            build_graph(pipeline, job)
+            results.append(pipeline.run())
+            results[0].wait_until_finish()
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="beam", daemon=True)
+    with _lost_workers(errors):
+        thread.start()
+        try:
+            while thread.is_alive() and not errors:
+                thread.join(_POLL_SECONDS)
+                while_waiting()
+        except KeyboardInterrupt:
+            if results and not is_local(options):
+                results[0].cancel()
+            raise
+    if errors:
+        raise errors[0]
+
+
+@contextlib.contextmanager
+def _lost_workers(errors: list[BaseException]) -> Iterator[None]:
+    """Add an error where a thread that waits for a worker process dies: Beam itself only prints that."""
+    before = threading.excepthook
+
+    def notice(failure: threading.ExceptHookArgs) -> None:
+        if failure.thread is None or failure.thread.name != _WORKER_THREAD:
+            before(failure)
+            return
+        errors.append(
+            WorkerLostError(
+                f"{failure.exc_value}; -9 or 137 is most often the kernel, out of memory: "
+                "set run.workers or explain.batch_size lower"
+            )
+        )
+
+    threading.excepthook = notice
+    try:
+        yield
+    finally:
+        threading.excepthook = before
