@@ -61,16 +61,20 @@ def with_retries(
 def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     for link in _chain(error):
+        if any(cls.__name__ in _TRANSIENT_NAMES for cls in type(link).__mro__):
+            return not any(
+                isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN for cause in _chain(link)
+            )
         status = _status(link)
         if status is not None:
             return status in _TRANSIENT_STATUS
-        if isinstance(link, socket.gaierror):
-            return link.errno == socket.EAI_AGAIN
         if isinstance(link, (TimeoutError, ConnectionError)):
             return True
+        if isinstance(link, socket.gaierror):
+            return link.errno == socket.EAI_AGAIN
         if isinstance(link, OSError) and link.errno in _TRANSIENT_ERRNO:
             return True
-    return any(cls.__name__ in _TRANSIENT_NAMES for link in _chain(error) for cls in type(link).__mro__)
+    return False
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -2,14 +2,17 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import errno
 import glob
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
+import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
@@ -74,6 +77,15 @@ class Storage:
             return
         filesystem, path = self._filesystem(uri)
         with_retries(lambda _: filesystem.pipe_file(path, content), self.attempts, self.timeout)
+
+    def remove(self, uri: str) -> None:
+        """Remove a file that this product has written; it is no error that there is none."""
+        if uris.is_local(uri):
+            Path(uris.local_path(uri)).unlink(missing_ok=True)
+            return
+        filesystem, path = self._filesystem(uri)
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.rm_file(path)
 
     def exists(self, uri: str) -> bool:
         if uris.is_local(uri):
@@ -166,7 +178,11 @@ class Storage:
                 from transforms import http
 
                 options[scheme] = http.guarded_options(options[scheme], doors)
-        return url_to_fs(uri, **options)
+        if uris.is_chained(uri):
+            return url_to_fs(uri, **options)
+        ((scheme, own_options),) = options.items()
+        kind = fsspec.get_filesystem_class(scheme)
+        return kind(**{**kind._get_kwargs_from_urls(uri), **own_options}), kind._strip_protocol(uri)
 
 
 def _explain(error: Exception) -> str:
@@ -181,7 +197,7 @@ def _explain(error: Exception) -> str:
 
 def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
     """The URI of a name that a listing gave, with the rest of the chain that ``uri`` has."""
-    _, separator, rest = uri.partition("::")
+    _, separator, rest = uri.partition("::") if uris.is_chained(uri) else ("", "", "")
     return filesystem.unstrip_protocol(name) + separator + rest
 
 

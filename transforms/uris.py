@@ -13,6 +13,7 @@ import fsspec
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LOCAL = ("file", "local")
+_WRAPPERS = {"zip", "tar", "libarchive", "dir", "reference", "simplecache", "filecache", "blockcache", "cached"}
 
 _SECRET = (
     r"[\w.-]*(?:signature|credential|secret|token|passw(?:or)?d|pwd|"
@@ -34,11 +35,13 @@ def scheme_of(uri: str) -> str:
 
 
 def is_local(uri: str) -> bool:
-    return not is_chained(uri) and scheme_of(uri) == "file"
+    return scheme_of(uri) == "file" and not is_chained(uri)
 
 
 def is_chained(uri: str) -> bool:
-    return "::" in uri and _SCHEME.search(uri) is not None
+    """Whether the file lies inside another: an archive, a cache. Elsewhere "::" is part of a name, or of an address."""
+    first, separator, _ = uri.partition("::")
+    return separator != "" and first.partition("://")[0] in _WRAPPERS
 
 
 def schemes_of(uri: str) -> list[str]:
@@ -70,7 +73,7 @@ def join(base: str, relative: str) -> str:
         return relative
     if is_local(base):
         return os.path.join(local_path(base), relative)
-    link, separator, rest = base.partition("::")
+    link, separator, rest = base.partition("::") if is_chained(base) else (base, "", "")
     scheme, _, path = link.partition("://")
     if scheme.lower() in ("http", "https"):
         relative = relative.replace("#", "%23")

@@ -1,0 +1,235 @@
+"""Local files, memory and archives: names, limits, and writes that are whole or not there."""
+
+import io
+import os
+import pickle
+import stat
+import threading
+import time
+import zipfile
+
+import pytest
+
+from transforms.doors import Doors
+from transforms.records import ImageFailure, Stage, Status
+from transforms.storage import Storage
+
+STORAGE = Storage()
+NAMES = [
+    "plain.jpg", "a b.jpg", "it's.jpg", 'say "x".jpg', "a#b.jpg", "a?b.jpg", "100%.jpg", "a%20b.jpg", "[1].jpg",
+    "*.jpg", "ünï-写真.jpg", "new\nline.jpg", "a::b.jpg", "a&b;c.jpg", "{x}.jpg", "~tilde.jpg", "-dash.jpg",
+    "back\\slash.jpg",
+]  # fmt: skip
+
+
+def failure_of(uri: str, max_bytes: int = 1000, storage: Storage = STORAGE) -> ImageFailure:
+    with pytest.raises(ImageFailure) as caught:
+        storage.fetch(str(uri), max_bytes)
+    assert caught.value.stage == Stage.FETCH
+    return caught.value
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_local_names_are_taken_literally(tmp_path, name, prefix):
+    uri = STORAGE.join(f"{prefix}{tmp_path}", f"sub/{name}")
+    STORAGE.put(uri, name.encode())
+    assert (tmp_path / "sub" / name).read_bytes() == name.encode()
+    assert STORAGE.fetch(uri, 100) == name.encode()
+    assert STORAGE.read(uri) == name.encode()
+    assert STORAGE.exists(uri)
+    assert not STORAGE.is_directory(uri)
+    assert list(STORAGE.walk(f"{prefix}{tmp_path}")) == [f"{tmp_path}/sub/{name}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_in_memory_and_in_archives(name):
+    uri = STORAGE.join("memory://names", name)
+    STORAGE.put(uri, b"x")
+    assert STORAGE.fetch(uri, 100) == b"x"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(f"in/{name}", b"zipped")
+    STORAGE.put(f"memory://archive-{NAMES.index(name)}.zip", archive.getvalue())
+    if "::" not in name:
+        base = f"zip://in::memory://archive-{NAMES.index(name)}.zip"
+        assert STORAGE.fetch(STORAGE.join(base, name), 100) == b"zipped"
+        assert [STORAGE.fetch(uri, 100) for uri in STORAGE.walk(base)] == [b"zipped"]
+
+
+def test_surrogates_of_undecodable_names(tmp_path):
+    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.jpg")
+    with open(path, "wb") as file:
+        file.write(b"x")
+    assert STORAGE.fetch(os.fsdecode(path), 10) == b"x"
+
+
+def test_missing_files_and_folders(tmp_path):
+    failure = failure_of(tmp_path / "none.jpg")
+    assert (failure.status, failure.error_type) == (Status.FETCH_ERROR, "FileNotFoundError")
+    assert "none.jpg" in failure.message
+    assert failure_of(tmp_path).error_type == "IsADirectoryError"
+    assert failure_of("memory://nowhere/a.jpg").error_type == "FileNotFoundError"
+    assert "nul" in failure_of("/tmp/a\0b").message.lower()
+    assert list(STORAGE.walk(str(tmp_path / "none"))) == []
+    assert list(STORAGE.walk("memory://nowhere")) == []
+    assert not STORAGE.exists(str(tmp_path / "none"))
+
+
+def test_nothing_that_could_hang_is_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link to fifo").symlink_to(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    start = time.perf_counter()
+    assert "not a regular file" in failure_of(tmp_path / "fifo").message
+    assert "not a regular file" in failure_of(tmp_path / "link to fifo").message
+    assert "not a regular file" in failure_of("/dev/zero").message
+    assert "symbolic links" in failure_of(tmp_path / "loop").message
+    assert time.perf_counter() - start < 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "a.jpg").chmod(0)
+    assert failure_of(tmp_path / "a.jpg").error_type == "PermissionError"
+
+
+def test_the_limit_on_bytes_holds_while_reading(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(bytes(1000))
+    with open(tmp_path / "sparse.jpg", "wb") as file:
+        file.truncate(2**40)
+    STORAGE.put("memory://limit/a.jpg", bytes(1000))
+    for uri in (f"{tmp_path}/a.jpg", "memory://limit/a.jpg"):
+        assert len(STORAGE.fetch(uri, 1000)) == 1000
+        failure = failure_of(uri, 999)
+        assert (failure.status, failure.error_type) == (Status.TOO_LARGE, "TooManyBytes")
+        assert "1,000 bytes or more; input.max_bytes is 999" in failure.message
+    assert failure_of(tmp_path / "sparse.jpg", 2**20).status == Status.TOO_LARGE
+    assert failure_of("/proc/self/status", 10).status == Status.TOO_LARGE  # it says that it has 0 bytes
+    assert STORAGE.fetch("/proc/self/status", 10**6).startswith(b"Name:")
+
+
+def test_unknown_schemes_name_themselves():
+    assert "nonsense" in failure_of("nonsense://a/b.jpg").message
+
+
+def test_the_doors_are_asked(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    guarded = Storage(doors=Doors.of_manifest("s3://bucket/m.csv"))
+    failure = failure_of(tmp_path / "a.jpg", storage=guarded)
+    assert (failure.status, failure.error_type) == (Status.FETCH_ERROR, "ForbiddenError")
+    assert guarded.read(str(tmp_path / "a.jpg")) == b"x"  # what the config names is trusted
+
+
+def test_a_hanging_synchronous_store_is_left_behind(monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    STORAGE.put("memory://slow/a.jpg", b"x")
+    release = threading.Event()
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", lambda *_, **__: release.wait(20))
+    start = time.perf_counter()
+    failure = failure_of("memory://slow/a.jpg", storage=Storage(timeout=0.3))
+    release.set()
+    assert time.perf_counter() - start < 3
+    assert failure.error_type == "TimeoutError"
+    assert "timed out" in failure.message
+
+
+def test_writes_are_whole_or_not_there(tmp_path, monkeypatch):
+    uri = f"{tmp_path}/part.parquet"
+    STORAGE.put(uri, b"old")
+
+    def fail(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        STORAGE.put(uri, b"new")
+    assert STORAGE.read(uri) == b"old"
+    assert os.listdir(tmp_path) == ["part.parquet"]
+    STORAGE.put(uri, b"new", durable=False)
+    assert STORAGE.read(uri) == b"new"
+    assert not stat.S_IMODE(os.stat(uri).st_mode) & 0o111
+
+
+def test_readers_never_see_half_a_file(tmp_path):
+    uri = f"{tmp_path}/a.bin"
+    contents = [bytes([value]) * 2_000_000 for value in range(8)]
+    STORAGE.put(uri, contents[0])
+    done = threading.Event()
+
+    def write() -> None:
+        for _ in range(5):
+            for content in contents:
+                STORAGE.put(uri, content, durable=False)
+        done.set()
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while not done.is_set():
+        content = STORAGE.read(uri)
+        assert content in contents
+        seen.add(content[0])
+    for writer in writers:
+        writer.join()
+    assert len(seen) > 1
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_temporary_files_of_the_dead_are_invisible_and_swept(tmp_path, monkeypatch):
+    STORAGE.put(f"{tmp_path}/sub/a.parquet", b"x")
+
+    def die(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        patch.setattr(os, "unlink", die)
+        with pytest.raises(KeyboardInterrupt):
+            STORAGE.put(f"{tmp_path}/sub/b.parquet", b"y")
+    assert len(os.listdir(tmp_path / "sub")) == 2
+    assert list(STORAGE.walk(str(tmp_path))) == [f"{tmp_path}/sub/a.parquet"]
+    assert STORAGE.glob(f"{tmp_path}/sub/*") == [f"{tmp_path}/sub/a.parquet"]
+    assert STORAGE.sweep(str(tmp_path)) == 0  # it may belong to a writer that lives
+    assert STORAGE.sweep(str(tmp_path), older_than=-1) == 1
+    assert os.listdir(tmp_path / "sub") == ["a.parquet"]
+
+
+def test_walk_and_glob(tmp_path):
+    for base in (str(tmp_path), "memory://walk"):
+        for name in ("b/2.jpg", "b/1.jpg", "a.jpg", ".hidden/x.jpg", "b/.x.jpg", "c.txt"):
+            STORAGE.put(f"{base}/{name}", b"x")
+        root = base.replace("memory://", "memory:///")
+        assert list(STORAGE.walk(base)) == [
+            f"{root}/{name}" for name in ("a.jpg", "c.txt", "b/1.jpg", "b/2.jpg")
+        ] or list(STORAGE.walk(base)) == [f"{root}/{name}" for name in ("a.jpg", "b/1.jpg", "b/2.jpg", "c.txt")]
+        assert STORAGE.glob(f"{base}/*.jpg") == [f"{root}/a.jpg"]
+        assert STORAGE.glob(f"{base}/**/*.jpg")[-2:] == [f"{root}/b/1.jpg", f"{root}/b/2.jpg"]
+        assert STORAGE.is_directory(f"{base}/b")
+
+
+def test_a_listing_is_never_stale():
+    STORAGE.put("memory://fresh/1", b"x")
+    assert len(list(STORAGE.walk("memory://fresh"))) == 1
+    STORAGE.put("memory://fresh/2", b"x")
+    assert len(list(STORAGE.walk("memory://fresh"))) == 2
+
+
+def test_the_version_changes_with_the_content(tmp_path):
+    for uri in (f"{tmp_path}/a.jpg", "memory://version/a.jpg"):
+        STORAGE.put(uri, b"x")
+        before = STORAGE.version(uri)
+        assert STORAGE.version(uri) == before
+        STORAGE.put(uri, b"yz")
+        assert STORAGE.version(uri) != before
+    with pytest.raises(FileNotFoundError):
+        STORAGE.version(f"{tmp_path}/none")
+
+
+def test_it_travels_to_workers():
+    storage = Storage({"s3": {"key": "k", "secret": "s"}}, Doors.of_manifest("s3://b/m"), 5, 2)
+    assert pickle.loads(pickle.dumps(storage)) == storage
+    assert storage.redact("secret=hunter2") == "secret=***"
