@@ -32,7 +32,7 @@ class Maps:
         signed = cams.reshape(count, height * width).astype(np.float64)
         finite = finite & np.isfinite(signed).all(axis=1)
         signed[~finite] = 0.0
-        signed += 0.0  # -0.0 becomes 0.0
+        signed += 0.0  # -0.0 becomes 0.0: which of the two is the maximum depends on where they lie
         maximum = signed.max(axis=1)
         has_mass = maximum > 0
         flat = has_mass & (maximum - signed.min(axis=1) <= _FLAT_RANGE * maximum)
