@@ -57,7 +57,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config, output, card.fingerprint, manifest.uri, storage)
     settings = ExplainSettings(
-        table=TableLocation(output, run_id, card.fingerprint),
+        table=TableLocation(output, run_id, card.fingerprint, str(targets)),
         schema=statistics_schema(tuple(config.audit.regions), extra_columns),
         targets=targets,
         overlays=overlay_settings(config),
@@ -116,6 +116,7 @@ def model_options(config: Config) -> ModelOptions:
         class_names=tuple(model.class_names) if isinstance(model.class_names, list) else model.class_names,
         input_size=(size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list) else size,
         preprocessing=model.preprocessing,
+        resize=model.resize,
         target_layer=model.target_layer,
         score=model.score,
         trust=model.trust,

@@ -43,6 +43,12 @@ class TargetPolicy:
             raise ValueError("the list of target classes is empty; write predicted to explain the class that is found")
         return cls("listed", len(classes), classes)
 
+    def __str__(self) -> str:
+        """As a config has it."""
+        if self.reason == "listed":
+            return f"[{', '.join(self.classes)}]"
+        return f"top_k:{self.count}" if self.reason == "top_k" else self.reason
+
 
 @dataclasses.dataclass(frozen=True)
 class Classes:

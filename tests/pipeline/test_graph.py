@@ -150,6 +150,15 @@ def test_another_fingerprint_explains_everything_again(place):
     assert collections.Counter(row["fingerprint"] for row in rows) == {"fake": 7, "other": 7}
 
 
+def test_other_targets_explain_everything_again(place):
+    job = place.job("r1")
+    place.run(job)
+    table = dataclasses.replace(job.settings.table, run_id="r2", targets="top_k:2")
+    settings = dataclasses.replace(job.settings, table=table, targets=TargetPolicy.parse("top_k:2"))
+    rows = place.run(dataclasses.replace(job, settings=settings))
+    assert collections.Counter(row["run_id"] for row in rows) == {"r1": 7, "r2": 14}
+
+
 def test_nothing_temporary_stays_and_every_label_is_its_own(place):
     place.run(place.job(overlays=OverlaySettings()))
     names = [path.name for path in (place.folder / "out").rglob("*") if path.is_file()]

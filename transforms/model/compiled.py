@@ -67,7 +67,7 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
         method=options.method,
         score=options.score,
         activation=plan.scores.activation,
-        preprocessing=dataclasses.asdict(plan.preprocessing),
+        preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
         notes=(*plan.notes, *notes),
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

@@ -24,7 +24,7 @@ class ModelCard:
     method: str
     score: str  # logit or probability: what was differentiated
     activation: str  # softmax, sigmoid or none: what stood behind the logits in the model
-    preprocessing: dict[str, object]  # scale, offset, bgr as used, and the name
+    preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
 

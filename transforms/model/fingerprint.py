@@ -32,7 +32,7 @@ def fingerprint(plan: Plan) -> str:
         "score": options.score,
         "contrast": plan.contrast,
         "input": [plan.input_height, plan.input_width, plan.channels_first, plan.input_dtype],
-        "preprocessing": [preprocessing.scale, preprocessing.offset, preprocessing.bgr],
+        "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
         "schema": SCHEMA_VERSION,
     }
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()

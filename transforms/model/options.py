@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from transforms.placement import Resize
+
 Method = Literal["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"]
 Score = Literal["logit", "probability"]
 
@@ -15,10 +17,11 @@ class ModelOptions:
     weights: str | None = None  # path or URL of a weights file, for sources that are architectures
     output: str | None = None  # name of the output with the class scores; None: the only one
     signature: str | None = None  # signature of a SavedModel; None: serving_default, or the only one
-    class_names: str | tuple[str, ...] = "auto"  # the names, the path of a file with one a line, or auto
+    class_names: str | tuple[str, ...] | None = "auto"  # the names, the path of a file with one a line, or auto
     input_size: str | tuple[int, int] = "auto"  # (height, width) in pixels, or auto
     # auto, a name (none, unit, minus_one_to_one, caffe, torch) or {scale, offset, bgr}
     preprocessing: str | dict[str, object] = "auto"
+    resize: Resize = "stretch"  # how images come to the input's size; done by the caller, part of the fingerprint
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
     trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
