@@ -21,6 +21,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".ti
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 _SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
                    ".parquet": "parquet", ".pq": "parquet"}  # fmt: skip
+_MOST_BOXES = 1000  # the exact area of their union takes memory with the square of their number
+_MOST_TARGETS = 1000  # each has a map and a row
 _FIELD_LIMIT = 1 << 20  # characters in one CSV field; a manifest holds references, not pictures
 
 Line = dict[str, Any]
@@ -267,7 +269,10 @@ def _parse_targets(cell: Any) -> tuple[str, ...] | None:
         cell = json.loads(text) if text.startswith("[") else [part for part in text.split(";") if part.strip()]
     if cell is None or cell == []:
         return None
-    return tuple(_class_text(target) for target in (cell if isinstance(cell, list) else [cell]))
+    targets = cell if isinstance(cell, list) else [cell]
+    if len(targets) > _MOST_TARGETS:
+        raise ValueError(f"{len(targets)} target classes; at most {_MOST_TARGETS} are possible for an image")
+    return tuple(_class_text(target) for target in targets)
 
 
 def _parse_boxes(cell: Any) -> tuple[Box, ...] | None:
@@ -280,6 +285,8 @@ def _parse_boxes(cell: Any) -> tuple[Box, ...] | None:
         cell = [cell]
     if cell and all(isinstance(number, int | float) for number in cell):
         cell = [cell]  # one box without the outer list
+    if len(cell) > _MOST_BOXES:
+        raise ValueError(f"{len(cell)} boxes; at most {_MOST_BOXES} are possible for an image")
     return tuple(_parse_box(box) for box in cell)
 
 

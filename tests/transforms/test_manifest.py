@@ -99,6 +99,10 @@ def test_mistakes_name_file_line_and_remedy(tmp_path):
     assert "line 4: 1 cells where the header has 2" in refused(path)
     path.write_text('uri,boxes\na.jpg,"[[1,2,3]]"\n')
     assert "line 2: [1, 2, 3] is not a box" in refused(path)
+    path.write_text(f'uri,boxes\na.jpg,"{[[0, 0, 1, 1]] * 1001}"\n')
+    assert "line 2: 1001 boxes; at most 1000" in refused(path)
+    path.write_text(f"uri,targets\na.jpg,{';'.join(map(str, range(1001)))}\n")
+    assert "line 2: 1001 target classes" in refused(path)
     path.write_bytes(b"uri\n\xff\xfe.jpg\n")
     assert "cannot be read" in refused(path)
     text = tmp_path / "m.txt"
