@@ -21,6 +21,9 @@ from transforms.doors import Doors, check_bytes
 from transforms.records import ImageFailure, Stage, Status
 from transforms.retries import with_retries
 
+# What the file systems of fsspec call the fact that a file is another than before.
+_VERSION_FACTS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "updated", "created", "date_time")
+
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
@@ -51,7 +54,9 @@ class Storage:
             raise
         except Exception as error:
             message = self.redact(_explain(error))
-            raise ImageFailure(Status.FETCH_ERROR, Stage.FETCH, message, type(error).__name__) from error
+            # Every library has a timeout class of its own; rows are grouped by this name.
+            name = "TimeoutError" if isinstance(error, TimeoutError) else type(error).__name__
+            raise ImageFailure(Status.FETCH_ERROR, Stage.FETCH, message, name) from error
 
     def read(self, uri: str) -> bytes:
         """All bytes of a file that the config names or that this product has written."""
@@ -123,24 +128,15 @@ class Storage:
         Raises:
             FileNotFoundError: There is no such file.
         """
-        if uris.is_local(uri):
-            status = os.stat(uris.local_path(uri))
-            return f"{status.st_size}-{status.st_mtime_ns}"
-        filesystem, path = self._filesystem(uri)
-        facts = filesystem.info(path)
-        for key in (
-            "ETag",
-            "etag",
-            "Last-Modified",
-            "LastModified",
-            "last_modified",
-            "updated",
-            "created",
-            "date_time",
-        ):
-            if facts.get(key):
-                return f"{facts.get('size')}-{facts[key]}"
-        return str(facts.get("size"))
+        return self._version(uri)
+
+    def version_of_image(self, uri: str) -> str | None:
+        """The version of an image that a manifest names; None where it cannot be had: its fetch will say why."""
+        try:
+            self.doors.check(uri)
+            return self._version(uri, self.doors)
+        except Exception:  # noqa: BLE001 - a missing version is an answer here
+            return None
 
     def sweep(self, uri: str, older_than: float = 3600.0) -> int:
         """Remove what killed writers have left below a local folder; returns how many files. Seconds since written."""
@@ -169,6 +165,16 @@ class Storage:
         content = _read_remote(filesystem, path, max_bytes + 1, seconds)
         check_bytes(len(content), max_bytes)
         return content
+
+    def _version(self, uri: str, doors: Doors | None = None) -> str:
+        if uris.is_local(uri):
+            status = os.stat(uris.local_path(uri))
+            return f"{status.st_size}-{status.st_mtime_ns}"
+        filesystem, path = self._filesystem(uri, doors)
+        filesystem.invalidate_cache(path)
+        facts = filesystem.info(path)
+        changing = next((facts[key] for key in _VERSION_FACTS if facts.get(key)), "")
+        return f"{facts.get('size')}-{changing}"
 
     def _filesystem(self, uri: str, doors: Doors | None = None) -> tuple[Any, str]:
         """fsspec's file system and path. fsspec keeps one file system per options and thread."""

@@ -1,0 +1,163 @@
+"""The real S3 protocol: moto's server behind faults."""
+
+import io
+import threading
+import time
+import zipfile
+
+import pytest
+
+pytest.importorskip("s3fs")
+moto_server = pytest.importorskip("moto.server")
+
+import boto3  # noqa: E402 - comes with moto
+from werkzeug.serving import make_server  # noqa: E402 - and with moto[server]
+
+from transforms.doors import Doors  # noqa: E402
+from transforms.records import ImageFailure, Status  # noqa: E402
+from transforms.storage import Storage  # noqa: E402
+
+SLOW_DOWN = (
+    b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
+)
+
+
+class Faulty:
+    """moto's application, but some requests of an object are answered otherwise."""
+
+    def __init__(self):
+        self.app = moto_server.DomainDispatcherApplication(moto_server.create_backend_app)
+        self.requests: list[tuple[str, str]] = []
+        self.busy = 0  # so many further answers are 503 SlowDown
+        self.delay = 0.0  # seconds before an answer
+
+    def __call__(self, environ, start_response):
+        self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        time.sleep(self.delay)
+        if self.busy > 0:
+            self.busy -= 1
+            start_response(
+                "503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(SLOW_DOWN)))]
+            )
+            return [SLOW_DOWN]
+        return self.app(environ, start_response)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    app = Faulty()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    options = {
+        "key": "AKIAHUNTER2",
+        "secret": "hunter2hunter2",
+        "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "region_name": "us-east-1"},
+        "config_kwargs": {"retries": {"max_attempts": 0}},  # the retries under test are ours
+    }
+    app.storage = Storage({"s3": options}, Doors.of_manifest("s3://photos/manifest.csv"))
+    app.options = options
+    boto3.client("s3", aws_access_key_id="x", aws_secret_access_key="x", **options["client_kwargs"]).create_bucket(
+        Bucket="photos"
+    )
+    yield app
+    server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _healthy(s3):
+    s3.busy, s3.delay = 0, 0.0
+    s3.requests.clear()
+
+
+def failure_of(storage: Storage, uri: str, max_bytes: int = 1000) -> ImageFailure:
+    with pytest.raises(ImageFailure) as caught:
+        storage.fetch(uri, max_bytes)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a b#?%20[1]'.jpg", "ünï-写真.jpg", "a::b.jpg", "x=1/y=2/part.parquet"])
+def test_put_and_fetch(s3, name):
+    uri = s3.storage.join("s3://photos/set", name)
+    s3.storage.put(uri, b"content")
+    s3.requests.clear()
+    assert s3.storage.fetch(uri, 100) == b"content"
+    assert [method for method, _ in s3.requests] == ["GET"]  # one request an image
+    assert s3.storage.read(uri) == b"content"
+    assert s3.storage.exists(uri)
+
+
+def test_a_put_is_one_request(s3):
+    s3.storage.put("s3://photos/one/a.jpg", bytes(1_000_000))
+    assert s3.requests == [("PUT", "/photos/one/a.jpg")]
+
+
+def test_listing_sees_what_others_wrote(s3):
+    s3.storage.put("s3://photos/list/a/1.jpg", b"x")
+    assert list(s3.storage.walk("s3://photos/list")) == ["s3://photos/list/a/1.jpg"]
+    other = Storage({"s3": s3.options | {"use_ssl": False}})  # a file system of its own, with its own cache
+    other.put("s3://photos/list/a/2.jpg", b"x")
+    assert list(s3.storage.walk("s3://photos/list")) == ["s3://photos/list/a/1.jpg", "s3://photos/list/a/2.jpg"]
+    assert s3.storage.glob("s3://photos/list/*/2.jpg") == ["s3://photos/list/a/2.jpg"]
+    assert list(s3.storage.walk("s3://photos/nothing")) == []
+
+
+def test_the_version_is_the_etag(s3):
+    uri = "s3://photos/version/a.jpg"
+    s3.storage.put(uri, b"x")
+    before = s3.storage.version(uri)
+    s3.storage.put(uri, b"y")
+    assert s3.storage.version(uri) != before
+    assert before.startswith("1-")
+
+
+def test_limits_and_empty_objects(s3):
+    s3.storage.put("s3://photos/size/a.jpg", bytes(1000))
+    s3.storage.put("s3://photos/size/empty.jpg", b"")
+    assert len(s3.storage.fetch("s3://photos/size/a.jpg", 1000)) == 1000
+    assert failure_of(s3.storage, "s3://photos/size/a.jpg", 999).status == Status.TOO_LARGE
+    assert s3.storage.fetch("s3://photos/size/empty.jpg", 10) == b""
+
+
+def test_what_is_missing_is_asked_for_once(s3):
+    failure = failure_of(s3.storage, "s3://photos/none.jpg")
+    assert (failure.status, failure.error_type) == (Status.FETCH_ERROR, "FileNotFoundError")
+    assert [method for method, _ in s3.requests] == ["GET"]
+    assert failure_of(s3.storage, "s3://no-such-bucket/a.jpg").error_type == "FileNotFoundError"
+
+
+def test_a_busy_store_is_asked_again(s3):
+    s3.storage.put("s3://photos/busy/a.jpg", b"x")
+    s3.busy = 2
+    assert s3.storage.fetch("s3://photos/busy/a.jpg", 10) == b"x"
+    s3.busy = 2
+    s3.storage.put("s3://photos/busy/b.jpg", b"y")
+    assert s3.storage.fetch("s3://photos/busy/b.jpg", 10) == b"y"
+
+
+def test_a_store_that_stays_busy_is_a_row(s3):
+    s3.busy = 10**6
+    impatient = Storage(s3.storage.options, s3.storage.doors, timeout=3, attempts=2)
+    failure = failure_of(impatient, "s3://photos/busy/a.jpg")
+    assert failure.status == Status.FETCH_ERROR
+    assert "AKIAHUNTER2" not in failure.message
+
+
+def test_a_slow_store_costs_no_more_than_the_timeout(s3):
+    s3.storage.put("s3://photos/slow/a.jpg", b"x")
+    s3.delay = 5
+    start = time.perf_counter()
+    failure = failure_of(Storage(s3.storage.options, s3.storage.doors, timeout=0.5), "s3://photos/slow/a.jpg")
+    assert time.perf_counter() - start < 3
+    assert failure.error_type == "TimeoutError"
+    assert "timed out" in failure.message
+
+
+def test_an_archive_in_a_bucket(s3):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("set/a.jpg", b"zipped")
+    s3.storage.put("s3://photos/x.zip", archive.getvalue())
+    doors = Doors.of_manifest("s3://photos/m.csv", schemes=["s3", "zip"])
+    assert Storage(s3.storage.options, doors).fetch("zip://set/a.jpg::s3://photos/x.zip", 100) == b"zipped"
+    assert failure_of(s3.storage, "zip://set/a.jpg::s3://photos/x.zip").error_type == "ForbiddenError"
+    assert list(s3.storage.walk("zip://::s3://photos/x.zip")) == ["zip://set/a.jpg::s3://photos/x.zip"]
