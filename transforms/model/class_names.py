@@ -15,7 +15,7 @@ _IMAGENET = 1000
 
 
 def resolve_class_names(
-    option: str | Sequence[str],
+    option: str | Sequence[str] | None,
     class_count: int | None,
     is_imagenet: bool,
     storage: Mapping[str, dict[str, Any]],
@@ -24,7 +24,7 @@ def resolve_class_names(
 
     Args:
         option: ``auto``, ``imagenet``, the names, or the path or URL of a file: .txt with one a line, .csv with the
-            columns index and name (or names alone), .json with a list or ``{index: name}``.
+            columns index and name (or names alone), .json with a list or ``{index: name}``; None for no names.
         class_count: scores of the model; None where its shape does not say.
         is_imagenet: the model comes with ImageNet's classes, as far as its source tells.
         storage: fsspec options by URL scheme.
@@ -32,6 +32,8 @@ def resolve_class_names(
     Raises:
         ModelRefused: the names cannot be read, are not unique, or are not as many as the scores.
     """
+    if option is None:
+        return None
     if option == "auto":
         return imagenet_names() if is_imagenet and class_count == _IMAGENET else None
     if option == "imagenet":

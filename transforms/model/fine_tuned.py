@@ -12,7 +12,7 @@ import tf_keras
 
 from transforms.model.applications import build_application
 from transforms.model.errors import ModelRefused
-from transforms.model.weights import WeightsFile, load_weights, open_weights, temporary_folder
+from transforms.model.weights import WeightsFile, load_weights, open_weights
 
 
 def application_with_weights(
@@ -28,28 +28,28 @@ def application_with_weights(
     Raises:
         ModelRefused: no usual head fits the file.
     """
-    tried = []
-    with temporary_folder() as folder:
-        weights = open_weights(path, Path(folder), weights_name)
+    with open_weights(path, weights_name) as weights:
+        if not weights.class_counts:
+            raise ModelRefused(
+                f"model.weights {weights_name} holds no classifier, such as a Dense layer: keras:{name} with these "
+                "weights gives features, and Grad-CAM needs the score of a class. Train a head on top and save it all"
+            )
+        tried = []
         for description, model in _candidates(name, weights.class_counts, input_size):
-            if model.count_params() == weights.parameters and _fits(model, weights, weights_name, description):
+            if _fits(model, weights, description):
                 return model, f"{weights_name} fits {description}"
-            tried.append(f"{description} ({model.count_params():,})")
-    if not tried:
-        raise ModelRefused(
-            f"model.weights {weights_name} holds no classifier, such as a Dense layer: keras:{name} with these weights "
-            "gives features, and Grad-CAM needs the score of a class. Train a head on top and save the whole"
-        )
+            tried.append(description)
     raise ModelRefused(
-        f"model.weights {weights_name} ({weights.parameters:,} parameters, classes: "
-        f"{' or '.join(map(str, weights.class_counts))}) fits none of: {'; '.join(dict.fromkeys(tried))}. Build the "
-        "model as it was trained in a Python function without arguments and say model.source: package.module:function"
+        f"model.weights {weights_name} fits none of: {'; '.join(dict.fromkeys(tried))}. Build the model as it was "
+        "trained in a Python function without arguments and say model.source: package.module:function"
     )
 
 
-def _fits(model: Any, weights: WeightsFile, weights_name: str, description: str) -> bool:
+def _fits(model: Any, weights: WeightsFile, description: str) -> bool:
+    if sum(weights.arrays.values()) != len(model.weights):
+        return False
     try:
-        load_weights(model, weights, weights_name, description)
+        load_weights(model, weights, description)
     except ModelRefused:
         return False
     return True
@@ -58,25 +58,27 @@ def _fits(model: Any, weights: WeightsFile, weights_name: str, description: str)
 def _candidates(
     name: str, class_counts: tuple[int, ...], input_size: str | tuple[int, int]
 ) -> Iterator[tuple[str, Any]]:
+    """Each architecture with its description: its own head; a new one on the base's layers; one on the base as a layer.
+
+    Files of Keras 2 list what is trainable first, so that they also tell whether the base was frozen.
+    """
     for library in (keras, tf_keras):
         for classes in class_counts:
             activation = "sigmoid" if classes == 1 else "softmax"
-            top = {"classes": classes, "classifier_activation": activation}
-            yield f"keras:{name} with its own head of {classes} classes", _build(library, name, input_size, **top)
-            base = _build(library, name, input_size, include_top=False)
-            described = f"keras:{name} with a Dense head of {classes} classes"
-            scores = library.layers.Dense(classes, activation=activation)
-            pooled = library.layers.GlobalAveragePooling2D()(base.output)
-            yield described, library.Model(base.input, scores(pooled))
-            # A weights file of Keras 2 lists what is trainable first, so that it also tells what was frozen.
+            own = {"classes": classes, "classifier_activation": activation}
+            model = build_application(name, None, input_size, library, **own)
+            yield f"keras:{name} with its own head of {classes} classes", model
+
+            base = build_application(name, None, input_size, library, include_top=False)
+            description = f"keras:{name} with a Dense head of {classes} classes"
+            yield description, _with_head(library, base.input, base.output, classes, activation)
+            images = library.Input(base.input_shape[1:])
+            nested = _with_head(library, images, base(images), classes, activation)
             for trainable in (True, False):
-                base = _build(library, name, input_size, include_top=False)
                 base.trainable = trainable
-                images = library.Input(base.input_shape[1:])
-                pooled = library.layers.GlobalAveragePooling2D()(base(images))
-                scores = library.layers.Dense(classes, activation=activation)
-                yield described, library.Model(images, scores(pooled))
+                yield description, nested
 
 
-def _build(library: Any, name: str, input_size: str | tuple[int, int], **options: Any) -> Any:
-    return build_application(name, None, input_size, library=library, **options)
+def _with_head(library: Any, images: Any, features: Any, classes: int, activation: str) -> Any:
+    pooled = library.layers.GlobalAveragePooling2D()(features)
+    return library.Model(images, library.layers.Dense(classes, activation=activation)(pooled))

