@@ -9,6 +9,7 @@ import fsspec
 import pydantic
 import yaml
 
+from transforms.records import Status
 from transforms.targets import TargetPolicy
 
 DEMO_MANIFEST = "bundled:photos"
@@ -58,6 +59,17 @@ def _check_run_id(run_id: str) -> str:
     raise ValueError("write auto, or 1 to 100 letters, digits, dots, hyphens and underscores")
 
 
+def _failures(chosen: Any) -> Any:
+    """``all``, ``FETCH_ERROR,DECODE_ERROR`` or a list of them -> the statuses."""
+    known = [status for status in Status if status.is_failure]
+    if chosen == "all":
+        return known
+    names = [name.strip() for name in chosen.split(",")] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list) or not all(name in known for name in names):
+        raise ValueError(f"write all, or some of {', '.join(known)}")
+    return [Status(name) for name in names]
+
+
 def _check_beam_options(options: Any) -> Any:
     for name in options:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -80,6 +92,8 @@ class Input(_Section):
     columns: Columns = Columns()
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
+    detect_changes: bool = False
+    timeout: Annotated[float, pydantic.Field(gt=0)] = 60.0
     allowed_schemes: list[str] | None = None
     allowed_roots: list[str] = []
     max_bytes: Annotated[int, pydantic.Field(ge=1)] = 2**28
@@ -119,11 +133,16 @@ class Output(_Section):
     path: str = "gradcam-output"
 
 
+RetryFailed = Annotated[list[Status], pydantic.BeforeValidator(_failures)]
+
+
 class Run(_Section):
     id: Annotated[str, pydantic.AfterValidator(_check_run_id)] = "auto"
     resume: bool = True
+    retry_failed: RetryFailed = []
     shard_size: Annotated[int, pydantic.Field(ge=1)] | Literal["auto"] = "auto"
     max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+    max_failures: Annotated[int, pydantic.Field(ge=0)] = 1000
     workers: Annotated[int, pydantic.Field(ge=1)] = 1
     report: bool = False
     controls: bool = False
@@ -190,7 +209,7 @@ def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Co
 
 def redacted(config: Config) -> dict[str, Any]:
     """The config as plain values for logs and summaries, without what storage options may hold of secrets."""
-    tree = config.model_dump()
+    tree = config.model_dump(mode="json")
     tree["storage"] = {scheme: dict.fromkeys(options, "<not shown>") for scheme, options in config.storage.items()}
     return tree
 

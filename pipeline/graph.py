@@ -12,7 +12,7 @@ from transforms.shards import PlanShards
 def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     """Put the steps of ``job`` on ``root``. Only references and rows pass between them, never pixels."""
     refs = root | "ReadManifest" >> ReadManifest(job.manifest, job.storage)
-    done = root | "ReadDoneImages" >> ReadDoneImages(job.settings.table, job.resume, job.storage)
+    done = root | "ReadDoneImages" >> ReadDoneImages(job.settings.table, job.storage)
     return (
         (refs, done)
         | "PlanShards" >> PlanShards(job.buckets)

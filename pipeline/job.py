@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import secrets
 from collections.abc import Callable
 
 from transforms.model.compiled import compile_model, load_compiled
@@ -31,7 +32,6 @@ class Job:
     load_model: Callable[[], GradCamModel]
     settings: ExplainSettings
     buckets: int
-    resume: bool
     storage: Storage
 
 
@@ -55,9 +55,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     targets = TargetPolicy.parse(config.explain.targets)
     check_targets(targets, card)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
-    run_id = choose_run_id(config, output, card.fingerprint, manifest.uri, storage)
+    run_id = choose_run_id(config, output, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
-        table=TableLocation(output, run_id, card.fingerprint, str(targets)),
+        table=TableLocation(output, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
         schema=statistics_schema(tuple(config.audit.regions), extra_columns),
         targets=targets,
         overlays=overlay_settings(config),
@@ -65,6 +65,8 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         batch_size=config.explain.batch_size,
         limits=Limits(config.input.max_bytes, config.input.max_pixels),
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),
+        detect_changes=config.input.detect_changes,
+        max_failures=config.run.max_failures,
         extra_columns=extra_columns,
     )
     shard_size = config.run.shard_size
@@ -79,7 +81,6 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         ),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
-        resume=config.run.resume,
         storage=storage,
     )
 

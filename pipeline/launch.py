@@ -1,18 +1,24 @@
 """Put a job on a runner, show its progress, and say what came of it."""
 
+import json
 import time
 from collections.abc import Sequence
+from typing import Any
 
+from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
+from pipeline.again import Again, forget_images
 from pipeline.config import Config
 from pipeline.execution import execute
-from pipeline.job import prepare_job
+from pipeline.job import Job, prepare_job
+from pipeline.lease import Lease
 from pipeline.progress import PartWatch, ProgressDisplay
 from pipeline.runners import pipeline_options
-from pipeline.runs import close_run, open_run, utc_now
-from pipeline.summary import print_summary, summarize
+from pipeline.runs import close_run, open_run
+from pipeline.summary import brief, check_parts, print_summary, summarize
 from transforms.doors import Doors
+from transforms.parts import list_parts, write_earlier_parts
 from transforms.storage import Storage
 
 EXIT_DONE = 0
@@ -20,36 +26,62 @@ EXIT_TOO_MANY_FAILURES = 1
 
 
 def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
-    """Run the job of a config to its end.
+    """Run the job of a config to its end; the last line on standard output is the outcome as JSON.
 
     Returns:
         0, or 1 where more images failed than ``run.max_failure_rate`` allows.
 
     Raises:
         ConfigError, ManifestError, ModelRefused: before any work starts.
+        LeaseTaken: another launcher is at work on the same model and output.
         Exception: whatever stopped the job; what was committed until then stays.
     """
-    started, clock = utc_now(), time.monotonic()
+    clock = time.monotonic()
     options = pipeline_options(config, beam_arguments)
     inputs = config.input
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
-    storage = Storage(config.storage, doors)
+    storage = Storage(config.storage, doors, inputs.timeout)
     job = prepare_job(config, storage, console.print)
     table = job.settings.table
-    open_run(config, table.output, table.run_id, table.fingerprint, job.manifest.uri, storage)
-    console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
-    for note in job.card.notes:
-        console.print(f"note: {note}")
-    watch = PartWatch(table, storage)
-    prepared = time.monotonic()
-    with ProgressDisplay(console, job.survey.count) as display:
-        execute(job, options, lambda: display.show(watch.look()))
-    now = time.monotonic()
-    summary = summarize(config, job, watch.look(), started, prepared - clock, now - prepared)
-    uri = close_run(table.output, table.run_id, summary, storage)
+    with Lease(table, storage) as lease:
+        summary = _run_job(config, job, options, lease, clock, console)
+        uri = close_run(table.output, table.run_id, summary, storage)
     print_summary(summary, uri, console)
     if config.wants_audit and summary["images"]:
         from pipeline.audit.after import audit_run
 
         audit_run(config, table.output, table.run_id, storage, console.print)
-    return EXIT_DONE if summary["failure_rate"] <= config.run.max_failure_rate else EXIT_TOO_MANY_FAILURES
+    code = EXIT_DONE if summary["failure_rate"] <= config.run.max_failure_rate else EXIT_TOO_MANY_FAILURES
+    print(json.dumps(brief(summary, uri, code)))  # noqa: T201
+    return code
+
+
+def _run_job(
+    config: Config, job: Job, options: PipelineOptions, lease: Lease, clock: float, console: Console
+) -> dict[str, Any]:
+    """What only the launcher that holds the lease may do. Returns the summary."""
+    storage, table = job.storage, job.settings.table
+    storage.sweep(table.output)
+    earlier = list(list_parts(f"{table.output}/statistics", storage)) if config.run.resume else []
+    again = Again(frozenset(config.run.retry_failed), config.input.detect_changes)
+    earlier, forgotten = forget_images(earlier, table, again, job.manifest, storage)
+    write_earlier_parts(table, earlier, storage)
+    record = open_run(config, table, job.manifest.uri, job.survey.count, storage)
+    console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
+    if forgotten:
+        console.print(f"{forgotten:,} images that failed or have changed are explained again")
+    for note in job.card.notes:
+        console.print(f"note: {note}")
+    watch = PartWatch(table, earlier, storage)
+    prepared = time.monotonic()
+    with ProgressDisplay(console, job.survey.count) as display:
+
+        def look() -> None:
+            lease.check()
+            display.show(watch.look())
+
+        execute(job, options, look)
+    now = time.monotonic()
+    progressed = watch.look()
+    check_parts({*earlier, *watch.parts}, table, storage)
+    return summarize(config, job, progressed, record["started"], prepared - clock, now - prepared)

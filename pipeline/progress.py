@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections import Counter
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -17,13 +18,18 @@ _PLAIN_INTERVAL = 30.0  # seconds between lines where there is no terminal
 
 
 class PartWatch:
-    """The parts that a run has committed since the watch began."""
+    """The parts that a run has committed, without those that were there ``before``."""
 
-    def __init__(self, table: TableLocation, storage: Storage):
+    def __init__(self, table: TableLocation, before: Iterable[str], storage: Storage):
         self._folder = table.folder
         self._storage = storage
-        self._before = set(list_parts(self._folder, storage))
+        self._before = set(before)
         self._footers: dict[str, PartFooter] = {}
+
+    @property
+    def parts(self) -> Collection[str]:
+        """The URIs of the parts seen so far."""
+        return self._footers.keys()
 
     def look(self) -> "Progressed":
         """Read the footers of parts that are new since the last look."""

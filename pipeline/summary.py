@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import platform
+from collections.abc import Collection
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +13,10 @@ from pipeline.config import Config, redacted
 from pipeline.job import Job
 from pipeline.progress import Progressed
 from pipeline.runs import utc_now
-from transforms.parts import Totals
+from transforms.parts import TableLocation, Totals, list_parts
 from transforms.records import Status
 from transforms.schema import SCHEMA_VERSION
+from transforms.storage import Storage
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 
@@ -47,7 +49,7 @@ def summarize(
         "schema_version": SCHEMA_VERSION,
         "started": started,
         "finished": utc_now(),
-        "lines": job.survey.count,
+        "inputs": job.survey.count,
         "duplicates": totals.duplicates,
         "images": images,
         "done_before": totals.done,
@@ -66,6 +68,33 @@ def summarize(
         "model": {"source": job.card.source, "target_layer": job.card.target_layer, "notes": list(job.card.notes)},
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "config": redacted(config),
+    }
+
+
+def check_parts(expected: Collection[str], table: TableLocation, storage: Storage) -> None:
+    """Raises LostImagesError where parts that were there during the run no longer are."""
+    lost = set(expected).difference(list_parts(f"{table.output}/statistics", storage))
+    if lost:
+        raise LostImagesError(
+            f"{len(lost)} parts have vanished from {table.output}/statistics during the run, {min(lost)} for one; "
+            "the same command explains their images again"
+        )
+
+
+def brief(summary: dict[str, Any], uri: str, exit_code: int) -> dict[str, Any]:
+    """The line for a scheduler."""
+    return {
+        "run_id": summary["run_id"],
+        "exit_code": exit_code,
+        "inputs": summary["inputs"],
+        "duplicates": summary["duplicates"],
+        "images": summary["images"],
+        "explained_now": summary["explained_now"],
+        "failures": summary["failures"],
+        "failure_rate": round(summary["failure_rate"], 6),
+        "seconds": round(summary["prepare_seconds"] + summary["run_seconds"], 1),
+        "statistics": summary["statistics"],
+        "summary": uri,
     }
 
 

@@ -97,11 +97,10 @@ def write_run(
         load_model=lambda: None,  # type: ignore[arg-type, return-value]
         settings=settings,
         buckets=1,
-        resume=False,
         storage=storage,
     )
-    open_run(config, str(output), run_id, fingerprint, manifest, storage)
-    started, watch = utc_now(), PartWatch(settings.table, storage)
+    open_run(config, settings.table, manifest, len(refs), storage)
+    started, watch = utc_now(), PartWatch(settings.table, (), storage)
     storage.put(f"{output}/models/{fingerprint}/explanation.json", json.dumps(dataclasses.asdict(card)).encode())
     loaded = [load_image(ref, card, settings, storage, Tally()) for ref in refs]
     kept = [

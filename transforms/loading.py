@@ -27,10 +27,18 @@ class LoadedImage:
     placement: Placement
     model_input: np.ndarray  # uint8 [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
+    content_version: str | None  # as the store had it just before the fetch; None where nobody asks
 
     def failed(self, failure: ImageFailure) -> "FailedImage":
-        placement = self.placement
-        return FailedImage(self.ref, failure, self.content_sha256, self.byte_count, placement.width, placement.height)
+        return FailedImage(
+            self.ref,
+            failure,
+            self.content_sha256,
+            self.byte_count,
+            self.placement.width,
+            self.placement.height,
+            self.content_version,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +51,7 @@ class FailedImage:
     byte_count: int | None = None
     width: int | None = None  # pixels of the original after orientation
     height: int | None = None
+    content_version: str | None = None
 
 
 def load_image(
@@ -58,11 +67,12 @@ def load_image(
     if targets.failure and not targets.codes:
         return FailedImage(ref, targets.failure)
     enter(Stage.FETCH)
-    try:
-        with tally.timing("fetch"):
+    with tally.timing("fetch"):
+        version = storage.version_of_image(ref.uri) if settings.detect_changes else None
+        try:
             encoded = storage.fetch(ref.uri, settings.limits.max_bytes, lambda _: tally.count("fetch_retries"))
-    except ImageFailure as failure:
-        return FailedImage(ref, failure)
+        except ImageFailure as failure:
+            return FailedImage(ref, failure, content_version=version)
     enter(Stage.DECODE)
     with tally.timing("decode"):
         digest = hashlib.sha256(encoded).hexdigest()
@@ -70,7 +80,8 @@ def load_image(
         try:
             decoded = decode(encoded, settings.limits, (card.input_height, card.input_width), side)
         except ImageFailure as failure:
-            return FailedImage(ref, failure, digest, len(encoded))
+            return FailedImage(ref, failure, digest, len(encoded), content_version=version)
         placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
         photo = shrink(decoded, side) if settings.overlays else None
-        return LoadedImage(ref, targets, digest, len(encoded), placement, resize(decoded, placement), photo)
+        model_input = resize(decoded, placement)
+        return LoadedImage(ref, targets, digest, len(encoded), placement, model_input, photo, version)

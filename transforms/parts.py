@@ -1,21 +1,27 @@
 """Parts: one Parquet file per shard, written last and in one step. A part that is there is whole: it is the commit."""
 
+import contextlib
 import dataclasses
+import datetime
 import io
 import json
 import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from transforms.ahead import map_ahead
 from transforms.records import ShardResult, Status
 from transforms.schema import SCHEMA_VERSION
 from transforms.storage import Storage
 
 _METADATA_KEY = b"beam_gradcam"
+_READERS = 16  # threads that read parts: they wait for the storage most of the time
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,12 +39,14 @@ class PartFooter:
     run_id: str
     shard_id: str
     fingerprint: str
+    targets: str
     schema_version: str
     images: int
     rows: int
     statuses: dict[str, int]  # images per status; one failed row makes the image a failure
     seconds: dict[str, float]  # per step, added up over the threads
     events: dict[str, int]
+    committed: str  # ISO 8601, UTC
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +64,13 @@ class Totals:
 
 @dataclasses.dataclass(frozen=True)
 class TableLocation:
-    """Where a run's parts are."""
+    """Where a run's parts are, and what its rows are of."""
 
     output: str
     run_id: str
     fingerprint: str
+    targets: str = "predicted"  # rows of other target classes do not make an image done
+    token: str | None = None  # of the launcher whose lease lets workers commit; None: there is no lease to look at
 
     @property
     def folder(self) -> str:
@@ -69,6 +79,15 @@ class TableLocation:
     @property
     def totals_uri(self) -> str:
         return f"{self.output}/runs/{self.run_id}/totals.json"
+
+    @property
+    def lease_uri(self) -> str:
+        return f"{self.output}/leases/{self.fingerprint}.json"
+
+    @property
+    def earlier_uri(self) -> str:
+        """The list of the parts that were there when the run was launched: what it builds on."""
+        return f"{self.output}/runs/{self.run_id}/earlier.txt"
 
     def part_uri(self, shard_id: str) -> str:
         return f"{self.folder}/part-{shard_id}.parquet"
@@ -103,26 +122,37 @@ class WriteTotals(beam.PTransform):
 
 
 class ReadDoneImages(beam.PTransform):
-    """The parts under an output -> the images that have rows with the same fingerprint; without resume, none."""
+    """The parts that were there at launch -> the images that have rows with the same fingerprint.
 
-    def __init__(self, table: TableLocation, resume: bool, storage: Storage):
+    The list of parts is a file that the launcher wrote. Were it made here, a step that the runner repeats would find
+    parts of this very run and plan other shards than before.
+    """
+
+    def __init__(self, table: TableLocation, storage: Storage):
         super().__init__()
-        self._tables = [f"{table.output}/statistics"] if resume else []
-        self._fingerprint = table.fingerprint
+        self._table = table
         self._storage = storage
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[DoneImages]:
         return (
             root
-            | "Tables" >> beam.Create(self._tables)
-            | "ListParts" >> beam.FlatMap(list_parts, self._storage)
-            | "DoneImages" >> beam.FlatMap(read_done_images, self._fingerprint, self._storage)
+            | "Table" >> beam.Create([self._table])
+            | "DoneImages" >> beam.FlatMap(read_earlier_parts, self._storage)
         )
 
 
+class LeaseLostError(RuntimeError):
+    """The launcher of this job no longer holds the lease: another may be at work, so nothing may be committed."""
+
+
 def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> Totals:
-    """Commit the rows of a shard, if it has any. Writing the same part again changes nothing."""
+    """Commit the rows of a shard, if it has any. Writing the same part again changes nothing.
+
+    Raises:
+        LeaseLostError: the launcher has died and another has taken over, or the output has been removed.
+    """
     if result.rows.num_rows:
+        check_lease(table, storage)
         storage.put(table.part_uri(result.shard.shard_id), encode_part(result, table))
     shard = result.shard
     return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates)
@@ -135,28 +165,53 @@ def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
 
 def encode_part(result: ShardResult, table: TableLocation) -> bytes:
     """The Parquet bytes of a part: zstd, with a footer that says what is inside."""
-    statuses = _image_statuses(result.rows)
     footer = PartFooter(
         run_id=table.run_id,
         shard_id=result.shard.shard_id,
         fingerprint=table.fingerprint,
+        targets=table.targets,
         schema_version=SCHEMA_VERSION,
-        images=len(statuses),
-        rows=result.rows.num_rows,
-        statuses=dict(Counter(statuses.values())),
+        images=0,
+        rows=0,
+        statuses={},
         seconds=result.seconds,
         events=result.events,
+        committed=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
     )
-    schema = result.rows.schema.with_metadata(
+    return _encode(result.rows, footer)
+
+
+def _encode(rows: pa.Table, footer: PartFooter) -> bytes:
+    """Rows with a footer whose counts are theirs."""
+    statuses = image_statuses(rows)
+    footer = dataclasses.replace(
+        footer, images=len(statuses), rows=rows.num_rows, statuses=dict(Counter(statuses.values()))
+    )
+    schema = rows.schema.with_metadata(
         {
             _METADATA_KEY: json.dumps(dataclasses.asdict(footer)).encode(),
-            b"schema_version": SCHEMA_VERSION.encode(),
-            b"fingerprint": table.fingerprint.encode(),
+            b"schema_version": footer.schema_version.encode(),
+            b"fingerprint": footer.fingerprint.encode(),
         }
     )
     buffer = io.BytesIO()
-    pq.write_table(result.rows.cast(schema), buffer, compression="zstd")
+    pq.write_table(rows.cast(schema), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def check_lease(table: TableLocation, storage: Storage) -> None:
+    """Raises LeaseLostError where the launcher of this job is not the one that may write."""
+    if table.token is None:
+        return
+    try:
+        token = json.loads(storage.read(table.lease_uri))["token"]
+    except FileNotFoundError:
+        raise LeaseLostError(
+            f"{table.lease_uri} has gone: the launcher has ended, or the output was removed during the run; "
+            "nothing more is written"
+        ) from None
+    if token != table.token:
+        raise LeaseLostError(f"{table.lease_uri} belongs to another launcher now; this job writes nothing more")
 
 
 def list_parts(statistics: str, storage: Storage) -> Iterator[str]:
@@ -173,28 +228,57 @@ def read_footer(uri: str, storage: Storage) -> PartFooter:
     Raises:
         ValueError: the file is not a part of this table.
     """
-    with storage.open(uri) as file:
-        try:
-            return _footer(pq.ParquetFile(file))
-        except (pa.ArrowInvalid, KeyError, TypeError) as error:
-            raise _not_a_part(uri, error) from error
+    with _open_part(uri, storage) as (_, footer):
+        return footer
 
 
-def read_done_images(uri: str, fingerprint: str, storage: Storage) -> Iterator[DoneImages]:
-    """The images of one part, if it was made with the same fingerprint."""
-    with storage.open(uri) as file:
-        try:
-            parquet = pq.ParquetFile(file)
-            footer = _footer(parquet)
-        except (pa.ArrowInvalid, KeyError, TypeError) as error:
-            raise _not_a_part(uri, error) from error
-        if footer.fingerprint == fingerprint:
-            statuses = _image_statuses(parquet.read(columns=["image_id", "status"]))
-            yield DoneImages(tuple(statuses), tuple(Status(status).is_failure for status in statuses.values()))
+def read_part(uri: str, storage: Storage, columns: list[str]) -> pa.Table:
+    """Some columns of a part; raises ValueError as :func:`read_footer`."""
+    with _open_part(uri, storage) as (parquet, _):
+        return parquet.read(columns=columns)
 
 
-def _image_statuses(rows: pa.Table) -> dict[str, str]:
-    """The status of each image: a failure if one of its rows is."""
+def remove_images(uri: str, image_ids: Collection[str], storage: Storage) -> bool:
+    """Rewrite a part without the rows of some images, in one step; remove it if none are left.
+
+    Returns:
+        Whether the part is still there.
+    """
+    with _open_part(uri, storage) as (parquet, footer):
+        rows = parquet.read()
+    left = rows.filter(pc.invert(pc.is_in(rows["image_id"], pa.array(image_ids, pa.string()))))
+    if left.num_rows:
+        storage.put(uri, _encode(left, footer))
+    else:
+        storage.remove(uri)
+    return left.num_rows > 0
+
+
+def write_earlier_parts(table: TableLocation, parts: Iterable[str], storage: Storage) -> None:
+    """Write down what a run builds on, before it begins."""
+    storage.put(table.earlier_uri, "\n".join(parts).encode())
+
+
+def read_earlier_parts(table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
+    """The images of the parts that a run builds on, part by part, read ahead."""
+    parts = storage.read(table.earlier_uri).decode().splitlines()
+    with ThreadPoolExecutor(_READERS, "parts") as readers:
+        for found in map_ahead(lambda uri: read_done_images(uri, table, storage), parts, readers, 64):
+            if found is not None:
+                yield found
+
+
+def read_done_images(uri: str, table: TableLocation, storage: Storage) -> DoneImages | None:
+    """The images of one part; None if it was made with another model or for other targets."""
+    with _open_part(uri, storage) as (parquet, footer):
+        if (footer.fingerprint, footer.targets) != (table.fingerprint, table.targets):
+            return None
+        statuses = image_statuses(parquet.read(columns=["image_id", "status"]))
+    return DoneImages(tuple(statuses), tuple(Status(status).is_failure for status in statuses.values()))
+
+
+def image_statuses(rows: pa.Table) -> dict[str, str]:
+    """The status of each image, by its id: a failure if one of its rows is."""
     statuses: dict[str, str] = {}
     for image_id, status in zip(rows["image_id"].to_pylist(), rows["status"].to_pylist(), strict=True):
         if image_id not in statuses or Status(status).is_failure:
@@ -202,9 +286,14 @@ def _image_statuses(rows: pa.Table) -> dict[str, str]:
     return statuses
 
 
-def _footer(parquet: pq.ParquetFile) -> PartFooter:
-    return PartFooter(**json.loads((parquet.schema_arrow.metadata or {})[_METADATA_KEY]))
-
-
-def _not_a_part(uri: str, error: Exception) -> ValueError:
-    return ValueError(f"{uri} is not a part that this version can read ({error}); move it out of the statistics folder")
+@contextlib.contextmanager
+def _open_part(uri: str, storage: Storage) -> Iterator[tuple[pq.ParquetFile, PartFooter]]:
+    with storage.open(uri) as file:
+        try:
+            parquet = pq.ParquetFile(file)
+            footer = PartFooter(**json.loads((parquet.schema_arrow.metadata or {})[_METADATA_KEY]))
+        except (pa.ArrowInvalid, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{uri} is not a part that this version can read ({error}); move it out of the statistics folder"
+            ) from error
+        yield parquet, footer

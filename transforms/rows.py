@@ -49,6 +49,7 @@ def explained_rows(
     ]
     columns["content_sha256"] = [image.content_sha256 for image in of_rows]
     columns["byte_count"] = [image.byte_count for image in of_rows]
+    columns["content_version"] = [image.content_version for image in of_rows]
     columns["width"] = [placement.width for placement in placements]
     columns["height"] = [placement.height for placement in placements]
     return _table(columns | _identity([image.ref for image in of_rows], settings), len(of_rows), settings.schema)
@@ -63,6 +64,7 @@ def failed_rows(images: Sequence[FailedImage], settings: ExplainSettings) -> pa.
         "error_message": [image.failure.message[:_MESSAGE_LENGTH] for image in images],
         "content_sha256": [image.content_sha256 for image in images],
         "byte_count": [image.byte_count for image in images],
+        "content_version": [image.content_version for image in images],
         "width": [image.width for image in images],
         "height": [image.height for image in images],
     }

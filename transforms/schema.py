@@ -17,6 +17,8 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("image_id", pa.string(), "stable hash of the URI, 32 hex digits"),
         ("content_sha256", pa.string(), "of the encoded bytes"),
         ("byte_count", pa.int64(), "length of the encoded bytes"),
+        ("content_version", pa.string(), "ETag, or size and modification time, before the fetch; NULL unless "
+         "input.detect_changes"),
         ("width", pa.int32(), "pixels, after EXIF orientation"),
         ("height", pa.int32(), "pixels, after EXIF orientation"),
         ("status", pa.string(), "OK, ZERO, FLAT, NONFINITE, BAD_TARGET, FETCH_ERROR, DECODE_ERROR, TOO_LARGE, "

@@ -35,6 +35,8 @@ class ExplainSettings:
     batch_size: int = 32
     limits: Limits = Limits()
     regions: tuple[tuple[str, Box], ...] = ()  # declared regions, 0..1 of the model input
+    detect_changes: bool = False  # note the version of each image, so that a later run sees that it has changed
+    max_failures: int = 0  # images that fail one after another at the start of a worker, before it stops; 0: any number
     extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
 
     def overlay_uri(self, image_id: str, target_index: int) -> str | None:

@@ -53,7 +53,7 @@ def check_health(table: AuditTable, run: RunRecord) -> Health:
         statuses=statuses,
         failures=failures,
         zero_rate=totals["zero_rate"],
-        lines=summary.get("lines"),
+        lines=summary.get("inputs"),
         duplicates=summary.get("duplicates"),
         expected=summary.get("images"),
         done_before=summary.get("done_before"),

@@ -90,7 +90,7 @@ def test_the_summary_accounts_for_every_line_and_the_same_run_again_has_nothing_
     config, output, rows = demo
     assert run(config, [], CONSOLE) == 0
     first, second = (json.loads(path.read_text()) for path in sorted(output.glob("runs/*/summary.json")))
-    assert (first["lines"], first["images"], first["explained_now"], first["rows_now"]) == (6, 6, 6, 12)
+    assert (first["inputs"], first["images"], first["explained_now"], first["rows_now"]) == (6, 6, 6, 12)
     assert (second["done_before"], second["explained_now"]) == (6, 0)
     assert first["fingerprint"] == second["fingerprint"]
     assert first["step_seconds"].keys() == {"fetch", "decode", "compute", "statistics", "encode", "write"}

@@ -15,7 +15,7 @@ from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
 from transforms.manifest import Manifest, ManifestSummary
-from transforms.parts import TableLocation
+from transforms.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage import Storage
@@ -59,11 +59,12 @@ class Place:
                 **settings,
             ),
             buckets=2,
-            resume=True,
             storage=Storage(),
         )
 
     def run(self, job: Job):
+        table = job.settings.table
+        write_earlier_parts(table, list_parts(f"{table.output}/statistics", job.storage), job.storage)
         options = pipeline_options(Config(), [])
         pipeline = beam.Pipeline(runner=runner_of(options), options=options)
         build_graph(pipeline, job)

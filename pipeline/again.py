@@ -1,0 +1,92 @@
+"""Images whose rows are to be made again: those that failed, and those whose content has changed.
+
+The old rows go first. A part is rewritten in one step, so at every moment an image has its rows once or not at all,
+never twice; and an image without rows is one that the same command, or any later run over the manifest, explains.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from transforms.ahead import map_ahead
+from transforms.manifest import Manifest, read_manifest
+from transforms.parts import TableLocation, image_statuses, read_footer, read_part, remove_images
+from transforms.patience import Call, map_patiently
+from transforms.records import Stage, Status
+from transforms.storage import Storage
+
+_READERS = 16
+_WATCHERS = 32  # threads that ask the store for versions; they wait most of the time
+
+
+@dataclasses.dataclass(frozen=True)
+class Again:
+    """What is to be made again."""
+
+    statuses: frozenset[Status]  # images that failed in one of these ways
+    changed: bool  # images that the store has another version of than the one that was explained
+
+
+def forget_images(
+    parts: Sequence[str], table: TableLocation, again: Again, manifest: Manifest, storage: Storage
+) -> tuple[list[str], int]:
+    """Remove the rows that are to be made again from the parts of a table; only of images that the manifest names.
+
+    Rows without a version, made while nobody asked for it, count as changed. An image that the store cannot be asked
+    about keeps its rows.
+
+    Returns:
+        The parts that are left, and how many images lost their rows.
+    """
+    with ThreadPoolExecutor(_READERS, "parts") as readers:
+        concerned = [
+            part
+            for part, is_concerned in map_ahead(
+                lambda part: (part, _is_concerned(part, table, again, storage)), parts, readers, 4 * _READERS
+            )
+            if is_concerned
+        ]
+    if not concerned:
+        return list(parts), 0
+    named = {bytes.fromhex(ref.image_id) for ref in read_manifest(manifest, storage)}
+    left, count = dict.fromkeys(parts), 0
+    for part in concerned:
+        rows = read_part(part, storage, ["image_id", "uri", "status", "content_version"])
+        failed = {image_id for image_id, status in image_statuses(rows).items() if status in again.statuses}
+        images = {image_id for image_id in failed if bytes.fromhex(image_id) in named}
+        if again.changed:
+            others = {
+                image_id: (uri, version)
+                for image_id, uri, version in zip(
+                    *(rows[name].to_pylist() for name in ("image_id", "uri", "content_version")), strict=True
+                )
+                if image_id not in images and bytes.fromhex(image_id) in named
+            }
+            images.update(_changed(others, storage))
+        if images and not remove_images(part, images, storage):
+            del left[part]
+        count += len(images)
+    return list(left), count
+
+
+def _is_concerned(part: str, table: TableLocation, again: Again, storage: Storage) -> bool:
+    footer = read_footer(part, storage)
+    if (footer.fingerprint, footer.targets) != (table.fingerprint, table.targets):
+        return False
+    return again.changed or not again.statuses.isdisjoint(footer.statuses)
+
+
+def _changed(images: dict[str, tuple[str, str | None]], storage: Storage) -> Iterator[str]:
+    """Of images with URI and known version, those of which the store has another version now."""
+
+    def is_changed(call: Call[tuple[str, str, str | None], bool]) -> bool:
+        call.enter(Stage.FETCH)
+        _, uri, known = call.element
+        version = storage.version_of_image(uri)
+        return version is not None and version != known
+
+    elements = [(image_id, uri, version) for image_id, (uri, version) in images.items()]
+    answers = map_patiently(is_changed, elements, _WATCHERS, 8 * _WATCHERS, storage.timeout, lambda call: False)
+    for (image_id, _, _), changed in zip(elements, answers, strict=True):
+        if changed:
+            yield image_id

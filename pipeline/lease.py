@@ -1,0 +1,164 @@
+"""One launcher at a time for the rows of one model in one output: a lease with a heartbeat, on any store.
+
+Two launchers at once would both find the same images without rows and explain them both. A lease is a small file; the
+launcher that wrote it last holds it. Workers look at it before they commit a part (:func:`transforms.parts.write_part`),
+so what a launcher leaves running when it dies adds nothing once another has taken over.
+"""
+
+import datetime
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from transforms.parts import TableLocation
+from transforms.storage import Storage
+from transforms.uris import is_local
+
+_BEAT = 15.0  # seconds between heartbeats
+_DEAD_AFTER = 4  # beats without a sign
+_SETTLE_LOCAL, _SETTLE_REMOTE = 0.2, 1.5  # seconds in which another launcher that started just now shows itself
+
+
+class LeaseTaken(RuntimeError):
+    """Another launcher is at work. The message says which and where."""
+
+
+class LeaseLost(RuntimeError):
+    """Another launcher has taken over, or the output has gone: nothing more may be written."""
+
+
+class Lease:
+    """The right to add rows to a table, for as long as the ``with`` block lasts.
+
+    Raises:
+        LeaseTaken: on entering, while another launcher is alive. One on this machine counts as dead when its process is
+            gone; one elsewhere when its heartbeat is older than a minute and does not move while this one watches.
+    """
+
+    def __init__(self, table: TableLocation, storage: Storage, beat: float = _BEAT):
+        self._table = table
+        self._storage = storage
+        self._beat = beat
+        self._lost: str | None = None
+        self._trouble: Exception | None = None
+        self._ended = threading.Event()
+        self._last_beat = time.monotonic()
+
+    def __enter__(self) -> Self:
+        other = self._read()
+        if other is not None and not self._is_dead(other):
+            raise LeaseTaken(_describe(other))
+        self._write()
+        time.sleep(_SETTLE_LOCAL if is_local(self._table.lease_uri) else _SETTLE_REMOTE)
+        holder = self._read()
+        if holder is None or holder["token"] != self._table.token:
+            raise LeaseTaken(_describe(holder) if holder else f"{self._table.lease_uri} vanished as it was written")
+        threading.Thread(target=self._keep, name="lease", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        holder = self._read()
+        if holder is not None and holder["token"] == self._table.token:
+            self._storage.remove(self._table.lease_uri)
+
+    def check(self) -> None:
+        """Raises LeaseLost where this launcher must stop."""
+        silence = time.monotonic() - self._last_beat
+        if self._lost is None and silence > _DEAD_AFTER * self._beat:
+            self._lost = f"{self._table.lease_uri} could not be written for {silence:.0f} seconds: {self._trouble}"
+        if self._lost is not None:
+            raise LeaseLost(self._lost)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self._beat):
+            try:
+                holder = self._read()
+                if holder is None:
+                    self._lost = f"{self._table.lease_uri} has gone: the output was removed during the run"
+                elif holder["token"] != self._table.token:
+                    self._lost = f"another launcher has taken over: {_describe(holder)}"
+                if self._lost is not None:
+                    return
+                self._write()
+                self._last_beat = time.monotonic()
+            except Exception as error:  # noqa: BLE001 - the next beat may succeed; check() tells when none did for long
+                self._trouble = error
+
+    def _is_dead(self, other: dict[str, Any]) -> bool:
+        if other["machine"] == _machine():
+            return _process_start(other["pid"]) != other["process_start"]
+        age = abs(time.time() - other["seen"])
+        if age < _DEAD_AFTER * self._beat:
+            return False
+        time.sleep(2 * self._beat)  # its clock may differ from ours: only a heartbeat that stands still is dead
+        again = self._read()
+        return again is None or again == other
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            return json.loads(self._storage.read(self._table.lease_uri))
+        except FileNotFoundError:
+            return None
+
+    def _write(self) -> None:
+        holder = {
+            "token": self._table.token,
+            "run_id": self._table.run_id,
+            "host": socket.gethostname(),
+            "machine": _machine(),
+            "pid": os.getpid(),
+            "process_start": _process_start(os.getpid()),
+            "seen": time.time(),
+        }
+        self._storage.put(self._table.lease_uri, json.dumps(holder).encode())
+
+
+def is_alive(holder: dict[str, Any]) -> bool:
+    """Whether a launcher is at work, as far as its lease tells at a glance."""
+    if holder["machine"] == _machine():
+        return _process_start(holder["pid"]) == holder["process_start"]
+    return abs(time.time() - holder["seen"]) < _DEAD_AFTER * _BEAT
+
+
+def _describe(holder: dict[str, Any]) -> str:
+    seen = datetime.datetime.fromtimestamp(holder["seen"], datetime.UTC).isoformat(timespec="seconds")
+    return (
+        f"run {holder['run_id']} of the same model is being written to this output by process {holder['pid']} on "
+        f"{holder['host']}, seen {seen}; wait for its end, stop it, or choose another output.path. If it is dead, this "
+        f"clears itself within {_DEAD_AFTER * _BEAT:.0f} seconds"
+    )
+
+
+def _machine() -> str:
+    """The host, its boot and the namespace of its process numbers: where all are the same, process numbers mean the
+    same. Containers may share a host name without sharing processes."""
+    facts = [socket.gethostname()]
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if boot.exists():
+        facts += [boot.read_text().strip(), os.readlink(namespace)]
+    return " ".join(facts)
+
+
+def _process_start(pid: int) -> str | None:
+    """A text that tells a process from a later one with the same number; None where there is no such process."""
+    if Path("/proc/self/stat").exists():
+        try:
+            facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if facts[0] in "ZX" else facts[19]  # a zombie is dead; clock ticks since boot
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "alive"
