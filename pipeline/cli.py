@@ -60,6 +60,34 @@ def run(
     raise typer.Exit(code)
 
 
+@app.command("compile")
+def compile_(
+    model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="where to write it: a new folder, path or URL")],
+    set_: _Settings = None,
+) -> None:
+    """Write a SavedModel that takes images and gives scores and maps in one call, for serving or a notebook."""
+    from pipeline.config import ConfigError, load_config
+
+    _quiet_logs()
+    try:
+        config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
+        from pipeline.job import model_options
+        from transforms.model.compiled import export_model
+        from transforms.model.errors import ModelRefused
+        from transforms.storage import Storage
+
+        storage = Storage(config.storage)
+        folder = storage.absolute(directory)
+        card = export_model(model_options(config), folder, storage)
+    except (ConfigError, ModelRefused) as error:
+        raise _usage(error) from None
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{folder}: {card.method} at {card.target_layer}, {card.cam_height} x {card.cam_width} cells")
+    for note in card.notes:
+        console.print(f"note: {note}")
+
+
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from transforms import uris
+from transforms.model.errors import ModelRefused
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.options import ModelOptions
 from transforms.model.source_digest import source_digest
@@ -44,8 +45,55 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
     if card is not None:
         return card
 
-    from transforms.model.dry_run import folded_graph, refuse_mixed_batches
-    from transforms.model.explainer import build_explainer
+    plan, graph, card = _plan(options, digest, fsspec_options)
+    folder = uris.join(directory, card.fingerprint)
+    if not storage.exists(uris.join(folder, _CARD)):
+        _write(plan, graph, folder, storage)
+    # The same fingerprint is the same model, but what it is called may have changed.
+    _write_card(card, folder, storage)
+    return read_card(folder, storage)
+
+
+def export_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
+    """Compile a model into ``directory`` itself: a SavedModel for serving or a notebook.
+
+    Raises:
+        ModelRefused: as :func:`compile_model`; or there is something in the directory already.
+    """
+    if next(storage.walk(directory), None) is not None:
+        raise ModelRefused(f"{directory} is not empty; name a new folder for the compiled model")
+    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
+    plan, graph, card = _plan(options, source_digest(options, fsspec_options), fsspec_options)
+    _write(plan, graph, directory, storage)
+    _write_card(card, directory, storage)
+    return card
+
+
+def read_card(directory: str, storage: Storage) -> ModelCard:
+    """The card of a compiled model.
+
+    Raises:
+        FileNotFoundError: there is no compiled model, or not all of it.
+    """
+    fields = json.loads(storage.read(uris.join(directory, _CARD)))
+    for name in ("class_names", "notes"):
+        fields[name] = None if fields[name] is None else tuple(fields[name])
+    return ModelCard(**fields)
+
+
+def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
+    for uri in storage.walk(directory):
+        folder, _, name = uri.rpartition("/")
+        if name == _CARD:
+            card = read_card(folder, storage)
+            if card.source_digest == digest:
+                return card
+    return None
+
+
+def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
+    """What is needed to write the compiled model, and its card."""
+    from transforms.model.dry_run import folded_graph
     from transforms.model.fingerprint import fingerprint
     from transforms.model.load import load_model
     from transforms.model.plan import make_plan
@@ -71,40 +119,21 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
         notes=(*plan.notes, *notes),
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )
-    folder = uris.join(directory, card.fingerprint)
-    if not storage.exists(uris.join(folder, _CARD)):
-        module = build_explainer(plan, graph)
-        refuse_mixed_batches(plan, module)
-        _write(module, folder, storage)
-    # The same fingerprint is the same model, but what it is called may have changed.
+    return plan, graph, card
+
+
+def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
     storage.put(uris.join(folder, _CARD), json.dumps(dataclasses.asdict(card), indent=2).encode())
-    return read_card(folder, storage)
 
 
-def read_card(directory: str, storage: Storage) -> ModelCard:
-    """The card of a compiled model.
-
-    Raises:
-        FileNotFoundError: there is no compiled model, or not all of it.
-    """
-    fields = json.loads(storage.read(uris.join(directory, _CARD)))
-    for name in ("class_names", "notes"):
-        fields[name] = None if fields[name] is None else tuple(fields[name])
-    return ModelCard(**fields)
-
-
-def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
-    for uri in storage.glob(uris.join(directory, f"*/{_CARD}")):
-        card = read_card(uri.removesuffix(_CARD).rstrip("/"), storage)
-        if card.source_digest == digest:
-            return card
-    return None
-
-
-def _write(module: Any, folder: str, storage: Storage) -> None:
+def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
+    from transforms.model.dry_run import refuse_mixed_batches
+    from transforms.model.explainer import build_explainer
     from transforms.model.runtime import import_tensorflow
 
     tf = import_tensorflow()
+    module = build_explainer(plan, graph)
+    refuse_mixed_batches(plan, module)
     with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
         signatures = {"explain": module.explain, "serving_default": module.predict}
         tf.saved_model.save(module, temporary, signatures=signatures)
