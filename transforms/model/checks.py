@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graphs import CONTROL_FLOW, GraphDef, Operation, tf
-from transforms.model.layers import FeatureMap
+from transforms.model.network import FeatureMap
 from transforms.model.scores import ScoreTensor
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")

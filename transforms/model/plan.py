@@ -9,7 +9,8 @@ from transforms.model.checks import refuse_broken_gradient, refuse_training_mode
 from transforms.model.errors import ModelRefused
 from transforms.model.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
 from transforms.model.graphs import Graph, ancestors, evaluate, import_graph, node_name, same_value, tf
-from transforms.model.layers import FeatureMap, Layers
+from transforms.model.layers import choose_layer
+from transforms.model.network import FeatureMap, Network
 from transforms.model.options import ModelOptions
 from transforms.model.preprocessing import Preprocessing
 from transforms.model.scores import ScoreTensor, find_scores
@@ -59,9 +60,9 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     refuse_training_mode(part)
     if scores.activation == "none" and scores.units > 1:
         scores = dataclasses.replace(scores, are_probabilities=_sum_to_one(flat, scores, traced.function.inputs[0]))
-    layers = Layers(graph, flat.input, scores.tensor, traced.layer_tensors)
-    target, reason = layers.choose(options.target_layer)
-    head = layers.head_of(target)
+    network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
+    target, reason = choose_layer(network, options.target_layer)
+    head = network.head_of(target)
     refuse_broken_gradient(part, head, target, scores)
 
     preprocessing = _preprocessing(traced)
@@ -82,7 +83,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         scores=scores,
         target=target,
         reason=reason,
-        candidates=layers.candidates,
+        candidates=network.candidates,
         outputs={
             name: tuple(graph.get_tensor_by_name(tensor).shape)
             for name, tensor in zip(traced.outputs, flat.outputs, strict=True)
@@ -144,12 +145,19 @@ def _sum_to_one(flat: FlatGraph, scores: ScoreTensor, images: tf.Tensor) -> bool
 
 
 def _preprocessing(traced: TracedModel) -> Preprocessing:
-    if traced.preprocessing is None:
+    preprocessing = traced.preprocessing
+    if preprocessing is None:
         raise ModelRefused(
             "Nothing is known about what the model expects of pixels. Set model.preprocessing: none, unit, "
             "minus_one_to_one, caffe, torch or {scale, offset, bgr}."
         )
-    return traced.preprocessing
+    dtype = traced.function.inputs[0].dtype
+    if not dtype.is_floating and (set(preprocessing.scale), set(preprocessing.offset)) != ({1.0}, {0.0}):
+        raise ModelRefused(
+            f"The model takes {dtype.name} pixels, which preprocessing {preprocessing.name} would round away. Set "
+            "model.preprocessing to none."
+        )
+    return preprocessing
 
 
 def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None) -> int | None:

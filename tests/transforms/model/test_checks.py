@@ -12,6 +12,7 @@ from keras import layers
 from transforms.model.dry_run import folded_graph, refuse_mixed_batches
 from transforms.model.errors import ModelRefused
 from transforms.model.explainer import build_explainer
+from transforms.model.preprocessing import NAMED
 
 NOISE = np.random.default_rng(0)
 KERNEL = NOISE.normal(size=(3, 3, 3, 4)).astype(np.float32)
@@ -131,6 +132,15 @@ def test_unknown_preprocessing():
     traced = small_models.traced_function(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ HEAD)
     with pytest.raises(ModelRefused, match=r"Set model\.preprocessing: none, unit"):
         small_models.planned(dataclasses.replace(traced, preprocessing=None))
+
+
+def test_scaled_pixels_for_a_model_of_integers():
+    traced = small_models.traced_function(
+        lambda x: tf.reduce_mean(features_of(tf.cast(x, tf.float32)), [1, 2]) @ HEAD, dtype=tf.uint8
+    )
+    compile_checks(small_models.planned(traced))
+    with pytest.raises(ModelRefused, match="takes uint8 pixels, which preprocessing unit would round away"):
+        small_models.planned(dataclasses.replace(traced, preprocessing=NAMED["unit"]))
 
 
 def test_the_wrong_number_of_class_names():

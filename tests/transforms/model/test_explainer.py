@@ -225,6 +225,22 @@ def test_a_channels_first_model():
     assert relative_error(result["cams"][:, 0], tape_gradcam(last, IMAGES, 2)) < TOLERANCE
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision(policy):
+    """The maps are as exact as the model is."""
+    model = small_models.convolutional()
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = small_models.convolutional()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(model.get_weights())
+    result = explained(planned(traced(half, "unit")), IMAGES, ALL)
+    expected = explained(planned(traced(model, "unit")), IMAGES, ALL)
+    assert result["cams"].dtype == np.float32
+    assert relative_error(result["cams"], expected["cams"]) < 0.03
+
+
 def test_probabilities_without_logits_are_seen_for_what_they_are():
     kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 4)).astype(np.float32) / 100
 

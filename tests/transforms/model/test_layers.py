@@ -94,14 +94,15 @@ def test_graphs_without_keras_layers_are_named_by_scope():
     def model(images):
         with tf.name_scope("block1"):
             x = tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME"), name="relu")
-        with tf.name_scope("block2"):
+        with tf.name_scope("block2_1"):
             x = tf.nn.relu(tf.nn.conv2d(x, np.tile(KERNEL[:, :, :1], (1, 1, 4, 1)), 2, "SAME"), name="relu")
         return tf.reduce_mean(x, [1, 2]) @ HEAD
 
     traced = small_models.traced_function(model)
-    assert small_models.planned(traced).target.tensor == "block2/relu:0"
+    assert small_models.planned(traced).target.tensor == "block2_1/relu:0"
     assert small_models.planned(traced, target_layer="block1").target.tensor == "block1/relu:0"
-    assert small_models.planned(traced, target_layer="block2/relu").target.tensor == "block2/relu:0"
+    assert small_models.planned(traced, target_layer="block2").target.tensor == "block2_1/relu:0"
+    assert small_models.planned(traced, target_layer="block2_1/relu").target.tensor == "block2_1/relu:0"
 
 
 @pytest.mark.parametrize(
@@ -189,3 +190,14 @@ def test_the_channel_axis_is_followed_through_a_transpose():
 
     target = small_models.planned(small_models.traced_function(model, (None, 3, 32, 48))).target
     assert (target.channel_axis, target.height, target.width, target.channels) == (1, 16, 24, 4)
+
+
+def test_sizes_that_shape_inference_leaves_open_are_learned_from_a_run():
+    def model(images):
+        x = tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME"))
+        x = tf.reshape(x, tf.cast(tf.cast(tf.shape(x), tf.float32) * 1.0, tf.int32), name="open")
+        assert x.shape.as_list() == [None, None, None, None]
+        return tf.reshape(tf.reduce_mean(x, [1, 2]), [-1, 4]) @ HEAD
+
+    target = small_models.planned(small_models.traced_function(model)).target
+    assert (target.tensor, target.height, target.width, target.channels) == ("open:0", 16, 16, 4)

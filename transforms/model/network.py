@@ -1,0 +1,180 @@
+"""The feature maps between the image and the class scores, found in the flat graph. Imports TensorFlow.
+
+A candidate for Grad-CAM is a *cut*: a tensor that every path from the image to the scores goes through, so that the
+map accounts for the whole score.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from transforms.model.graphs import Graph, Operation, Tensor, consumers, node_name, producers, reachable, same_value, tf
+
+# They read a tensor's shape, not its values: no gradient and no evidence flows through them.
+_READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+WEIGHTED = frozenset({"Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"})
+# The operations that say which axis holds the channels.
+_SAYS_FORMAT = frozenset(
+    {"Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "BiasAdd"}
+    | {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
+)
+_NO_FEATURES_OF_ITS_OWN = frozenset({"Pad", "PadV2", "MirrorPad"})
+_SCALES_OR_SHIFTS = frozenset(
+    {"Mul", "Add", "AddV2", "Sub", "BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureMap:
+    """A tensor of the flat graph on which a heatmap can be drawn."""
+
+    name: str  # Keras layer path where one is known, else the tensor's name
+    tensor: str
+    height: int  # cells
+    width: int
+    channels: int
+    channel_axis: int  # 3 (NHWC) or 1 (NCHW)
+    share_behind: float  # of the network's multiply-adds, 0..1, between this map and the scores
+
+
+class Network:
+    """The operations between the image and the scores of one flat graph.
+
+    Args:
+        layer_tensors: Keras layer path -> names of the tensors that it produced.
+    """
+
+    def __init__(self, graph: Graph, images: str, scores: str, layer_tensors: Mapping[str, Sequence[str]]):
+        self.graph = graph
+        self.order = _between(graph.get_tensor_by_name(images).op, graph.get_tensor_by_name(scores).op)
+        self.position = {operation: i for i, operation in enumerate(self.order)}
+        self.tensors_of = _present(graph, layer_tensors)
+        self.name_of = _names(self.tensors_of)  # tensor name -> layer path
+        self._cost = [_multiply_adds(operation) for operation in self.order]
+        self.candidates = tuple(
+            feature_map
+            for tensor in self._cuts()
+            if (feature_map := self.feature_map(tensor)) is not None and not self._is_half_a_layer(tensor)
+        )
+
+    def feature_map(self, tensor: Tensor) -> FeatureMap | None:
+        """None where the tensor is no map, or comes before the first layer with weights."""
+        if tensor.op not in self.position or tensor.op.type in _NO_FEATURES_OF_ITS_OWN:
+            return None
+        if not tensor.dtype.is_floating or tensor.shape.rank != 4:
+            return None
+        position = self.position[tensor.op]
+        if not any(operation.type in WEIGHTED for operation in self.order[: position + 1]):
+            return None
+        axis = channel_axis(tensor)
+        channels, (height, width) = tensor.shape[axis], [tensor.shape[i] for i in (1, 2, 3) if i != axis]
+        if None in (channels, height, width) or height * width == 1:
+            return None
+        behind = reachable(tensor.op, consumers) - {tensor.op}
+        share = sum(cost for operation, cost in zip(self.order, self._cost, strict=True) if operation in behind)
+        name = self.name_of.get(tensor.name, tensor.name)
+        return FeatureMap(name, tensor.name, height, width, channels, axis, share / (sum(self._cost) or 1))
+
+    def head_of(self, target: FeatureMap) -> list[Operation]:
+        """The operations between a feature map and the scores."""
+        start = self.graph.get_tensor_by_name(target.tensor).op
+        after = reachable(start, consumers)
+        return [operation for operation in self.order if operation in after and operation is not start]
+
+    def _cuts(self) -> Iterable[Tensor]:
+        reach = 0  # how far an edge from an operation before this one goes
+        seen = set()
+        for i, operation in enumerate(self.order):
+            if reach <= i and operation.outputs:
+                tensor = same_value(operation.outputs[0])
+                if tensor not in seen:
+                    seen.add(tensor)
+                    yield tensor
+            reach = max([reach, *(self.position[c] for c in consumers(operation) if c in self.position)])
+
+    def _is_half_a_layer(self, tensor: Tensor) -> bool:
+        """Without a name, and only read by a bias or a batch norm: a step inside a layer."""
+        readers = [consumer for consumer in tensor.consumers() if consumer in self.position]
+        return tensor.name not in self.name_of and all(
+            reader.type in _SCALES_OR_SHIFTS and sum(i.op in self.position for i in reader.inputs) == 1
+            for reader in readers
+        )
+
+
+def channel_axis(tensor: Tensor) -> int:
+    """The axis of the channels of a map of rank 4, in the frame of the tensor: 3 (NHWC) or 1 (NCHW).
+
+    Found by following the map back through transposes to an operation that has a data format; NHWC where there is none.
+    """
+    axes = [0, 1, 2, 3]  # axis of the tensor -> axis of the operation that we are at
+    operation, seen = tensor.op, set()
+    while operation not in seen:
+        seen.add(operation)
+        if operation.type in _SAYS_FORMAT:
+            return axes.index(1 if operation.get_attr("data_format") == b"NCHW" else 3)
+        if operation.type == "Transpose":
+            permutation = _static_value(operation.inputs[1])
+            if permutation is None:
+                break
+            axes = [permutation[axis] for axis in axes]
+        before = [i.op for i in operation.inputs if i.shape.rank == 4 and i.op.type not in ("Const", "Placeholder")]
+        if not before:
+            break
+        operation = before[0]
+    return 3
+
+
+def _static_value(tensor: Tensor) -> list[int] | None:
+    value = tf.get_static_value(tensor)
+    return None if value is None else [int(axis) for axis in value]
+
+
+def _between(images: Operation, scores: Operation) -> list[Operation]:
+    """The operations on paths from the images to the scores, each after those that it reads."""
+    both = reachable(images, lambda o: (c for c in consumers(o) if c.type not in _READS_SHAPE))
+    both &= reachable(scores, lambda o: (p for p in producers(o) if p.type not in _READS_SHAPE))
+    waiting = {operation: len(set(producers(operation)) & both) for operation in both}
+    ready = [operation for operation, count in waiting.items() if not count]
+    order = []
+    while ready:
+        operation = ready.pop()
+        order.append(operation)
+        for consumer in set(consumers(operation)) & both:
+            waiting[consumer] -= 1
+            if not waiting[consumer]:
+                ready.append(consumer)
+    return order
+
+
+def _present(graph: Graph, layer_tensors: Mapping[str, Sequence[str]]) -> dict[str, list[Tensor]]:
+    """The layers' tensors that the flat graph still has; outputs of what was pruned are gone."""
+    operations = {operation.name: operation for operation in graph.get_operations()}
+    present: dict[str, list[Tensor]] = {}
+    for path, names in layer_tensors.items():
+        for name in names:
+            operation, index = operations.get(node_name(name)), int(name.partition(":")[2] or 0)
+            if operation is not None and index < len(operation.outputs):
+                present.setdefault(path, []).append(same_value(operation.outputs[index]))
+    return present
+
+
+def _names(tensors_of: Mapping[str, Sequence[Tensor]]) -> dict[str, str]:
+    """Tensor name -> the layer that made it: the innermost, and of those that merely pass it on the first."""
+    names: dict[str, str] = {}
+    for path, tensors in tensors_of.items():
+        for tensor in tensors:
+            if tensor.name not in names or path.startswith(names[tensor.name] + "/"):
+                names[tensor.name] = path
+    return names
+
+
+def _multiply_adds(operation: Operation) -> int:
+    """Per image, from static shapes; 0 for whatever is not a convolution or a matrix product."""
+    if operation.type not in WEIGHTED:
+        return 0
+    outputs = operation.outputs[0].shape[1:].num_elements()
+    kernel = operation.inputs[1].shape.as_list() if operation.inputs[1].shape.rank else None
+    if outputs is None or not kernel or None in kernel:
+        return 0
+    per_output = {"Conv2D": kernel[:3], "Conv3D": kernel[:4], "DepthwiseConv2dNative": kernel[:2]}
+    return outputs * math.prod(per_output.get(operation.type, kernel[:-1]))
