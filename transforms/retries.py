@@ -77,6 +77,11 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def http_status(error: BaseException) -> int | None:
+    """The HTTP status that is behind an error, whichever library raised it."""
+    return next((status for status in map(_status, _chain(error)) if status is not None), None)
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     link: BaseException | None = error
     for _ in range(10):

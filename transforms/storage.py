@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
-import errno
 import glob
 import os
 import threading
@@ -19,7 +18,9 @@ from fsspec.core import url_to_fs
 from transforms import local_files, uris
 from transforms.doors import Doors, check_bytes
 from transforms.records import ImageFailure, Stage, Status
-from transforms.retries import with_retries
+from transforms.retries import http_status, with_retries
+
+_RANGE_NOT_SATISFIABLE = 416  # what object stores say to the first bytes of an empty object
 
 # What the file systems of fsspec call the fact that a file is another than before.
 _VERSION_FACTS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "updated", "created", "date_time")
@@ -227,9 +228,8 @@ def _read_remote(filesystem: Any, path: str, count: int, seconds: float) -> byte
 def _read_sync(filesystem: Any, path: str, count: int) -> bytes:
     try:
         return filesystem.cat_file(path, start=0, end=count)
-    except OSError:
-        # Most stores answer a range of an empty object with an error.
-        if filesystem.size(path) == 0:
+    except Exception as error:
+        if http_status(error) == _RANGE_NOT_SATISFIABLE and filesystem.size(path) == 0:
             return b""
         raise
 
@@ -238,9 +238,7 @@ async def _read_async(filesystem: Any, path: str, count: int, seconds: float) ->
     async with asyncio.timeout(seconds):
         try:
             return await filesystem._cat_file(path, start=0, end=count)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if error.errno == errno.EINVAL and (await filesystem._info(path))["size"] == 0:
+        except Exception as error:
+            if http_status(error) == _RANGE_NOT_SATISFIABLE and (await filesystem._info(path))["size"] == 0:
                 return b""
             raise

@@ -468,19 +468,26 @@ def test_shrink_never_enlarges_and_keeps_the_ratio():
     assert shrink(DecodedImage(encoded.picture(126, 101), 803, 1001, 8), 100).shape == (100, 80, 3)
 
 
-def test_threads_decode_the_same_and_let_others_run():
-    file = simplejpeg.encode_jpeg(np.tile(natural(1000, 1000), (3, 3, 1)), quality=92)
-    gaps, last, done = [], time.perf_counter(), threading.Event()
+def longest_pause_while_decoding(file: bytes) -> float:
+    """How long this thread had to wait at a stretch, as a share of the time that another one decoded."""
+    pauses, done = [], threading.Event()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        start = time.perf_counter()
-        future = pool.submit(decode, file)
-        future.add_done_callback(lambda _: done.set())
+        start = last = time.perf_counter()
+        pool.submit(decode, file).add_done_callback(lambda _: done.set())
         while not done.is_set():
             now = time.perf_counter()
-            gaps.append(now - last)
+            pauses.append(now - last)
             last = now
-        took = time.perf_counter() - start
-    assert max(gaps) < 0.7 * took, "the GIL was held"
+        return max(pauses) / (time.perf_counter() - start)
+
+
+def test_decoding_releases_the_gil():
+    file = simplejpeg.encode_jpeg(np.tile(natural(1000, 1000), (3, 3, 1)), quality=92)
+    # A busy machine makes pauses too, but not every time.
+    assert min(longest_pause_while_decoding(file) for _ in range(5)) < 0.5
+
+
+def test_threads_decode_the_same():
     names = sorted(EVERY)
     alone = {name: decode(EVERY[name]).pixels for name in names}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
