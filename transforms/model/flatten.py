@@ -4,6 +4,7 @@ Everything behind this file sees one kind of model: a GraphDef without function 
 """
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from transforms.model.graphs import CALLS, GraphDef, NodeDef, ancestors, empty_l
 CUSTOM_GRADIENT = "_had_custom_gradient"
 """Attribute of a node whose ``tf.custom_gradient`` was taken off: the graph's own gradient is used there."""
 
+_NUMBERS = itertools.count()
 _LARGE_CONSTANT = 1 << 16  # bytes
 _ROUNDS_OF_INLINING = 8  # each opens one more level of nested calls, some passes several
 # Set by the trace, and in the way: they keep calls from being inlined, or name what is no longer there.
@@ -57,6 +59,7 @@ def flatten(function: Any) -> FlatGraph:
         else:
             _copy_without_control_inputs(node, flat)
     flat = ancestors(flat, [inputs[0].name, *outputs])
+    _own_functions(flat)
     _refuse_open_inputs(flat, weights, node_name(inputs[0].name))
     kept = {node.name for node in flat.node}
     return FlatGraph(flat, {n: w for n, w in weights.items() if n in kept}, inputs[0].name, tuple(outputs))
@@ -133,6 +136,32 @@ def _copy_without_control_inputs(node: NodeDef, graph_def: GraphDef) -> None:
     copy.CopyFrom(node)
     del copy.input[:]
     copy.input.extend(i for i in node.input if not i.startswith("^"))
+
+
+def _own_functions(graph_def: GraphDef) -> None:
+    """Keep only the bodies of control flow, under new names: the trace takes the old ones with it when it goes."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    names: dict[str, str] = {}
+
+    def rename(nodes: Any) -> None:
+        for reference in [reference for node in nodes for reference in _function_references(node)]:
+            if reference.name not in names:
+                names[reference.name] = f"{reference.name}_flat_{next(_NUMBERS)}"
+                rename(functions[reference.name].node_def)
+            reference.name = names[reference.name]
+
+    rename(graph_def.node)
+    for old, new in names.items():
+        functions[old].signature.name = new
+    kept = [functions[old] for old in names]
+    del graph_def.library.gradient[:]
+    del graph_def.library.function[:]
+    graph_def.library.function.extend(kept)
+
+
+def _function_references(node: NodeDef) -> list[Any]:
+    values = node.attr.values()
+    return [v.func for v in values if v.HasField("func")] + [f for v in values for f in v.list.func]
 
 
 def _refuse_open_inputs(graph_def: GraphDef, weights: dict[str, np.ndarray], images: str) -> None:

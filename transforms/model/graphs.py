@@ -93,8 +93,7 @@ def splice(graph_def: GraphDef, feeds: Mapping[str, Tensor], fetches: Sequence[s
         feeds: tensors of the function for nodes of the graph, which are left out.
         fetches: names of tensors.
     """
-    # Not public either: the bodies of functional control flow, which the trace that made them may take with it when
-    # it goes. test_checks.py pins it.
+    # Not public either: importing a graph does not bring in the bodies of its control flow. test_checks.py pins it.
     from tensorflow.python.eager import context
 
     for function in graph_def.library.function:

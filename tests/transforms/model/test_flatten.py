@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 import small_models
@@ -77,6 +79,19 @@ def test_control_flow_stays_functional():
     flat = flatten(concrete(loop))
     assert {node.op for node in flat.graph_def.node} & {"While", "StatelessWhile"}
     np.testing.assert_array_equal(values_of(flat)[0], 8 * IMAGES)
+
+
+def test_bodies_of_control_flow_outlive_the_trace():
+    def loop_in_loop(images):
+        def inner(x):
+            return tf.while_loop(lambda i, y: i < 2, lambda i, y: (i + 1, y + 1.0), [0, x])[1]
+
+        return tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, inner(x)), [0, images])[1]
+
+    flat = flatten(concrete(loop_in_loop))
+    assert len(flat.graph_def.library.function) == 4
+    gc.collect()
+    np.testing.assert_array_equal(values_of(flat)[0], IMAGES + 6)
 
 
 def test_two_inputs_are_refused_by_name():
