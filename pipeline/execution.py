@@ -1,6 +1,7 @@
 """Run a job's graph to its end, and notice when it can have none."""
 
 import contextlib
+import signal
 import threading
 from collections.abc import Callable, Iterator
 
@@ -21,22 +22,20 @@ class WorkerLostError(RuntimeError):
 
 
 def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None]) -> None:
-    """Run the graph in a thread of its own, since FnApiRunner blocks and cannot be interrupted while it does.
+    """Run the graph; wait in a thread of its own, since FnApiRunner blocks and cannot be interrupted while it does.
 
     Raises:
         WorkerLostError: a worker process died. FnApiRunner itself would wait for it for ever.
-        KeyboardInterrupt: after the job was cancelled where a cluster runs it.
-        Exception: whatever stopped the job.
+        BaseException: whatever stopped the job, or came out of ``while_waiting``, after a cluster's job was cancelled.
     """
     errors: list[BaseException] = []
-    results: list[PipelineResult] = []
+    pipeline = beam.Pipeline(runner=runner_of(options), options=options)
+    build_graph(pipeline, job)
+    result = None if is_local(options) else _submit(pipeline)
 
     def work() -> None:
         try:
-            pipeline = beam.Pipeline(runner=runner_of(options), options=options)
-            build_graph(pipeline, job)
-            results.append(pipeline.run())
-            results[0].wait_until_finish()
+            (result or pipeline.run()).wait_until_finish()
         except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
             errors.append(error)
 
@@ -47,12 +46,24 @@ def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None
             while thread.is_alive() and not errors:
                 thread.join(_POLL_SECONDS)
                 while_waiting()
-        except KeyboardInterrupt:
-            if results and not is_local(options):
-                results[0].cancel()
+        except BaseException:
+            if result is not None:
+                result.cancel()
             raise
     if errors:
         raise errors[0]
+
+
+def _submit(pipeline: beam.Pipeline) -> PipelineResult:
+    """Hand the graph to a cluster, in the main thread, since Beam sets a signal handler.
+
+    On Ctrl-C that handler would stop the job server before the job could be cancelled through it.
+    """
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        return pipeline.run()
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,91 @@
+"""A job with the fake model, as a process of its own: ``python jobs.py PLACE [beam options]``.
+
+``PLACE`` is a JSON file with the arguments of :func:`job_of`. Exits with 0, or 70 where the job stopped.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from fakes import CARD, FakeModel
+
+from pipeline.config import Config
+from pipeline.execution import execute
+from pipeline.job import Job
+from pipeline.runners import pipeline_options
+from transforms.doors import Doors
+from transforms.manifest import Manifest, ManifestSummary
+from transforms.model.explanation import BatchExplanation
+from transforms.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.schema import statistics_schema
+from transforms.settings import ExplainSettings
+from transforms.storage import Storage
+from transforms.targets import TargetPolicy
+
+EXIT_STOPPED = 70
+
+
+@dataclasses.dataclass(frozen=True)
+class NotingModel(FakeModel):
+    """The fake model, which notes when and where it explained how many images, and may take its time."""
+
+    notes: str
+    seconds: float
+
+    card = CARD
+
+    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+        time.sleep(self.seconds)
+        line = {"pool": os.environ.get("WORKER_POOL"), "pid": os.getpid(), "time": time.time(), "images": len(images)}
+        with open(f"{self.notes}/{os.getpid()}.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+        return super().explain(images, targets)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadNotingModel:
+    notes: str
+    seconds: float
+
+    def __call__(self) -> NotingModel:
+        return NotingModel(self.notes, self.seconds)
+
+
+def job_of(folder: str, name: str, uris: list[str], buckets: int, seconds: float = 0.0, roots: tuple = ()) -> Job:
+    """A job over ``uris`` into ``<folder>/<name>``; its model takes ``seconds`` for a batch of eight."""
+    place = Path(folder)
+    manifest = place / "manifest.txt"
+    manifest.write_text("\n".join(uris))
+    notes = place / f"notes-{name}"
+    notes.mkdir(exist_ok=True)
+    table = TableLocation(str(place / name), "r1", CARD.fingerprint)
+    return Job(
+        manifest=Manifest(str(manifest)),
+        survey=ManifestSummary(len(uris), ()),
+        card=CARD,
+        load_model=LoadNotingModel(str(notes), seconds),
+        settings=ExplainSettings(table, statistics_schema(), TargetPolicy("predicted"), batch_size=8),
+        buckets=buckets,
+        storage=Storage(doors=Doors(allowed_roots=tuple(roots))),
+    )
+
+
+def main() -> None:
+    job = job_of(**json.loads(Path(sys.argv[1]).read_text()))
+    options = pipeline_options(Config(), sys.argv[2:])
+    table = job.settings.table
+    write_earlier_parts(table, list_parts(f"{table.output}/statistics", job.storage), job.storage)
+    try:
+        execute(job, options, lambda: None)
+    except Exception as error:  # noqa: BLE001 - its text and the exit code are what is tested
+        print(f"stopped: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        sys.stderr.flush()
+        os._exit(EXIT_STOPPED)
+
+
+if __name__ == "__main__":
+    main()

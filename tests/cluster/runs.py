@@ -1,0 +1,92 @@
+"""Jobs of ``jobs.py`` as processes, and what they leave."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = [ROOT, ROOT / "tests", ROOT / "tests" / "cluster"]  # in this order: tests/transforms is no package of ours
+JOB_SECONDS = 400
+BUCKETS = 24
+COLOURS = {"red": (0, 0, 200), "green": (0, 200, 0), "blue": (200, 0, 0)}  # BGR
+
+
+def write_photos(folder: Path, count: int) -> list[str]:
+    """Photos of one colour each in different shades, and the lines of their manifest."""
+    lines = []
+    for i in range(count):
+        colour = list(COLOURS)[i % 3]
+        photo = np.zeros((16, 16, 3), np.uint8)
+        photo[:8, :8] = np.array(COLOURS[colour]) - i % 50
+        photo[8:, 8:] = 10
+        lines.append(str(folder / f"{colour}-{i}.png"))
+        cv2.imwrite(lines[-1], photo)
+    return lines
+
+
+def start_job(folder: Path, name: str, lines: list[str], options: Sequence[str], **how: object) -> subprocess.Popen:
+    """A job over ``lines`` into ``folder/name``, in a process of its own."""
+    arguments = {"folder": str(folder), "name": name, "uris": lines, "buckets": BUCKETS, **how}
+    place = folder / f"{name}.json"
+    place.write_text(json.dumps(arguments))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, MODULES)),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with (folder / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "cluster" / "jobs.py"), str(place), *options],
+            stdout=log, stderr=log, env=environment, start_new_session=True,
+        )  # fmt: skip
+
+
+def run_job(folder: Path, name: str, lines: list[str], options: Sequence[str], **how: object) -> None:
+    """Run a job to its end; its log is in the message where it fails."""
+    job = start_job(folder, name, lines, options, **how)
+    assert job.wait(JOB_SECONDS) == 0, (folder / f"{name}.log").read_text()[-4000:]
+
+
+def notes_of(folder: Path, name: str) -> list[dict]:
+    """What the model of a job noted, a dict for each batch, in the order of time."""
+    files = (folder / f"notes-{name}").glob("*.jsonl")
+    notes = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return sorted(notes, key=lambda note: note["time"])
+
+
+def rows_of(folder: Path, name: str) -> list[dict]:
+    return sorted(pq.read_table(folder / name / "statistics").to_pylist(), key=lambda row: row["uri"])
+
+
+def wait_for_parts(folder: Path, name: str, parts: int, job: subprocess.Popen) -> None:
+    """Wait until the job has committed some parts, and is still at work."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while len(list((folder / name).glob("statistics/*/part-*.parquet"))) < parts:
+        assert job.poll() is None, (folder / f"{name}.log").read_text()[-4000:]
+        assert time.monotonic() < deadline, "no parts appeared"
+        time.sleep(0.1)
+
+
+def assert_same_table(rows: list[dict], expected: list[dict]) -> None:
+    """The same images, the same values; floats to float32's precision."""
+    assert [row["uri"] for row in rows] == [row["uri"] for row in expected]
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row.keys() == wanted.keys()
+        for column, value in wanted.items():
+            if isinstance(value, float):
+                assert row[column] == pytest.approx(value, rel=1e-6, abs=1e-9), column
+            else:
+                assert row[column] == value, column
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and (path.name.startswith(".") or "tmp" in path.name)]
