@@ -1,4 +1,4 @@
-"""Raw maps and ground-truth boxes -> the ground-truth columns of the statistics table. Pure numpy.
+"""Raw maps and ground-truth boxes -> the ground-truth columns of the statistics table. Pure numpy and OpenCV.
 
 Boxes go through the same resize, crop or letterbox as the image: each is clipped to the image, mapped to the model
 input and clipped to what the model saw of the image. "The boxes" below are what is left of them.
@@ -6,6 +6,7 @@ input and clipped to what the model saw of the image. "The boxes" below are what
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from transforms.coverage import TINY, BoxUnion
@@ -67,44 +68,55 @@ def ground_truth_statistics(
     Returns:
         ``gt_status`` (object, None is NULL) and the other columns (float64, NaN is NULL) by name, N rows each.
     """
-    maps = Maps.of(cams, status != Status.NONFINITE)
     gt_status = np.full(len(cams), None, object)
     columns = {name: np.full(len(cams), np.nan) for name in _COLUMNS}
-    for row, (annotated, placement) in enumerate(zip(boxes, placements, strict=True)):
-        if annotated is None:
-            continue
-        content = placement.content
-        found, seen = _seen_boxes(annotated, placement, content)
-        columns["gt_area"][row] = 0.0
-        if len(seen):
-            union = BoxUnion.of(seen)
-            found = _extent(union, content, maps)
+    annotated = np.array([of_image is not None for of_image in boxes], bool)
+    if annotated.any():
+        maps = Maps.of(cams, status != Status.NONFINITE)
+        content = np.array([placement.content for placement in placements])
+        gt_status[annotated], seen, owner = _seen_boxes(boxes, placements, content)
+        columns["gt_area"][annotated] = 0.0
+        columns["center_hit"] = _center_hit(seen, owner, content)
+        columns |= _pointing(maps, seen, owner)
+        for row in np.unique(owner).tolist():
+            of_row = seen[owner == row]
+            union = BoxUnion.of(of_row)
+            gt_status[row] = _extent(union, content[row], maps)
             columns["gt_area"][row] = union.area
-            center = (np.array([sum(content[::2]) / 2]), np.array([sum(content[1::2]) / 2]))
-            columns["center_hit"][row] = _inside(*center, seen)[0]
             if maps.has_mass[row]:
-                measured = _mass(maps, row, union) | _pointing(maps, row, seen)
-                measured |= _localization(maps, row, seen, union, placement, content)
+                measured = _mass(maps, row, union) | _localization(maps, row, of_row, union, placements[row])
                 for name, value in measured.items():
                     columns[name][row] = value
-        gt_status[row] = found
     return {"gt_status": gt_status} | columns
 
 
-def _seen_boxes(annotated: Sequence[Box], placement: Placement, content: Box) -> tuple[str, np.ndarray]:
-    """What the model saw of the boxes, float64 ``[k, 4]`` in 0..1 of the model input, and why if that is nothing."""
-    boxes = np.array(annotated, np.float64).reshape(-1, 4)
-    solid = boxes[(boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])]
-    limit = [placement.width, placement.height, placement.width, placement.height]
-    x0, y0, x1, y1 = content
-    seen = np.clip(placement.to_input(np.clip(solid, 0, limit)), [x0, y0, x0, y0], [x1, y1, x1, y1])
-    seen = seen[(seen[:, 2] - seen[:, 0] > TINY) & (seen[:, 3] - seen[:, 1] > TINY)]
-    return "NONE" if not len(boxes) else "EMPTY" if not len(solid) else "OUT_OF_FRAME", seen
+def _seen_boxes(
+    boxes: Sequence[tuple[Box, ...] | None], placements: Sequence[Placement], content: np.ndarray
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """What the model saw of all boxes of the batch.
+
+    Returns:
+        For each image that is annotated, why there would be nothing to hit; the boxes of which the model saw a part,
+        float64 ``[K, 4]`` in 0..1 of the model input; the image of each, ascending, intp ``[K]``.
+    """
+    reasons, seen, owner = [], [np.empty((0, 4))], [np.empty(0, np.intp)]
+    for row, (of_image, placement) in enumerate(zip(boxes, placements, strict=True)):
+        if of_image is None:
+            continue
+        solid = [box for box in of_image if box[0] < box[2] and box[1] < box[3]]
+        reasons.append("NONE" if not of_image else "OUT_OF_FRAME" if solid else "EMPTY")
+        if solid:
+            seen.append(placement.to_input(np.array(solid, np.float64)))
+            owner.append(np.full(len(solid), row))
+    placed, of_box = np.concatenate(seen), np.concatenate(owner)
+    frame = content[of_box]
+    placed = np.clip(placed, frame[:, [0, 1, 0, 1]], frame[:, [2, 3, 2, 3]])
+    visible = (placed[:, 2:] - placed[:, :2] > TINY).all(axis=1)
+    return reasons, placed[visible], of_box[visible]
 
 
-def _extent(union: BoxUnion, content: Box, maps: Maps) -> str:
-    x0, y0, x1, y1 = content
-    if union.area >= (x1 - x0) * (y1 - y0) - TINY:
+def _extent(union: BoxUnion, content: np.ndarray, maps: Maps) -> str:
+    if union.area >= (content[2:] - content[:2]).prod() - TINY:
         return "FULL"
     return "SUBCELL" if union.area * maps.height * maps.width < 1 - TINY else "OK"
 
@@ -114,43 +126,57 @@ def _mass(maps: Maps, row: int, union: BoxUnion) -> dict[str, float]:
     return {"gt_mass": mass, "gt_lift": mass / union.area}
 
 
-def _pointing(maps: Maps, row: int, boxes: np.ndarray) -> dict[str, float]:
-    if maps.flat[row]:
-        return {}
-    tied = maps.relative[row] == 1.0
-    x, y = maps.x[tied], maps.y[tied]
-    return {"point_hit": _inside(x, y, boxes).mean(), "point_hit_15px": _near(x, y, boxes).mean()}
+def _center_hit(boxes: np.ndarray, owner: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """float64 ``[N]``; NaN for an image without boxes."""
+    x, y = ((content[:, :2] + content[:, 2:]) / 2)[owner].T
+    hits = np.full(len(content), np.nan)
+    hits[owner] = 0.0
+    hits[owner[_inside(boxes, x[:, None], y[:, None])[:, 0]]] = 1.0
+    return hits
 
 
-def _inside(x: np.ndarray, y: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Which points lie in a box: on its left and top edge, but not on its right and bottom edge; bool ``[points]``."""
-    x0, y0, x1, y1 = boxes.T - TINY
-    x, y = x[:, None], y[:, None]
-    return ((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)).any(axis=1)
+def _pointing(maps: Maps, boxes: np.ndarray, owner: np.ndarray) -> dict[str, np.ndarray]:
+    """The share of the tied maxima that hit; NULL without boxes or without a peak."""
+    tied = maps.relative == 1.0
+    has_peak = np.zeros(len(tied), bool)
+    has_peak[owner] = (maps.has_mass & ~maps.flat)[owner]
+    columns = {}
+    for name, hits_box in (("point_hit", _inside), ("point_hit_15px", _near)):
+        hits = np.zeros(tied.shape, bool)
+        np.logical_or.at(hits, owner, hits_box(boxes, maps.x, maps.y))
+        columns[name] = np.where(has_peak, (hits & tied).sum(axis=1) / np.maximum(tied.sum(axis=1), 1), np.nan)
+    return columns
 
 
-def _near(x: np.ndarray, y: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Which points are within the tolerance of a box; bool ``[points]``."""
-    x0, y0, x1, y1 = boxes.T
-    x, y = x[:, None], y[:, None]
+def _inside(boxes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which points ``[n]``, or ``[K, n]``, lie in which of K boxes; bool ``[K, n]``.
+
+    On its left and top edge a point is in the box, on its right and bottom edge it is not.
+    """
+    x0, y0, x1, y1 = (boxes - TINY).T[:, :, None]
+    return (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
+
+
+def _near(boxes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which points ``[n]`` are within the tolerance of which of K boxes; bool ``[K, n]``."""
+    x0, y0, x1, y1 = boxes.T[:, :, None]
     distance_x = np.maximum(np.maximum(x0 - x, x - x1), 0.0)
     distance_y = np.maximum(np.maximum(y0 - y, y - y1), 0.0)
-    return (np.hypot(distance_x, distance_y) <= _TOLERANCE + TINY).any(axis=1)
+    return np.hypot(distance_x, distance_y) <= _TOLERANCE + TINY
 
 
-def _localization(
-    maps: Maps, row: int, boxes: np.ndarray, union: BoxUnion, placement: Placement, content: Box
-) -> dict[str, float]:
+def _localization(maps: Maps, row: int, boxes: np.ndarray, union: BoxUnion, placement: Placement) -> dict[str, float]:
     heatmap = upsample(
         maps.relative[row].reshape(maps.height, maps.width), placement.input_height, placement.input_width
     )
-    masks = np.stack([heatmap >= level * heatmap.max() for level in _MASK_LEVELS.values()])
-    shared = union.shared_areas(masks)
-    either = np.count_nonzero(masks, axis=(1, 2)) + union.area * heatmap.size - shared
-    x0, y0, x1, y1 = content
-    predicted = largest_component(heatmap >= LOCALIZATION_LEVEL * heatmap.max())
+    maximum = heatmap.max()
+    masks = cv2.merge([(heatmap >= level * maximum).view(np.uint8) for level in _MASK_LEVELS.values()])
+    shared, mask_areas = union.shared_areas(masks)
+    mask_ious = shared / (mask_areas + union.area * heatmap.size - shared)
+    x0, y0, x1, y1 = placement.content
+    predicted = largest_component(heatmap >= LOCALIZATION_LEVEL * maximum)
     predicted = np.clip(predicted, [x0, y0, x0, y0], [x1, y1, x1, y1])
-    return {"box_iou": _best_iou(predicted, boxes)} | dict(zip(_MASK_LEVELS, shared / either, strict=True))
+    return {"box_iou": _best_iou(predicted, boxes)} | dict(zip(_MASK_LEVELS, mask_ious, strict=True))
 
 
 def _best_iou(box: np.ndarray, boxes: np.ndarray) -> float:

@@ -70,8 +70,10 @@ def test_a_union(boxes, height, width, seed):
     np.testing.assert_allclose(union.coverage(height, width), expected, atol=1e-12)
     assert union.coverage(height, width).max() <= 1
     assert union.area == pytest.approx(expected.mean(), abs=1e-12)
-    masks = np.random.default_rng(seed).random((3, height, width)) < 0.5
-    np.testing.assert_allclose(union.shared_areas(masks), [expected[mask].sum() for mask in masks], atol=1e-11)
+    masks = np.random.default_rng(seed).random((height, width, 3)) < 0.5
+    shared, areas = union.shared_areas(masks.view(np.uint8))
+    np.testing.assert_allclose(shared, [expected[masks[:, :, k]].sum() for k in range(3)], atol=1e-11)
+    np.testing.assert_array_equal(areas, masks.sum(axis=(0, 1)))
 
 
 def test_a_box_by_hand():
@@ -92,7 +94,10 @@ def test_a_union_by_hand():
     assert union.area == 0.75
     np.testing.assert_array_equal(union.coverage(2, 2), [[1, 0], [1, 1]])
     np.testing.assert_array_equal(union.coverage(1, 1), [[0.75]])
-    np.testing.assert_array_equal(union.shared_areas(np.array([[[1, 1], [0, 0]], [[0, 1], [0, 0]]], bool)), [1, 0])
+    upper, right = [[1, 1], [0, 0]], [[0, 1], [0, 1]]
+    shared, areas = union.shared_areas(np.stack([upper, right], axis=-1).astype(np.uint8))
+    np.testing.assert_array_equal(shared, [1, 1])
+    np.testing.assert_array_equal(areas, [2, 2])
 
 
 def test_a_hole_is_not_in_the_union():

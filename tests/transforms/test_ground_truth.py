@@ -128,6 +128,15 @@ def test_the_tolerance_of_15_pixels(gap_x, gap_y, near, side):
     assert row["point_hit"] == inside
 
 
+def test_an_edge_through_a_peak_where_floats_round():
+    # 25 of 50 pixels come out as 0.5000000000000001 of the input; the peak is at 0.5.
+    photo = place(50, 50, 224, 224, "stretch")
+    for beyond, before in (((25, 0, 50, 50), (0, 0, 25, 50)), ((0, 25, 50, 50), (0, 0, 50, 25))):
+        for box, hit in ((beyond, 1), (before, 0)):
+            row = row_of(one_hot(3, 3), (box,), photo)
+            assert (row["point_hit"], row["center_hit"]) == (hit, hit)
+
+
 def test_the_tolerance_grows_with_the_input():
     # At 448 x 224 the peak is at 160, 80 and the tolerance 30 across, 15 down.
     wide = place(448, 224, 224, 448, "stretch")
@@ -292,3 +301,11 @@ def test_a_row_is_bitwise_the_same_in_every_batch():
         alone = ground_truth_statistics(maps[[row]], [boxes[row]], [places[row]], status[[row]])
         for name, column in alone.items():
             np.testing.assert_array_equal(column, whole[name][[row]], err_msg=name)
+
+
+def test_no_boxes_in_the_whole_batch():
+    maps = np.ones((3, 7, 7), np.float32)
+    columns = ground_truth_statistics(maps, [None] * 3, [SQUARE] * 3, np.full(3, "OK", object))
+    assert set(columns) == set(COLUMNS)
+    assert columns.pop("gt_status").tolist() == [None] * 3
+    assert all(np.isnan(column).all() and column.shape == (3,) for column in columns.values())

@@ -467,6 +467,9 @@ def test_regions_need_mass():
     columns = region_statistics(cams, {"r": (0, 0, 0.5, 0.5)}, status)
     np.testing.assert_array_equal(columns["region_r_mass"], [np.nan, np.nan, 0.25])
     np.testing.assert_array_equal(columns["region_r_lift"], [np.nan, np.nan, 1])
+    # Finite maps with scores that are not.
+    columns = region_statistics(np.ones((1, 4, 4), np.float32), {"r": (0, 0, 1, 1)}, np.array(["NONFINITE"], object))
+    assert np.isnan([columns["region_r_mass"], columns["region_r_lift"]]).all()
     assert region_statistics(cams, {}, status) == {}
 
 
