@@ -49,7 +49,7 @@ class Place:
         settings.setdefault("targets", TargetPolicy("predicted"))
         return Job(
             manifest=Manifest(str(manifest)),
-            survey=ManifestSummary(len(lines), (), 0),
+            survey=ManifestSummary(len(lines), ()),
             card=CARD,
             load_model=FakeModel,
             settings=ExplainSettings(

@@ -93,6 +93,8 @@ def test_mistakes_name_file_line_and_remedy(tmp_path):
     assert "names no image" in refused(path)
     path.write_text("file,label\na.jpg,1\n")
     assert "no column uri; the manifest has file, label; name the right one in input.columns" in refused(path)
+    path.write_text("uri,site,site\na.jpg,1,2\n")
+    assert "the column site stands twice" in refused(path)
     path.write_text("uri,label\na.jpg,1\n,2\n")
     assert "line 3: the line has no URI" in refused(path)
     path.write_text('uri,label\n"a\nb.jpg",1\nc.jpg\n')

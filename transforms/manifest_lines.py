@@ -1,0 +1,193 @@
+"""The formats of manifests: text, CSV, TSV, JSON lines, Parquet, a glob, a directory -> numbered lines."""
+
+import csv
+import dataclasses
+import gzip
+import importlib.util
+import io
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from transforms.storage import Storage
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+_SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+                   ".parquet": "parquet", ".pq": "parquet"}  # fmt: skip
+_FIELD_LIMIT = 1 << 20  # characters in one CSV field; a manifest holds references, not pictures
+
+Line = dict[str, Any]
+
+
+class ManifestError(ValueError):
+    """The manifest cannot be used. The message names file, line and remedy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Where the manifest is and how to read it."""
+
+    uri: str
+    format: str = "auto"
+    uri_column: str = "uri"
+    label_column: str | None = "label"
+    targets_column: str | None = "targets"
+    boxes_column: str | None = "boxes"
+    required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
+    base: str | None = None
+    limit: int | None = None
+    extra_columns: tuple[str, ...] = ()  # further columns to carry along, as ManifestSummary found them
+
+
+def format_of(manifest: Manifest, storage: Storage) -> str:
+    """The manifest's format, from its name where the config does not say.
+
+    Raises:
+        ManifestError: the name does not tell.
+    """
+    if manifest.format != "auto":
+        return manifest.format
+    if manifest.uri == "bundled:photos":
+        return "bundled"
+    suffix = os.path.splitext(manifest.uri.lower().removesuffix(".gz"))[1]
+    if storage.is_directory(manifest.uri):
+        return "directory"
+    if not storage.exists(manifest.uri) and any(character in manifest.uri for character in "*?["):
+        return "glob"
+    if suffix in _SUFFIX_FORMATS:
+        return _SUFFIX_FORMATS[suffix]
+    raise ManifestError(
+        f"{manifest.uri}: cannot tell the manifest's format from its name; "
+        "set input.format to txt, csv, tsv, jsonl, parquet, glob or directory"
+    )
+
+
+def numbered_lines(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    """The lines of a manifest, by column, with the number that an editor shows; at most ``limit`` of them.
+
+    Raises:
+        ManifestError: the manifest cannot be read, or a line has no URI where one must be.
+    """
+    read = {"txt": _read_txt, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet,
+            "glob": _list_glob, "directory": _list_directory, "bundled": _list_bundled}  # fmt: skip
+    lines = read[format_of(manifest, storage)](manifest, storage)
+    try:
+        for count, line in enumerate(lines):
+            if count == manifest.limit:
+                return
+            yield line
+    except FileNotFoundError:
+        raise ManifestError(f"{manifest.uri}: there is no such manifest; check input.manifest") from None
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{manifest.uri}: the manifest cannot be read: {error}") from error
+
+
+def _text(manifest: Manifest, storage: Storage) -> io.TextIOWrapper:
+    file = storage.open(manifest.uri)
+    unpacked = gzip.GzipFile(fileobj=file) if manifest.uri.lower().endswith(".gz") else file
+    return io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
+
+
+def _read_txt(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    blank = None
+    with _text(manifest, storage) as lines:
+        for number, line in enumerate(lines, 1):
+            uri = line.rstrip("\r\n")
+            if not uri.strip():
+                blank = blank or number
+                continue
+            if blank:  # blank lines at the end are nothing; one before another URI is a URI that got lost
+                raise without_uri(manifest, blank)
+            yield number, {manifest.uri_column: uri}
+
+
+def _read_csv(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    csv.field_size_limit(_FIELD_LIMIT)
+    tabs = format_of(manifest, storage) == "tsv"
+    with _text(manifest, storage) as lines:
+        rows = csv.reader(lines, delimiter="\t" if tabs else ",", strict=True)
+        header = next(rows, None)
+        if header is None:
+            raise ManifestError(f"{manifest.uri}: the manifest is empty; its first line must name the columns")
+        _check_columns(header, manifest)
+        while (number := rows.line_num + 1) and (cells := next(rows, None)) is not None:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise ManifestError(
+                    f"{manifest.uri}, line {number}: {len(cells)} cells where the header has {len(header)}; "
+                    "quote cells that contain the separator"
+                )
+            yield number, dict(zip(header, cells, strict=True))
+
+
+def _read_jsonl(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    with _text(manifest, storage) as lines:
+        for number, text in enumerate(lines, 1):
+            if not text.strip():
+                continue
+            try:
+                line = json.loads(text)
+            except ValueError as error:
+                raise ManifestError(f"{manifest.uri}, line {number}: not JSON ({error}); write an object") from None
+            line = {manifest.uri_column: line} if isinstance(line, str) else line
+            if not isinstance(line, dict):
+                raise ManifestError(f"{manifest.uri}, line {number}: write an object or a string, not {text[:60]}")
+            _check_columns(list(line), manifest, number)
+            yield number, line
+
+
+def _read_parquet(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    with storage.open(manifest.uri) as file:
+        try:
+            parquet = pq.ParquetFile(file)
+        except (ValueError, OSError) as error:
+            raise ManifestError(f"{manifest.uri}: not a Parquet file: {error}") from None
+        _check_columns(parquet.schema_arrow.names, manifest)
+        number = 0
+        for batch in parquet.iter_batches(batch_size=4096):
+            for line in batch.to_pylist():
+                number += 1
+                yield number, line
+
+
+def _list_glob(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    for number, uri in enumerate(storage.glob(manifest.uri), 1):
+        yield number, {manifest.uri_column: uri}
+
+
+def _list_directory(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    for number, uri in enumerate(storage.walk(manifest.uri), 1):
+        if uri.lower().endswith(IMAGE_SUFFIXES):
+            yield number, {manifest.uri_column: uri}
+
+
+def _list_bundled(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+    package = importlib.util.find_spec("skimage")
+    if package is None or package.origin is None:
+        raise ManifestError("bundled:photos are those of scikit-image: pip install 'beam-gradcam[demo]'")
+    folder = os.path.join(os.path.dirname(package.origin), "data")
+    for number, name in enumerate(DEMO_PHOTOS, 1):
+        yield number, {manifest.uri_column: os.path.join(folder, name)}
+
+
+def _check_columns(names: list[str], manifest: Manifest, number: int | None = None) -> None:
+    where = manifest.uri if number is None else f"{manifest.uri}, line {number}"
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ManifestError(f"{where}: the column {', '.join(twice)} stands twice; name each column once")
+    missing = sorted(manifest.required_columns - set(names))
+    if missing:
+        raise ManifestError(
+            f"{where}: there is no column {', '.join(missing)}; the manifest has {', '.join(names) or 'none'}; "
+            "name the right one in input.columns"
+        )
+
+
+def without_uri(manifest: Manifest, number: int) -> ManifestError:
+    """The error for a line without a URI."""
+    return ManifestError(f"{manifest.uri}, line {number}: the line has no URI; write one or remove the line")
