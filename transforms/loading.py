@@ -10,7 +10,7 @@ from transforms.images import decode, resize, shrink
 from transforms.model.explanation import ModelCard
 from transforms.placement import Placement, place
 from transforms.records import ImageFailure, ImageRef, Stage
-from transforms.settings import ExplainSettings
+from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage import Storage
 from transforms.tally import Tally
 from transforms.targets import Classes, ImageTargets, targets_of
@@ -76,7 +76,8 @@ def load_image(
     enter(Stage.DECODE)
     with tally.timing("decode"):
         digest = hashlib.sha256(encoded).hexdigest()
-        side = settings.overlays.max_side if settings.overlays else 0
+        # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
+        side = (settings.overlays or OverlaySettings()).max_side
         try:
             decoded = decode(encoded, settings.limits, (card.input_height, card.input_width), side)
         except ImageFailure as failure:
