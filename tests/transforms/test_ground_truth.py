@@ -279,10 +279,11 @@ def test_a_flat_map_points_nowhere():
 def test_the_centre_hits_or_not():
     assert row_of(one_hot(0, 0), ((112, 112, 150, 150),))["center_hit"] == 1
     assert row_of(one_hot(0, 0), ((80, 80, 112, 150),))["center_hit"] == 0
-    # The centre of the photo, also where the bars differ by a pixel: 223 x 100 in 223 x 223 lies in rows 61 to 160.
+    # The centre of the photo, also where the bars differ by a pixel: 223 x 100 in 223 x 223 lies in rows 61 to 160, and
+    # the centre of the input is row 50.5 of the photo.
     pad = place(223, 100, 223, 223, "pad")
-    assert row_of(one_hot(0, 0), ((0, 50, 223, 51),), pad)["center_hit"] == 1
-    assert row_of(one_hot(0, 0), ((0, 51, 223, 52),), pad)["center_hit"] == 0
+    assert row_of(one_hot(0, 0), ((0, 50, 223, 50.4),), pad)["center_hit"] == 1
+    assert row_of(one_hot(0, 0), ((0, 50.4, 223, 51),), pad)["center_hit"] == 0
 
 
 def test_heat_on_padding_alone_is_a_miss():
