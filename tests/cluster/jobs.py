@@ -31,7 +31,7 @@ EXIT_STOPPED = 70
 
 @dataclasses.dataclass(frozen=True)
 class NotingModel(FakeModel):
-    """The fake model, which notes when and where it explained how many images, and may take its time."""
+    """The fake model, which notes when and where it explained a batch, and may take its time."""
 
     notes: str
     seconds: float
@@ -40,7 +40,7 @@ class NotingModel(FakeModel):
 
     def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
         time.sleep(self.seconds)
-        line = {"pool": os.environ.get("WORKER_POOL"), "pid": os.getpid(), "time": time.time(), "images": len(images)}
+        line = {"pool": os.environ.get("WORKER_POOL"), "pid": os.getpid(), "time": time.time()}
         with open(f"{self.notes}/{os.getpid()}.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
         return super().explain(images, targets)
