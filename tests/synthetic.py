@@ -54,7 +54,7 @@ def blob(x: float, y: float, width: float = 0.15, height: float = 1.0) -> np.nda
 
 def write_photo(folder: Path, name: str) -> str:
     """A crop of a real photo; the same name gives the same crop."""
-    rng = np.random.default_rng(sum(name.encode()))
+    rng = np.random.default_rng(list(name.encode()))
     photo = [skimage.data.chelsea(), skimage.data.coffee(), skimage.data.rocket()][rng.integers(3)]
     top, left = rng.integers(0, photo.shape[0] - 160), rng.integers(0, photo.shape[1] - 200)
     crop = np.ascontiguousarray(photo[top : top + 160, left : left + 200])
@@ -92,7 +92,7 @@ def write_run(
     manifest = str(output.parent / "manifest.csv")
     job = Job(
         manifest=Manifest(manifest),
-        survey=ManifestSummary(len(refs), extra_columns, 0),
+        survey=ManifestSummary(len(refs), extra_columns),
         card=card,
         load_model=lambda: None,  # type: ignore[arg-type, return-value]
         settings=settings,
@@ -106,9 +106,11 @@ def write_run(
     kept = [
         (image, example) for image, example in zip(loaded, examples, strict=True) if not isinstance(image, FailedImage)
     ]
-    rows = explained_rows([image for image, _ in kept], _explanation([e for _, e in kept]), card, settings)
     failures = [image for image in loaded if isinstance(image, FailedImage)]
-    tables = [rows, failed_rows(failures, settings)] if failures else [rows]
+    tables = [failed_rows(failures, settings)] if failures else []
+    if kept:
+        explanation = _explanation([example for _, example in kept])
+        tables.append(explained_rows([image for image, _ in kept], explanation, card, settings))
     for number, table in enumerate(tables):
         part_refs = tuple(ref for ref in refs if ref.image_id in set(table["image_id"].to_pylist()))
         shard = Shard(f"{number:05d}-test", part_refs, 0, 0, 0)

@@ -10,7 +10,7 @@ from pipeline.audit.measures import Measure
 from pipeline.audit.table import AuditTable
 
 SIGNIFICANCE = 0.01
-LEAST_RATIO = 1.25
+LEAST_RATIO = 1.5
 FEWEST_MAPS = 8
 
 
@@ -58,7 +58,8 @@ def audit_classes(table: AuditTable, measures: Sequence[Measure]) -> ClassAudit:
 
     A class is flagged by an alarm measure where three things hold: the rank-sum test against all other rows is
     significant at 1 % after Holm's correction over all classes and alarm measures; the lower end of the mean's interval
-    is at least 1.25 times the mean of the others; it has at least 8 maps. Rows are taken as independent.
+    is at least 1.5 times the mean of the others, and above the alarm, which for a lift is that of a uniform map; it has
+    at least 8 maps. Rows are taken as independent.
     """
     classes = table.records(
         "SELECT target_index, any_value(target_name) AS name, count(*) AS rows, "
@@ -80,11 +81,12 @@ def audit_classes(table: AuditTable, measures: Sequence[Measure]) -> ClassAudit:
     p_values, rest = (np.full((count, len(measures)), np.nan) for _ in range(2))
     for place, measure in enumerate(measures):
         tested, rest[:, place] = larger_than_rest(values[:, place], groups, count)
-        if measure.is_alarm:
+        if measure.alarm is not None:
             p_values[:, place] = np.where(means.count[:, place] >= FEWEST_MAPS, tested, np.nan)
     p_values = holm(p_values)
+    least = np.array([np.inf if measure.alarm is None else measure.alarm for measure in measures])
     with np.errstate(invalid="ignore"):
-        flags = (p_values < SIGNIFICANCE) & (means.low >= LEAST_RATIO * rest)
+        flags = (p_values < SIGNIFICANCE) & (means.low >= np.maximum(LEAST_RATIO * rest, least))
     precision, recall = _accuracy(table, group_of)
     return ClassAudit(
         measures=tuple(measures),

@@ -23,14 +23,13 @@ class Finding:
     numbers: dict[str, float | int | str]
 
 
-def find(
-    health: Health, audit: ClassAudit, clusters: list[list[Cluster]], correlates: list[Correlate]
-) -> list[Finding]:
-    """All findings, the gravest kind first; within a kind the strongest first."""
-    return [*_of_health(health), *_of_classes(audit), *_of_clusters(clusters, audit), *_of_correlates(correlates)]
+def map_findings(audit: ClassAudit, clusters: list[list[Cluster]], correlates: list[Correlate]) -> list[Finding]:
+    """What the maps show, the gravest kind first; within a kind the strongest first."""
+    return [*_of_classes(audit), *_of_clusters(clusters, audit), *_of_correlates(correlates)]
 
 
-def _of_health(health: Health) -> list[Finding]:
+def health_findings(health: Health) -> list[Finding]:
+    """What went wrong before there was any map."""
     findings = []
     if health.expected is None:
         findings.append(Finding("health", "The run has not ended: all below is about the images so far.", {}))

@@ -21,6 +21,7 @@ class RunRecord:
     output: str
     run_id: str
     fingerprint: str
+    targets: str  # which classes were explained; rows of other choices are not of this run
     started: str  # ISO 8601, UTC
     summary: dict[str, Any] | None  # None: the run has not ended
     config: dict[str, Any]  # without what storage options may hold of secrets
@@ -90,4 +91,4 @@ def _read_run(output: str, run_id: str, files: set[str], storage: Storage) -> Ru
     record = json.loads(storage.read(f"{folder}/run.json"))
     summary = json.loads(storage.read(f"{folder}/summary.json")) if f"{run_id}/summary.json" in files else None
     config = yaml.safe_load(storage.read(f"{folder}/config.yaml"))
-    return RunRecord(output, run_id, record["fingerprint"], record["started"], summary, config)
+    return RunRecord(output, run_id, record["fingerprint"], record["targets"], record["started"], summary, config)

@@ -16,7 +16,7 @@ class Measure:
     title: str
     sql: str
     meaning: str
-    is_alarm: bool = False  # a class that has far more of it than the others is to be looked at
+    alarm: float | None = None  # a class that has more than this, and far more than the others, is to be looked at
 
 
 def measures(table: AuditTable) -> list[Measure]:
@@ -24,21 +24,21 @@ def measures(table: AuditTable) -> list[Measure]:
     all_measures = [
         Measure("probability", "probability", "target_probability", "of the class that the map explains"),
         Measure("effective_area", "area", "effective_area", "1 / (n Σp²): share of the cells that carry the map"),
-        Measure("border_lift", "border", "border_lift", "mass in the outer ring / its area; 1 = uniform", True),
+        Measure("border_lift", "border", "border_lift", "mass in the outer ring / its area; 1 = uniform", 1.0),
         Measure("corner_lift", "corner", "corner_lift", "mass in the strongest corner / its area; 1 = uniform"),
         *(
             Measure(
                 f"corner_{key}", title, f"corner_mass_{key} / {_CORNER_AREA}",
-                "mass in the corner / its area; 1 = uniform", True,
+                "mass in the corner / its area; 1 = uniform", 1.0,
             )
             for key, title in CORNERS.items()
         ),
         Measure("center_mass", "centre", "center_mass", "mass in the middle half of rows and columns"),
-        Measure("padding_mass", "padding", "padding_mass", "mass on letterbox bars, which show nothing", True),
+        Measure("padding_mass", "padding", "padding_mass", "mass on letterbox bars, which show nothing", 0.1),
         *(
             Measure(
                 f"region_{region}", region, f"region_{region}_lift",
-                "mass in the region / its area; 1 = uniform", True,
+                "mass in the region / its area; 1 = uniform", 1.0,
             )
             for region in table.regions
         ),

@@ -101,14 +101,22 @@ def compare_pairs(table: AuditTable, key: str) -> Iterator[pa.Table]:
         "sqrt((a.centroid_x - b.centroid_x) ** 2 + (a.centroid_y - b.centroid_y) ** 2) AS centroid_shift, "
         "b.cam AS cam_before, a.cam AS cam_after, b.cam_height AS height_before, b.cam_width AS width_before, "
         "a.cam_height AS height_after, a.cam_width AS width_after "
-        f"FROM before b JOIN after a ON b.{key} = a.{key} AND b.target_index = a.target_index "
-        "WHERE b.status IN ('OK', 'ZERO', 'FLAT') AND a.status IN ('OK', 'ZERO', 'FLAT') "
+        f"FROM ({_explained('before', key)}) b JOIN ({_explained('after', key)}) a "
+        f"ON b.{key} = a.{key} AND b.target_index = a.target_index "
         "ORDER BY a.image_id, a.target_index"
     )
     for batch in joined.to_arrow_reader(_CHUNK):
         rows = pa.Table.from_batches([batch])
         rows = rows.append_column("distance", pa.array(_distances(rows), from_pandas=True))
         yield rows.select(PAIR_SCHEMA.names).cast(PAIR_SCHEMA)
+
+
+def _explained(name: str, key: str) -> str:
+    """The rows with a map; of images with the same content, where they are matched by it, the first."""
+    return (
+        f"SELECT * FROM {name} WHERE status IN ('OK', 'ZERO', 'FLAT') "
+        f"QUALIFY row_number() OVER (PARTITION BY {key}, target_index ORDER BY image_id) = 1"
+    )
 
 
 def _distances(rows: pa.Table) -> np.ndarray:

@@ -14,7 +14,7 @@ from pipeline.audit import pictures
 from pipeline.audit.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
 from pipeline.audit.clusters import find_clusters
 from pipeline.audit.correlates import COVARIATES, LOOKS, Correlate, find_correlates
-from pipeline.audit.findings import find
+from pipeline.audit.findings import health_findings, map_findings
 from pipeline.audit.finished import RunRecord
 from pipeline.audit.galleries import find_galleries, rows_of
 from pipeline.audit.health import Health, check_health
@@ -43,7 +43,12 @@ def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequenc
         folder = f"{run.folder}/report"
         grid = table.records("SELECT cam_height, cam_width FROM statistics WHERE cam IS NOT NULL LIMIT 1")
         health = check_health(table, run)
-        values: dict[str, Any] = {"run": run, "health": health, "findings": [], "has_maps": bool(grid)}
+        values: dict[str, Any] = {
+            "run": run,
+            "health": health,
+            "findings": health_findings(health),
+            "has_maps": bool(grid),
+        }
         if grid:
             values |= _maps(table, run, health, (grid[0]["cam_height"], grid[0]["cam_width"]), storage)
             storage.put(f"{folder}/classes.parquet", _classes_file(values["audit"]))
@@ -73,7 +78,7 @@ def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, in
     ]
     shown = [row for gallery in galleries for row in gallery.rows] + rows_of(table, medoids)
     return {
-        "findings": find(health, audit, clusters, correlates),
+        "findings": [*health_findings(health), *map_findings(audit, clusters, correlates)],
         "audit": audit,
         "columns": _columns(audit),
         "classes": _class_rows(audit, means, brightest),
@@ -148,7 +153,7 @@ def _forests(audit: ClassAudit) -> list[str]:
     """For each alarm measure the classes that have most of it."""
     figures = []
     for place, measure in enumerate(audit.measures):
-        if not measure.is_alarm or (measure.name.startswith("corner_") and not audit.flags[:, place].any()):
+        if measure.alarm is None or (measure.name.startswith("corner_") and not audit.flags[:, place].any()):
             continue
         order = [
             group

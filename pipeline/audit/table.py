@@ -96,23 +96,22 @@ def open_table(
 
 
 def _load(database: duckdb.DuckDBPyConnection, name: str, run: RunRecord, folder: Path, storage: Storage) -> None:
-    own = list(list_parts(run.statistics, storage))
-    earlier = _earlier_parts(run, storage)
-    if not own and not earlier:
+    runs = [*_earlier_runs(run, storage), run]
+    parts = [part for each in runs for part in list_parts(each.statistics, storage)]
+    paths = _local_copies(parts, run, folder / name, storage)
+    if not paths:
         raise AuditError(f"run {run.run_id} of {run.output} has no rows under {run.statistics}")
-    paths = _local_copies([*own, *earlier], folder / name, storage)
-    files = [glob.escape(path) for path in paths]  # DuckDB reads its paths as patterns
-    select = "SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = false)"
-    if earlier:
-        # Rows of one run per image: of this run where it has some, else of the run that came last.
-        order = {other.run_id: place for place, other in enumerate(list_runs(run.output, storage))}
-        order[run.run_id] = len(order)
-        select += (
-            " QUALIFY dense_rank() OVER (PARTITION BY image_id ORDER BY coalesce($order[run_id], -1) DESC, run_id) = 1"
-        )
-        database.execute(f"CREATE TABLE {name} AS {select}", {"files": files, "order": order})
-    else:
-        database.execute(f"CREATE TABLE {name} AS {select}", {"files": files})
+    # DuckDB reads its paths as patterns. Each image has its rows of one run: of the one that began last.
+    database.execute(
+        f"CREATE TABLE {name} AS SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = false)"
+        + (
+            " QUALIFY dense_rank() OVER (PARTITION BY image_id ORDER BY list_position($order, run_id) DESC) = 1"
+            if len(runs) > 1
+            else ""
+        ),
+        {"files": [glob.escape(path) for path in paths]}
+        | ({"order": [each.run_id for each in runs]} if len(runs) > 1 else {}),
+    )
 
 
 def _add_regions(
@@ -136,25 +135,22 @@ def _add_regions(
         )
 
 
-def _earlier_parts(run: RunRecord, storage: Storage) -> list[str]:
-    """Parts of earlier runs with the same fingerprint, if this run left images to them."""
+def _earlier_runs(run: RunRecord, storage: Storage) -> list[RunRecord]:
+    """Runs that may hold the images which this run found explained, the oldest first."""
     if run.summary is None or not run.summary["done_before"]:
         return []
-    others = [other for other in list_runs(run.output, storage) if other.run_id != run.run_id]
-    return [
-        part
-        for other in others
-        if other.started <= run.started
-        for part in list_parts(other.statistics, storage)
-        if read_footer(part, storage).fingerprint == run.fingerprint
-    ]
+    others = (other for other in list_runs(run.output, storage) if other.run_id != run.run_id)
+    return [other for other in others if other.started <= run.started]
 
 
-def _local_copies(parts: list[str], folder: Path, storage: Storage) -> list[str]:
-    """Paths of the parts on this machine: their own, or of copies."""
+def _local_copies(parts: list[str], run: RunRecord, folder: Path, storage: Storage) -> list[str]:
+    """Paths on this machine, their own or of copies, of the parts that were made as those of the run."""
 
-    def copy(numbered: tuple[int, str]) -> str:
+    def copy(numbered: tuple[int, str]) -> str | None:
         number, uri = numbered
+        footer = read_footer(uri, storage)
+        if (footer.fingerprint, footer.targets) != (run.fingerprint, run.targets):
+            return None
         if uris.is_local(uri):
             return uris.local_path(uri)
         path = folder / f"{number:06d}.parquet"
@@ -163,7 +159,7 @@ def _local_copies(parts: list[str], folder: Path, storage: Storage) -> list[str]
 
     folder.mkdir()
     with ThreadPoolExecutor(_READERS, "parts") as readers:
-        return list(map_ahead(copy, enumerate(parts), readers, 2 * _READERS))
+        return [path for path in map_ahead(copy, enumerate(parts), readers, 2 * _READERS) if path is not None]
 
 
 def _filled(column: Any) -> np.ndarray:

@@ -1,0 +1,154 @@
+import dataclasses
+import json
+import re
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from runs import PER_CLASS, examples
+from synthetic import Example, blob, write_run
+
+from pipeline.audit.finished import AuditError, find_run, run_at
+from pipeline.audit.report import write_report
+from pipeline.audit.table import open_table
+from transforms.storage import Storage
+
+STORAGE = Storage()
+
+
+def report_of(folder) -> tuple[str, list[dict]]:
+    page = write_report(run_at(str(folder), STORAGE), STORAGE)
+    return open(page).read(), json.loads((folder / "report" / "findings.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    made = examples(corner=True)
+    made.append(dataclasses.replace(made[0], name="<script>alert(1)<b>lost", is_missing=True))
+    made.append(dataclasses.replace(made[2], name="zero", cam=-blob(0.5, 0.5)))
+    return write_run(folder / "out", "r1", made, {"mark": (0.0, 0.0, 0.2, 0.2)}, extra_columns=("site",))
+
+
+@pytest.fixture(scope="module")
+def page_and_findings(planted):
+    return report_of(planted)
+
+
+def test_the_class_that_looks_at_a_corner_is_flagged_and_no_other(page_and_findings):
+    _, findings = page_and_findings
+    flagged = {
+        (finding["numbers"]["name"], finding["numbers"]["measure"])
+        for finding in findings
+        if finding["kind"] == "class"
+    }
+    assert flagged == {("cat", "corner_tl"), ("cat", "border_lift"), ("cat", "region_mark")}
+
+
+def test_the_same_without_the_corner_is_not_flagged(tmp_path):
+    _, findings = report_of(write_run(tmp_path / "out", "r1", examples(corner=False), extra_columns=("site",)))
+    assert [finding for finding in findings if finding["kind"] == "class"] == []
+
+
+def test_the_class_table_has_the_means_of_the_rows(planted, page_and_findings):
+    classes = {row["name"]: row for row in pq.read_table(planted / "report" / "classes.parquet").to_pylist()}
+    rows = duckdb.sql(f"SELECT * FROM read_parquet('{planted}/../../statistics/run=r1/*.parquet')").to_arrow_table()
+    cats = [row for row in rows.to_pylist() if row["target_name"] == "cat"]
+    assert classes["cat"]["rows"] == len(cats) == PER_CLASS
+    assert classes["cat"]["border_lift_mean"] == pytest.approx(np.mean([row["border_lift"] for row in cats]))
+    assert classes["cat"]["corner_tl_mean"] == pytest.approx(np.mean([row["corner_mass_tl"] * 49 / 4 for row in cats]))
+    assert classes["cat"]["precision"] == pytest.approx(np.mean([row["is_correct"] for row in cats]))
+    labelled = [row for row in rows.to_pylist() if row["label_index"] == 0]
+    assert classes["cat"]["recall"] == pytest.approx(
+        np.mean([row["is_correct"] for row in labelled if row["predicted_index"] is not None])
+    )
+    assert classes["rocket"]["zero_maps"] == 1
+    assert classes["cat"]["border_lift_low"] < classes["cat"]["border_lift_mean"] < classes["cat"]["border_lift_high"]
+
+
+def test_the_page_stands_alone_and_shows_every_picture(planted, page_and_findings):
+    page, _ = page_and_findings
+    assert not re.search(r"https?://(?!www\.w3\.org)", page)
+    assert not re.search(r"<link|@import|<script[^>]+src|url\(", page.replace("url(#", ""))
+    pictures = set(re.findall(r'src="(images/[^"]+)"', page))
+    assert len(pictures) > 20
+    assert all((planted / "report" / picture).stat().st_size > 1000 for picture in pictures)
+
+
+def test_hostile_names_are_text(page_and_findings):
+    page, _ = page_and_findings
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script>alert(1)" not in page
+
+
+def test_failures_and_zero_maps_are_told(page_and_findings):
+    page, findings = page_and_findings
+    assert any("1 of 74 images failed; the most common cause is FETCH_ERROR" in finding["text"] for finding in findings)
+    assert "lost.jpg" in page
+    assert "Zero maps" in page
+
+
+def test_a_run_without_any_map_still_has_a_page(tmp_path):
+    lost = Example("lost", blob(0.5, 0.5), (1, 0, 0), is_missing=True)
+    page, findings = report_of(write_run(tmp_path / "out", "r1", [lost]))
+    assert "lost.jpg" in page
+    assert [finding["kind"] for finding in findings] == ["health"]
+
+
+def test_a_picture_that_cannot_be_made_any_more_says_why(tmp_path):
+    folder = write_run(tmp_path / "out", "r1", examples(corner=False, per_class=4), extra_columns=("site",))
+    for photo in (tmp_path / "photos").iterdir():
+        photo.unlink()
+    page, _ = report_of(folder)
+    assert "No overlay:" in page
+    assert "p000.jpg" in page
+
+
+def test_regions_can_be_declared_after_the_fact(tmp_path):
+    made = examples(corner=True, per_class=5)
+    box = (0.05, 0.1, 0.33, 0.2)
+    declared = write_run(tmp_path / "out", "declared", made, {"mark": box})
+    later = write_run(tmp_path / "out", "later", made)
+    lifts = []
+    for folder, regions in ((declared, {}), (later, {"mark": box})):
+        with open_table({"statistics": run_at(str(folder), STORAGE)}, STORAGE, regions) as table:
+            lifts.append(table.arrays("SELECT region_mark_lift AS lift FROM statistics ORDER BY image_id")["lift"])
+    assert len(lifts[0]) == 15
+    np.testing.assert_allclose(lifts[0], lifts[1], rtol=2e-3)  # the stored maps are float16
+
+
+def test_nothing_but_the_rows_can_be_reached_by_sql(planted):
+    with open_table({"statistics": run_at(str(planted), STORAGE)}, STORAGE) as table:
+        for sql in (
+            "SELECT * FROM read_text('/etc/hostname')",
+            "COPY statistics TO '/tmp/stolen.csv'",
+            "INSTALL httpfs",
+            "ATTACH '/tmp/other.duckdb'",
+            "SET enable_external_access = true",
+            "SELECT * FROM examples",
+        ):
+            with pytest.raises(duckdb.Error):
+                table.database.execute(sql)  # fmt: skip
+
+
+def test_images_that_an_earlier_run_explained_count_as_rows_of_the_run(tmp_path):
+    made = examples(corner=False, per_class=4)
+    write_run(tmp_path / "out", "r1", made[:8])
+    folder = write_run(tmp_path / "out", "r2", made[6:])
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | {"done_before": 6, "images": 12, "lines": 12}))
+    with open_table({"statistics": run_at(str(folder), STORAGE)}, STORAGE) as table:
+        rows = table.records("SELECT run_id, count(*) AS n FROM statistics GROUP BY run_id ORDER BY run_id")
+        assert rows == [{"run_id": "r1", "n": 6}, {"run_id": "r2", "n": 6}]
+
+
+def test_runs_are_found_and_missing_ones_named(planted):
+    output = str(planted.parent.parent)
+    assert find_run(output, None, STORAGE).run_id == "r1"
+    with pytest.raises(AuditError, match="no run 'r9'; it has: r1"):
+        find_run(output, "r9", STORAGE)
+    with pytest.raises(AuditError, match="holds no run"):
+        find_run(output + "/nowhere", None, STORAGE)
+    with pytest.raises(AuditError, match="write OUTPUT/runs/RUN_ID"):
+        run_at(output, STORAGE)
