@@ -1,17 +1,22 @@
 """The command line: ``beam-gradcam`` or ``python -m pipeline``. Heavy imports wait until a command needs them."""
 
+import enum
 import json
 import logging
 import os
+import re
+import signal
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+EXIT_TOO_MANY_FAILURES = 1
 EXIT_USAGE = 2
 EXIT_CRASH = 70  # EX_SOFTWARE of sysexits.h
+EXIT_BUSY = 75  # EX_TEMPFAIL: try again later
 EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -21,6 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+class LogFormat(enum.StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
 
 _Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as input.limit=100")
@@ -32,31 +43,55 @@ def run(
     context: typer.Context,
     config: Annotated[str | None, typer.Argument(help="YAML file, path or URL; without one, the demo runs")] = None,
     set_: _Settings = None,
+    retry_failed: Annotated[
+        str | None, typer.Option(metavar="[STATUS,...]", help="Explain failed images again: all, or those of a status")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Of what is said on standard error")] = LogFormat.TEXT,
 ) -> None:
-    """Explain every image of a manifest. Beam options follow after --, as in: run job.yaml -- --runner=FlinkRunner."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    """Explain every image of a manifest. Beam options follow after --, as in: run job.yaml -- --runner=FlinkRunner.
+
+    The last line on standard output says in JSON what came of it. Exit codes: 0 done; 1 more failures than allowed;
+    2 the config, manifest or model cannot be used; 70 the job stopped; 75 another launcher is at work; 130 interrupted.
+    """
     from pipeline.config import ConfigError, load_config
+    from pipeline.logs import start_logs
 
+    as_json = log_format is LogFormat.JSON
+    retry = [] if retry_failed is None else [f"run.retry_failed={retry_failed}"]
     try:
-        loaded = load_config(config, set_ or ())
+        loaded = load_config(config, [*(set_ or ()), *retry])
     except ConfigError as error:
-        raise _usage(error) from None
-    _quiet_logs()
-    from pipeline.launch import run as launch
-    from transforms.manifest import ManifestError
-    from transforms.model.errors import ModelRefused
-
+        raise _refuse(str(error), EXIT_USAGE, start_logs(as_json)) from None
+    console = start_logs(as_json, loaded.storage)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
+        from pipeline.launch import run as launch
+        from pipeline.lease import LeaseTaken
+        from transforms.manifest import ManifestError
+        from transforms.model.errors import ModelRefused
+        from transforms.streak import TooManyFailures
+        from transforms.uris import redact
+
         code = launch(loaded, context.args, console)
-    except (ConfigError, ManifestError, ModelRefused) as error:
-        raise _usage(error) from None
     except KeyboardInterrupt:
-        console.print("interrupted; what was committed stays, and the same command goes on from there")
-        _leave(EXIT_INTERRUPTED)
+        _stop(
+            "interrupted; what was committed stays, and the same command goes on from there", EXIT_INTERRUPTED, console
+        )
+    except (ConfigError, ManifestError, ModelRefused) as error:
+        raise _refuse(str(error), EXIT_USAGE, console) from None
+    except LeaseTaken as error:
+        raise _refuse(str(error), EXIT_BUSY, console) from None
+    except TooManyFailures as error:
+        _stop(str(error), EXIT_TOO_MANY_FAILURES, console)
     except Exception as error:
         logging.getLogger("beam-gradcam").error("the job stopped", exc_info=error)
-        console.print(f"the job stopped: {error}\nwhat was committed stays, and the same command goes on from there")
-        _leave(EXIT_CRASH)
+        lines = redact(str(error), loaded.storage).strip().splitlines() or [type(error).__name__]
+        cause = lines[-1] if "Traceback" in lines[0] else " ".join(lines)
+        _stop(
+            f"the job stopped: {cause}; what was committed stays, and the same command goes on from there",
+            EXIT_CRASH,
+            console,
+        )
     raise typer.Exit(code)
 
 
@@ -68,8 +103,9 @@ def compile_(
 ) -> None:
     """Write a SavedModel that takes images and gives scores and maps in one call, for serving or a notebook."""
     from pipeline.config import ConfigError, load_config
+    from pipeline.logs import start_logs
 
-    _quiet_logs()
+    start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.job import model_options
@@ -97,8 +133,9 @@ def inspect(
 ) -> None:
     """Show what a model looks like to the explainer: inputs, scores, candidate target layers, and the one it takes."""
     from pipeline.config import ConfigError, load_config
+    from pipeline.logs import start_logs
 
-    _quiet_logs()
+    start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.inspect import print_inspection
@@ -162,14 +199,24 @@ def render(
 
 def main() -> None:
     """The console script."""
-    app()
+    app(args=_spelled_out(sys.argv[1:]))
+
+
+def _spelled_out(arguments: list[str]) -> list[str]:
+    """``--retry-failed`` without statuses means all of them: typer knows no option whose value may be left out."""
+    if "--retry-failed" not in arguments:
+        return arguments
+    place = arguments.index("--retry-failed") + 1
+    has_value = place < len(arguments) and re.fullmatch("all|[A-Z_,]+", arguments[place])
+    return arguments if has_value else [*arguments[:place], "all", *arguments[place:]]
 
 
 def _audit(command: Callable[[], int]) -> None:
     from pipeline.audit.finished import AuditError
     from pipeline.config import ConfigError
+    from pipeline.logs import start_logs
 
-    _quiet_logs()
+    start_logs()
     try:
         code = command()
     except (AuditError, ConfigError) as error:
@@ -182,14 +229,17 @@ def _usage(error: Exception) -> typer.Exit:
     return typer.Exit(EXIT_USAGE)
 
 
-def _quiet_logs() -> None:
-    """Warnings and worse, without the one that Beam gives at every import where Google's client is not installed."""
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("apitools not found"))
+def _refuse(why: str, code: int, console: Console) -> typer.Exit:
+    """The end of a run that has not begun."""
+    console.print(why, style="red")
+    print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
+    return typer.Exit(code)
 
 
-def _leave(code: int) -> None:
+def _stop(why: str, code: int, console: Console) -> NoReturn:
     """End at once: the runner's threads cannot be told to stop, and nothing they could still do is wanted."""
+    console.print(why, style="red")
+    print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -5,12 +5,11 @@ import functools
 import secrets
 from collections.abc import Callable
 
-from transforms.model.compiled import compile_model, load_compiled
-
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.runs import choose_run_id
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
+from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.explanation import GradCamModel, ModelCard
 from transforms.model.options import ModelOptions
 from transforms.overlays import colormaps

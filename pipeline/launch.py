@@ -20,6 +20,7 @@ from pipeline.summary import brief, check_parts, print_summary, summarize
 from transforms.doors import Doors
 from transforms.parts import list_parts, write_earlier_parts
 from transforms.storage import Storage
+from transforms.streak import too_many_failures
 
 EXIT_DONE = 0
 EXIT_TOO_MANY_FAILURES = 1
@@ -34,6 +35,7 @@ def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
     Raises:
         ConfigError, ManifestError, ModelRefused: before any work starts.
         LeaseTaken: another launcher is at work on the same model and output.
+        TooManyFailures: the first ``run.max_failures`` images of a worker all failed.
         Exception: whatever stopped the job; what was committed until then stays.
     """
     clock = time.monotonic()
@@ -80,7 +82,13 @@ def _run_job(
             lease.check()
             display.show(watch.look())
 
-        execute(job, options, look)
+        try:
+            execute(job, options, look)
+        except Exception as error:
+            stopped = too_many_failures(error)
+            if stopped is None:
+                raise
+            raise stopped from None
     now = time.monotonic()
     progressed = watch.look()
     check_parts({*earlier, *watch.parts}, table, storage)

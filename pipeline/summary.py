@@ -37,8 +37,9 @@ def summarize(
     accounted = progressed.images + totals.done + totals.duplicates
     if job.survey.count != accounted:
         raise LostImagesError(
-            f"{job.manifest.uri} has {job.survey.count} lines, but {progressed.images} images explained + {totals.done} "
-            f"done before + {totals.duplicates} duplicates = {accounted}; if the manifest changed during the run, run again"
+            f"{job.manifest.uri} has {job.survey.count} lines, but {progressed.images} images explained + "
+            f"{totals.done} done before + {totals.duplicates} duplicates = {accounted}; if the manifest changed during "
+            "the run, run again"
         )
     images = totals.planned + totals.done
     failures = progressed.failures + totals.done_failed

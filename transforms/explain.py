@@ -24,6 +24,7 @@ from transforms.records import ImageFailure, ImageRef, Shard, ShardResult, Stage
 from transforms.rows import explained_rows, failed_rows
 from transforms.settings import ExplainSettings
 from transforms.storage import Storage
+from transforms.streak import FailureStreak
 from transforms.tally import Tally
 
 _CPUS = os.cpu_count() or 1
@@ -61,15 +62,21 @@ class _ExplainShards(beam.DoFn):
 
     def setup(self) -> None:
         self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
+        self._streak = FailureStreak(self._settings.max_failures)
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        yield explain_shard(shard, self._explainer, self._settings, self._storage)
+        yield explain_shard(shard, self._explainer, self._settings, self._storage, self._streak)
 
 
-def explain_shard(shard: Shard, explainer: BatchExplainer, settings: ExplainSettings, storage: Storage) -> ShardResult:
+def explain_shard(
+    shard: Shard, explainer: BatchExplainer, settings: ExplainSettings, storage: Storage, streak: FailureStreak
+) -> ShardResult:
     """Explain every image of a shard: every reference has its rows in the result, whatever happens to it.
 
     Only faults of the job itself (the output cannot be written, for one) are raised.
+
+    Raises:
+        TooManyFailures: from ``streak``.
     """
     tally, card = Tally(), explainer.card
 
@@ -83,7 +90,7 @@ def explain_shard(shard: Shard, explainer: BatchExplainer, settings: ExplainSett
     images = map_patiently(load, shard.refs, _LOADERS, ahead, patience, give_up)
     with contextlib.closing(images), ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
         batches = explain_batches(images, explainer, tally)
-        tables = list(map_ahead(finish, batches, finishers, _FINISHERS + 1))
+        tables = [streak.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
     return ShardResult(shard, rows, tally.seconds(), tally.events())
 

@@ -49,9 +49,11 @@ def replace(path: str, content: bytes, durable: bool) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(temporary):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk: say where
+            error.filename = path
         raise
 
 

@@ -19,6 +19,7 @@ from transforms.records import ImageRef, Shard, image_id_of
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage import Storage
+from transforms.streak import FailureStreak, TooManyFailures, too_many_failures
 
 
 def write_shard(folder: Path, count: int) -> Shard:
@@ -36,7 +37,9 @@ def explain(shard: Shard, folder: Path, model=None, storage=Storage(), **setting
     settings = ExplainSettings(
         TableLocation(str(folder / "out"), "r1", "fake"), statistics_schema(), batch_size=3, **settings
     )
-    result = explain_shard(shard, BatchExplainer(model or FakeModel(), 3), settings, storage)
+    result = explain_shard(
+        shard, BatchExplainer(model or FakeModel(), 3), settings, storage, FailureStreak(settings.max_failures)
+    )
     return {row["uri"].rpartition("/")[2]: row for row in result.rows.to_pylist()}, result.events
 
 
@@ -112,3 +115,26 @@ def test_numbers_that_are_not_finite_are_a_status_and_never_nan_in_the_table(tmp
     written = {path.name.partition("-")[0] for path in (tmp_path / "out" / "overlays").rglob("*.jpg")}
     assert written == {row["image_id"] for row in rows.values() if row["status"] == "OK"}
     assert CARD.cam_height * CARD.cam_width == len(rows["00.png"]["cam"])
+
+
+def test_a_wrong_bucket_stops_the_worker_with_the_cause(tmp_path):
+    refs = tuple(ImageRef(f"{tmp_path}/none/{i}.png", image_id_of(str(i))) for i in range(9))
+    with pytest.raises(TooManyFailures) as caught:
+        explain(Shard("00000-test", refs, 0, 0, 0), tmp_path, max_failures=5)
+    said = str(caught.value)
+    assert said.startswith("nothing but failures: the first 5 images of a worker all failed, the last with FETCH_ERROR")
+    assert f"{tmp_path}/none/4.png: " in said
+    assert "No such file or directory" in said
+    wrapped = RuntimeError(f"Traceback ...\nTooManyFailures: {said} [while running 'ExplainImages/Shards']")
+    assert str(too_many_failures(wrapped)) == said
+    assert too_many_failures(RuntimeError("disk full")) is None
+
+
+def test_one_image_that_succeeds_ends_the_suspicion_for_good(tmp_path):
+    shard = write_shard(tmp_path, 6)
+    for ref in (*shard.refs[:3], *shard.refs[4:]):
+        (tmp_path / ref.uri).unlink()
+    rows, _ = explain(shard, tmp_path, max_failures=4)
+    assert [row["status"] for row in rows.values()].count("FETCH_ERROR") == 5
+    rows, _ = explain(Shard("00001-test", shard.refs[4:] * 1, 0, 0, 0), tmp_path, max_failures=0)
+    assert len(rows) == 2
