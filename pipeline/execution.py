@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import apache_beam as beam
@@ -13,7 +14,7 @@ from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import is_local, runner_of
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = (0.5, 30.0)  # shortest, longest
 _WORKER_THREAD = "run_worker"  # FnApiRunner's thread that waits for a worker process
 
 
@@ -43,9 +44,13 @@ def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None
     with _lost_workers(errors):
         thread.start()
         try:
+            wait = _POLL_SECONDS[0]
             while thread.is_alive() and not errors:
-                thread.join(_POLL_SECONDS)
+                thread.join(wait)
+                before = time.monotonic()
                 while_waiting()
+                # A look at a hundred thousand parts takes its time, and on an object store money.
+                wait = min(max(20 * (time.monotonic() - before), _POLL_SECONDS[0]), _POLL_SECONDS[1])
         except BaseException:
             if result is not None:
                 result.cancel()

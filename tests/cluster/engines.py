@@ -173,8 +173,8 @@ def start_flink(folder: Path, rest_port: int, pool_port: int, modules: Sequence[
             "heartbeat.interval": 5000,
             "heartbeat.timeout": 60000,
             "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 3,
-            "restart-strategy.fixed-delay.delay": "1 s",
+            "restart-strategy.fixed-delay.attempts": 20,
+            "restart-strategy.fixed-delay.delay": "3 s",
             "io.tmp.dirs": f"{folder}/tmp",
             "web.submit.enable": True,
         }
