@@ -163,6 +163,31 @@ ConfigFile = Annotated[
 
 
 @app.command()
+def status(
+    output: Output,
+    run: RunId = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Show the runs of an output: how far each is, failures by kind, the last errors. Works from anywhere."""
+    from pipeline.config import ConfigError, load_config
+    from pipeline.logs import start_logs
+
+    start_logs()
+    try:
+        loaded = load_config(config)
+        from pipeline.status import NoRunError, print_status
+        from transforms.storage import Storage
+
+        storage = Storage(loaded.storage)
+        print_status(
+            storage.absolute(output), run, as_json, storage, Console(highlight=False, soft_wrap=True, markup=False)
+        )
+    except (ConfigError, NoRunError) as error:
+        raise _usage(error) from None
+
+
+@app.command()
 def report(output: Output, run: RunId = None, config: ConfigFile = None) -> None:
     """Make a page about a run: health, classes, galleries, clusters, correlates. Prints where it is."""
     from pipeline.audit import commands

@@ -91,5 +91,5 @@ def _run_job(
             raise stopped from None
     now = time.monotonic()
     progressed = watch.look()
-    check_parts({*earlier, *watch.parts}, table, storage)
+    check_parts({*earlier, *watch.footers}, table, storage)
     return summarize(config, job, progressed, record["started"], prepared - clock, now - prepared)

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -24,19 +24,14 @@ class PartWatch:
         self._folder = table.folder
         self._storage = storage
         self._before = set(before)
-        self._footers: dict[str, PartFooter] = {}
-
-    @property
-    def parts(self) -> Collection[str]:
-        """The URIs of the parts seen so far."""
-        return self._footers.keys()
+        self.footers: dict[str, PartFooter] = {}  # of the parts seen so far, by URI
 
     def look(self) -> "Progressed":
         """Read the footers of parts that are new since the last look."""
         for uri in list_parts(self._folder, self._storage):
-            if uri not in self._before and uri not in self._footers:
-                self._footers[uri] = read_footer(uri, self._storage)
-        return Progressed.of(list(self._footers.values()))
+            if uri not in self._before and uri not in self.footers:
+                self.footers[uri] = read_footer(uri, self._storage)
+        return Progressed.of(list(self.footers.values()))
 
 
 @dataclasses.dataclass(frozen=True)

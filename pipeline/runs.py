@@ -36,7 +36,8 @@ def choose_run_id(
             )
         return run_id
     if config.run.resume:
-        for known_id in sorted(_unfinished_runs(output, storage), reverse=True):
+        unfinished = list_run_ids(output, storage) - list_run_ids(output, storage, "summary.json")
+        for known_id in sorted(unfinished, reverse=True):
             known = read_record(output, known_id, storage)
             if known is not None and (known["fingerprint"], known["targets"], known["manifest"]) == (
                 fingerprint,
@@ -85,7 +86,7 @@ def utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _unfinished_runs(output: str, storage: Storage) -> set[str]:
-    files = [uri.split("/")[-2:] for uri in storage.walk(f"{output}/runs")]
-    started = {folder for folder, name in files if name == "run.json"}
-    return started - {folder for folder, name in files if name == "summary.json"}
+def list_run_ids(output: str, storage: Storage, having: str = "run.json") -> set[str]:
+    """The runs of an output, or those that have another file."""
+    files = [uri.removeprefix(f"{output}/runs/").split("/") for uri in storage.walk(f"{output}/runs")]
+    return {path[0] for path in files if path[1:] == [having]}

@@ -27,7 +27,7 @@ class LoadedImage:
     placement: Placement
     model_input: np.ndarray  # uint8 [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
-    content_version: str | None  # as the store had it just before the fetch; None where nobody asks
+    content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
 
     def failed(self, failure: ImageFailure) -> "FailedImage":
         return FailedImage(
