@@ -2,6 +2,7 @@
 
 Notation: ``A`` activations and ``G`` gradients of the score with respect to them, float32 ``[B, h, w, C]`` with the
 channels last; a map ``[B, h, w]`` is signed: the ReLU that the papers put on top belongs to whoever draws it.
+Gradients that are the same in every cell, as behind global average pooling, may come as ``[B, 1, 1, C]``.
 """
 
 from collections.abc import Callable
@@ -23,12 +24,12 @@ def gradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
 
 def hirescam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """HiResCAM, arXiv 2011.08891: ``S = sum_c G_c A_c``."""
-    return tf.einsum("bhwc,bhwc->bhw", g, a), _none_guarded(a)
+    return _sum_over_channels(g, a), _none_guarded(a)
 
 
 def layercam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """LayerCAM, Jiang et al., IEEE TIP 30, 2021: ``S = sum_c relu(G_c) A_c``."""
-    return tf.einsum("bhwc,bhwc->bhw", tf.nn.relu(g), a), _none_guarded(a)
+    return _sum_over_channels(tf.nn.relu(g), a), _none_guarded(a)
 
 
 def xgradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +54,7 @@ def gradcam_plus_plus(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     least 2 wherever ``relu(G)`` is not 0. Where they can be negative it can vanish or change its sign: such a cell
     gets the weight 0, and its channel is counted.
     """
-    positive = tf.nn.relu(g)
+    positive = tf.broadcast_to(tf.nn.relu(g), tf.shape(a))
     denominator = 2.0 + positive * tf.reduce_sum(a, _SPACE, keepdims=True)
     unsafe = denominator <= _VANISHED
     alpha = tf.where(unsafe, tf.zeros_like(denominator), 1.0 / tf.where(unsafe, tf.ones_like(denominator), denominator))
@@ -73,7 +74,12 @@ METHODS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
 
 def evidence(a: Tensor, g: Tensor) -> Tensor:
     """``sum_ijc G A``, ``[B]``. Where average pooling and a linear layer follow ``A``: the score minus its bias."""
-    return tf.einsum("bhwc,bhwc->b", g, a)
+    return tf.reduce_sum(_sum_over_channels(g, a), _SPACE)
+
+
+def _sum_over_channels(g: Tensor, a: Tensor) -> Tensor:
+    """``sum_c g_c a_c`` for every cell."""
+    return _weighted_sum(a, g[:, 0, 0]) if g.shape[1:3].as_list() == [1, 1] else tf.reduce_sum(g * a, 3)
 
 
 def _weighted_sum(a: Tensor, weights: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from transforms.model.graphs import Graph, Operation, Tensor, consumers, node_name, producers, reachable, same_value, tf
 
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.
@@ -81,6 +83,26 @@ class Network:
         after = reachable(start, consumers)
         return [operation for operation in self.order if operation in after and operation is not start]
 
+    def global_mean_of(self, target: FeatureMap) -> str | None:
+        """The tensor ``[B, C]`` or ``[B, 1, 1, C]`` of means over all cells, where the scores see nothing but them."""
+        tensor = self.graph.get_tensor_by_name(target.tensor)
+        readers = [consumer for consumer in consumers(tensor.op) if consumer in self.position]
+        while len(readers) == 1 and readers[0].type == "Identity":
+            readers = [consumer for consumer in consumers(readers[0]) if consumer in self.position]
+        if len(readers) != 1:
+            return None
+        (reader,) = readers
+        spatial = [axis for axis in (1, 2, 3) if axis != target.channel_axis]
+        if reader.type == "Mean":
+            axes = _static_value(reader.inputs[1])
+            is_global = axes is not None and sorted(axis % 4 for axis in axes) == spatial
+        elif reader.type == "AvgPool":
+            window = [reader.get_attr("ksize")[axis] for axis in spatial]
+            is_global = window == [target.height, target.width] and reader.get_attr("padding") == b"VALID"
+        else:
+            is_global = False
+        return reader.outputs[0].name if is_global else None
+
     def _cuts(self) -> Iterable[Tensor]:
         reach = 0  # how far an edge from an operation before this one goes
         seen = set()
@@ -126,7 +148,7 @@ def channel_axis(tensor: Tensor) -> int:
 
 def _static_value(tensor: Tensor) -> list[int] | None:
     value = tf.get_static_value(tensor)
-    return None if value is None else [int(axis) for axis in value]
+    return None if value is None else np.atleast_1d(value).tolist()
 
 
 def _between(images: Operation, scores: Operation) -> list[Operation]:

@@ -25,6 +25,7 @@ class Plan:
     scores: ScoreTensor
     target: FeatureMap
     reason: str  # why this layer
+    global_mean: str | None  # the tensor of its means over all cells, where the scores depend on nothing else of it
     candidates: tuple[FeatureMap, ...]
     outputs: dict[str, tuple[int | None, ...]]  # name -> shape
     preprocessing: Preprocessing
@@ -39,9 +40,9 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
-    def keep(self) -> tuple[str, str]:
+    def keep(self) -> tuple[str, ...]:
         """The tensors that folding must leave alone."""
-        return self.target.tensor, self.scores.tensor
+        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else [])
 
 
 def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
@@ -83,6 +84,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         scores=scores,
         target=target,
         reason=reason,
+        global_mean=network.global_mean_of(target),
         candidates=network.candidates,
         outputs={
             name: tuple(graph.get_tensor_by_name(tensor).shape)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from transforms.model.cam import METHODS, evidence
 
@@ -52,7 +53,7 @@ def test_every_method_has_an_oracle():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_follow_their_formula(name):
-    maps, guarded = METHODS[name](ACTIVATIONS, GRADIENTS)
+    maps, guarded = METHODS[name](tf.constant(ACTIVATIONS), tf.constant(GRADIENTS))
     expected = np.stack(
         [ORACLES[name](a.astype(float), g.astype(float)) for a, g in zip(ACTIVATIONS, GRADIENTS, strict=True)]
     )
@@ -65,6 +66,7 @@ def test_a_map_by_hand():
     activations[0, 0] = [[1, 0], [3, 2]]
     gradients = np.zeros((1, 1, 2, 2), np.float32)
     gradients[0, 0] = [[2, -1], [4, -1]]
+    gradients = tf.constant(gradients)
     assert METHODS["gradcam"](activations, gradients)[0].numpy().tolist() == [[[3.0, 7.0]]]  # weights 3 and -1
     assert METHODS["hirescam"](activations, gradients)[0].numpy().tolist() == [[[2.0, 10.0]]]
     assert METHODS["layercam"](activations, gradients)[0].numpy().tolist() == [[[2.0, 12.0]]]
@@ -74,18 +76,33 @@ def test_a_map_by_hand():
     assert evidence(activations, gradients).numpy().tolist() == [12.0]
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_gradients_may_be_given_once_for_all_cells(name):
+    uniform = GRADIENTS[:, :1, :1]
+    everywhere = np.ascontiguousarray(np.broadcast_to(uniform, GRADIENTS.shape))
+    np.testing.assert_allclose(
+        METHODS[name](ACTIVATIONS, tf.constant(uniform))[0],
+        METHODS[name](ACTIVATIONS, tf.constant(everywhere))[0],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(
+        evidence(ACTIVATIONS, tf.constant(uniform)), evidence(ACTIVATIONS, tf.constant(everywhere)), rtol=1e-4
+    )
+
+
 def test_a_dead_channel_adds_nothing():
     activations, gradients = ACTIVATIONS.copy(), GRADIENTS.copy()
     activations[..., 0], gradients[..., 1] = 0, 0
     for name, method in METHODS.items():
-        maps, guarded = method(activations, gradients)
-        rest, _ = method(activations[..., 2:], gradients[..., 2:])
+        maps, guarded = method(activations, tf.constant(gradients))
+        rest, _ = method(activations[..., 2:], tf.constant(gradients[..., 2:]))
         np.testing.assert_allclose(maps, rest, rtol=1e-4, atol=1e-5, err_msg=name)
         assert guarded.numpy().tolist() == [0, 0, 0]
 
 
 def test_xgradcam_leaves_out_a_channel_whose_activations_cancel():
-    activations, gradients = ACTIVATIONS[:1].copy(), GRADIENTS[:1]
+    activations, gradients = ACTIVATIONS[:1].copy(), tf.constant(GRADIENTS[:1])
     activations[0, :2, :, 0], activations[0, 2:, :, 0] = 1, -1
     maps, guarded = METHODS["xgradcam"](activations, gradients)
     rest, _ = METHODS["xgradcam"](activations[..., 1:], gradients[..., 1:])
@@ -96,6 +113,6 @@ def test_xgradcam_leaves_out_a_channel_whose_activations_cancel():
 def test_gradcam_plus_plus_leaves_out_cells_whose_denominator_is_not_positive():
     activations = np.full((1, 1, 2, 1), -2, np.float32)  # their sum is -4
     gradients = np.array([0.25, 1.0], np.float32).reshape(1, 1, 2, 1)  # denominators 1 and -2
-    maps, guarded = METHODS["gradcam++"](activations, gradients)
+    maps, guarded = METHODS["gradcam++"](activations, tf.constant(gradients))
     assert maps.numpy().tolist() == [[[-0.5, -0.5]]]  # the weight is 0.25 / 1
     assert guarded.numpy().tolist() == [1]

@@ -201,3 +201,22 @@ def test_sizes_that_shape_inference_leaves_open_are_learned_from_a_run():
 
     target = small_models.planned(small_models.traced_function(model)).target
     assert (target.tensor, target.height, target.width, target.channels) == ("open:0", 16, 16, 4)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (lambda x: tf.reduce_mean(x, [1, 2], name="mean") @ HEAD, "mean:0"),
+        (lambda x: tf.reshape(tf.reduce_mean(x, [-2, 1], keepdims=True, name="mean"), [-1, 4]) @ HEAD, "mean:0"),
+        (lambda x: tf.reshape(tf.nn.avg_pool2d(x, 16, 1, "VALID", name="pool"), [-1, 4]) @ HEAD, "pool:0"),
+        (lambda x: tf.reduce_mean(tf.reduce_mean(x, 1), 1) @ HEAD, None),
+        (lambda x: tf.reduce_max(x, [1, 2]) @ HEAD, None),
+        (lambda x: (tf.reduce_mean(x, [1, 2]) + tf.reduce_max(x, [1, 2])) @ HEAD, None),
+        (lambda x: tf.reduce_mean(tf.nn.avg_pool2d(x, 8, 8, "VALID"), [1, 2]) @ HEAD, None),
+    ],
+)
+def test_a_head_that_sees_only_the_mean_is_known(head, expected):
+    plan = small_models.planned(
+        small_models.traced_function(lambda x: head(tf.nn.relu(tf.nn.conv2d(x, KERNEL, 2, "SAME"), name="map")))
+    )
+    assert (plan.target.tensor, plan.global_mean) == ("map:0", expected)
