@@ -35,6 +35,10 @@ class RunRecord:
         return f"{self.output}/statistics/run={self.run_id}"
 
     @property
+    def controls(self) -> str:
+        return f"{self.folder}/controls.parquet"
+
+    @property
     def model(self) -> str:
         return f"{self.output}/models/{self.fingerprint}"
 

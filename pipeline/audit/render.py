@@ -11,16 +11,14 @@ import numpy as np
 
 from pipeline.audit.finished import AuditError, RunRecord
 from pipeline.audit.galleries import rules
+from pipeline.audit.originals import settings_of
 from pipeline.audit.table import AuditTable
 from transforms.ahead import map_ahead
-from transforms.images import Limits
 from transforms.loading import FailedImage, load_image
 from transforms.model.compiled import read_card
 from transforms.overlays import encode, render_overlay
-from transforms.parts import TableLocation
 from transforms.records import ImageRef
-from transforms.schema import statistics_schema
-from transforms.settings import ExplainSettings, OverlaySettings
+from transforms.settings import OverlaySettings
 from transforms.storage import Storage
 from transforms.tally import Tally
 
@@ -97,16 +95,8 @@ def render(
 
     An image that cannot be had any more is one problem, told in the result; the others are rendered.
     """
-    settings = ExplainSettings(
-        table=TableLocation(run.output, run.run_id, run.fingerprint),
-        schema=statistics_schema(),
-        overlays=look,
-        resize=run.config["model"]["resize"],
-        limits=Limits(run.config["input"]["max_bytes"], run.config["input"]["max_pixels"]),
-    )
-    fetching = run.guarded(storage)
-    card = read_card(run.model, storage)
-    tally = Tally()
+    settings, fetching = settings_of(run, look), run.guarded(storage)
+    card, tally = read_card(run.model, storage), Tally()
 
     def render_one(row: dict[str, Any]) -> Rendered:
         image_id, target = row["image_id"], row["target_index"]
@@ -130,9 +120,7 @@ def render(
 
 def overlay_uri(run: RunRecord, look: OverlaySettings) -> Callable[[str, int], str]:
     """Where the overlays of a run lie; the same place and name as if the job had written them."""
-    settings = ExplainSettings(
-        TableLocation(run.output, run.run_id, run.fingerprint), statistics_schema(), overlays=look
-    )
+    settings = settings_of(run, look)
 
     def uri_of(image_id: str, target_index: int) -> str:
         uri = settings.overlay_uri(image_id, target_index)

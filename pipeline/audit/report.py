@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 from pipeline.audit import pictures
 from pipeline.audit.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
 from pipeline.audit.clusters import find_clusters
+from pipeline.audit.controls import CONTROLS, ControlReadings, read_controls
 from pipeline.audit.correlates import COVARIATES, LOOKS, Correlate, find_correlates
 from pipeline.audit.findings import health_findings, map_findings
 from pipeline.audit.finished import RunRecord
 from pipeline.audit.galleries import find_galleries, rows_of
 from pipeline.audit.health import Health, check_health
+from pipeline.audit.intervals import Means
 from pipeline.audit.measures import CORNERS, measures
 from pipeline.audit.page import page
 from pipeline.audit.render import overlay_pictures
@@ -62,6 +64,7 @@ def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequenc
 def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
     """All that the page says about maps."""
     audit = audit_classes(table, measures(table))
+    controls = read_controls(table, list(audit.measures))
     means = mean_maps(table, audit.indices[:SHOWN_CLASSES].tolist(), *grid)
     flagged_first = np.argsort(~audit.flags.any(axis=1), kind="stable")
     clusters = find_clusters(table, audit.indices[flagged_first].tolist(), *grid)
@@ -84,7 +87,9 @@ def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, in
         "classes": _class_rows(audit, means, brightest),
         "brightest": brightest,
         "overall_picture": pictures.map_picture(means.overall, brightest),
-        "forests": _forests(audit),
+        "controls": _control_rows(controls, audit),
+        "class_distance": None if controls is None else _reading(controls.class_distance, 0, 0),
+        "forests": _forests(audit, controls),
         "histograms": _histograms(table, audit),
         "galleries": galleries,
         "overlays": overlay_pictures(table, run, shown, f"{run.folder}/report", "", storage),
@@ -149,7 +154,7 @@ def _class_rows(audit: ClassAudit, means: MeanMaps, brightest: float) -> list[di
     return rows
 
 
-def _forests(audit: ClassAudit) -> list[str]:
+def _forests(audit: ClassAudit, controls: ControlReadings | None) -> list[str]:
     """For each alarm measure the classes that have most of it."""
     figures = []
     for place, measure in enumerate(audit.measures):
@@ -167,11 +172,35 @@ def _forests(audit: ClassAudit) -> list[str]:
                 pictures.forest(
                     [f"{audit.names[group]} ({audit.means.count[group, place]:.0f})" for group in order],
                     column.mean[order], column.low[order], column.high[order], audit.flags[order, place],
-                    {"all classes": float(audit.overall.mean[0, place])},
+                    {"all classes": float(audit.overall.mean[0, place])} | _control_lines(controls, place),
                     f"{measure.title}: {measure.meaning}",
                 )
             )  # fmt: skip
     return figures
+
+
+def _control_rows(controls: ControlReadings | None, audit: ClassAudit) -> list[dict[str, Any]]:
+    """Each control against the images of the run, in the measures that can raise an alarm."""
+    if controls is None:
+        return []
+    places = [place for place, measure in enumerate(audit.measures) if measure.alarm is not None]
+    rows = [
+        {"name": name, "meaning": CONTROLS[name], "cells": [_reading(controls.means, row, place) for place in places]}
+        for row, name in enumerate(controls.names)
+    ]
+    everything = {"name": "all rows", "meaning": "of the run", "cells": [_reading(audit.overall, 0, p) for p in places]}
+    return [*rows, everything]
+
+
+def _control_lines(controls: ControlReadings | None, place: int) -> dict[str, float]:
+    if controls is None:
+        return {}
+    lines = {name: float(controls.means.mean[row, place]) for row, name in enumerate(controls.names)}
+    return {name: lines[name] for name in ("noise", "shuffled") if name in lines and not np.isnan(lines[name])}
+
+
+def _reading(means: Means, row: int, place: int) -> dict[str, float]:
+    return {"mean": means.mean[row, place], "low": means.low[row, place], "high": means.high[row, place]}
 
 
 def _histograms(table: AuditTable, audit: ClassAudit) -> str:

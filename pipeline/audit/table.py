@@ -36,6 +36,7 @@ class AuditTable:
     database: duckdb.DuckDBPyConnection
     columns: tuple[str, ...]
     name: str = "statistics"
+    has_controls: bool = False  # there is a table <name>_controls
 
     def records(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows of a query, each by column name; for results that are small."""
@@ -84,13 +85,19 @@ def open_table(
             for name, run in runs.items():
                 _load(database, name, run, Path(folder), storage)
                 _add_regions(database, name, run, regions or {})
+            first, run = next(iter(runs.items()))
+            has_controls = storage.exists(run.controls)
+            if has_controls:
+                path = Path(folder, "controls.parquet")
+                path.write_bytes(storage.read(run.controls))
+                database.execute(f"CREATE TABLE {first}_controls AS FROM read_parquet($path)", {"path": str(path)})
+                _add_regions(database, f"{first}_controls", run, regions or {})
             database.execute("SET enable_progress_bar = false")
             database.execute("SET python_enable_replacements = false")
             database.execute("SET enable_external_access = false")
             database.execute("SET lock_configuration = true")
-            first = next(iter(runs))
             described = database.execute(f"SELECT column_name FROM (DESCRIBE {first})").fetchall()
-            yield AuditTable(database, tuple(name for (name,) in described), first)
+            yield AuditTable(database, tuple(name for (name,) in described), first, has_controls)
         finally:
             database.close()
 
