@@ -1,66 +1,32 @@
-"""The real S3 protocol: moto's server behind faults."""
+"""Storage over the real S3 protocol, with faults."""
 
 import io
-import threading
 import time
 import zipfile
 
 import pytest
 
 pytest.importorskip("s3fs")
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 
-import boto3  # noqa: E402 - comes with moto
-from werkzeug.serving import make_server  # noqa: E402 - and with moto[server]
+from s3_server import s3_server
 
-from transforms.doors import Doors  # noqa: E402
-from transforms.records import ImageFailure, Status  # noqa: E402
-from transforms.storage import Storage  # noqa: E402
-
-SLOW_DOWN = (
-    b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
-)
-
-
-class Faulty:
-    """moto's application, but some requests of an object are answered otherwise."""
-
-    def __init__(self):
-        self.app = moto_server.DomainDispatcherApplication(moto_server.create_backend_app)
-        self.requests: list[tuple[str, str]] = []
-        self.busy = 0  # so many further answers are 503 SlowDown
-        self.delay = 0.0  # seconds before an answer
-
-    def __call__(self, environ, start_response):
-        self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        time.sleep(self.delay)
-        if self.busy > 0:
-            self.busy -= 1
-            start_response(
-                "503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(SLOW_DOWN)))]
-            )
-            return [SLOW_DOWN]
-        return self.app(environ, start_response)
+from transforms.doors import Doors
+from transforms.records import ImageFailure, Status
+from transforms.storage import Storage
 
 
 @pytest.fixture(scope="module")
 def s3():
-    app = Faulty()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    options = {
-        "key": "AKIAHUNTER2",
-        "secret": "hunter2hunter2",
-        "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "region_name": "us-east-1"},
-        "config_kwargs": {"retries": {"max_attempts": 0}},  # the retries under test are ours
-    }
-    app.storage = Storage({"s3": options}, Doors.of_manifest("s3://photos/manifest.csv"))
-    app.options = options
-    boto3.client("s3", aws_access_key_id="x", aws_secret_access_key="x", **options["client_kwargs"]).create_bucket(
-        Bucket="photos"
-    )
-    yield app
-    server.shutdown()
+    with s3_server("photos") as app:
+        app.options = {
+            "key": "AKIAHUNTER2",
+            "secret": "hunter2hunter2",
+            "client_kwargs": app.client_options(),
+            "config_kwargs": {"retries": {"max_attempts": 0}},  # the retries under test are ours
+        }
+        app.storage = Storage({"s3": app.options}, Doors.of_manifest("s3://photos/manifest.csv"))
+        yield app
 
 
 @pytest.fixture(autouse=True)
