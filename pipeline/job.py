@@ -18,7 +18,7 @@ from transforms.schema import column_names_for, statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
-from transforms.targets import Classes, TargetPolicy, UnknownClassError
+from transforms.targets import TargetPolicy, UnknownClassError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +138,7 @@ def check_targets(targets: TargetPolicy, card: ModelCard) -> None:
     Raises:
         ConfigError: such a class, or more ranks than there are classes.
     """
-    classes = Classes(card.class_count, card.class_names)
+    classes = card.classes
     problems = []
     for text in targets.classes:
         try:

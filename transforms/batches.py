@@ -8,7 +8,6 @@ import numpy as np
 from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.records import ImageFailure, Stage, Status
 from transforms.tally import Tally
-from transforms.targets import Classes
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -18,7 +17,6 @@ class BatchExplainer:
 
     def __init__(self, model: GradCamModel, batch_size: int):
         self.card = model.card
-        self.classes = Classes(model.card.class_count, model.card.class_names)
         self.batch_size = batch_size
         self._model = model
 

@@ -8,6 +8,7 @@ import numpy as np
 from transforms import jpeg, rasters, sniff
 from transforms.placement import Placement
 from transforms.records import ImageFailure, Stage, Status
+from transforms.resample import shrink_area
 
 Colour = tuple[int, int, int]
 
@@ -148,11 +149,11 @@ def _resample(source: np.ndarray, out: np.ndarray) -> np.ndarray:
         out[:] = source
         return out
     if source_height >= height and source_width >= width:
-        return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_AREA)
-    # OpenCV averages only where both sides shrink.
+        return shrink_area(source, out)
+    # Averages need both sides to shrink.
     smaller = (min(width, source_width), min(height, source_height))
     if smaller != (source_width, source_height):
-        source = cv2.resize(source, smaller, interpolation=cv2.INTER_AREA)
+        source = shrink_area(source, np.empty((smaller[1], smaller[0], 3), np.uint8))
     return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
 
 

@@ -13,7 +13,7 @@ from transforms.records import ImageFailure, ImageRef, Stage
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage import Storage
 from transforms.tally import Tally
-from transforms.targets import Classes, ImageTargets, targets_of
+from transforms.targets import ImageTargets, targets_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def load_image(
     enter: Callable[[Stage], None] = lambda stage: None,
 ) -> LoadedImage | FailedImage:
     """Fetch and decode one image and bring it to the size of the model input. ``enter`` hears of each stage."""
-    targets = targets_of(ref, settings.targets, Classes(card.class_count, card.class_names))
+    targets = targets_of(ref, settings.targets, card.classes)
     if targets.failure and not targets.codes:
         return FailedImage(ref, targets.failure)
     enter(Stage.FETCH)

@@ -1,6 +1,7 @@
 """The manifest: which images to explain, read line by line."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -9,6 +10,8 @@ from transforms.manifest_cells import cell_text, class_text, parse_boxes, parse_
 from transforms.manifest_lines import Line, Manifest, ManifestError, numbered_lines, without_uri
 from transforms.records import ImageRef, image_id_of
 from transforms.storage import Storage
+
+_BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +23,26 @@ class ManifestSummary:
 
 
 class ReadManifest(beam.PTransform):
-    """Manifest -> one ImageRef per line."""
+    """Manifest -> blocks of its references, one ImageRef per line.
+
+    A block is an element because a million elements cost a runner far more than a million references do.
+    """
 
     def __init__(self, manifest: Manifest, storage: Storage):
         super().__init__()
         self._manifest = manifest
         self._storage = storage
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[ImageRef]:
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[ImageRef, ...]]:
         manifest = root | "Manifest" >> beam.Create([self._manifest])
-        return manifest | "Lines" >> beam.FlatMap(read_manifest, self._storage)
+        return manifest | "Lines" >> beam.FlatMap(read_blocks, self._storage)
+
+
+def read_blocks(manifest: Manifest, storage: Storage) -> Iterator[tuple[ImageRef, ...]]:
+    """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
+    refs = read_manifest(manifest, storage)
+    while block := tuple(itertools.islice(refs, _BLOCK)):
+        yield block
 
 
 def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:

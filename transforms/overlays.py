@@ -6,6 +6,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import simplejpeg
+from scipy import sparse
 
 from transforms.placement import Placement
 
@@ -60,8 +61,7 @@ def render_overlay(
     overlay = pixels.copy()
     seen = overlay[rows, columns]
     if seen.size:
-        # OpenCV's product rather than numpy's: it starts no BLAS threads beside those of the model.
-        heatmap = cv2.gemm(cv2.gemm(row_weights, relative, 1, None, 0), column_weights, 1, None, 0, flags=cv2.GEMM_2_T)
+        heatmap = row_weights @ np.ascontiguousarray((column_weights @ relative.T).T)
         colors = cv2.applyColorMap(cv2.convertScaleAbs(heatmap, alpha=255), table)
         cv2.addWeighted(seen, 1 - opacity, colors, opacity, 0, dst=seen)
     return overlay
@@ -91,18 +91,20 @@ def _color_table(colormap: str) -> np.ndarray:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
-def _seen(pixels: int, start: float, end: float, cells: int) -> tuple[slice, np.ndarray]:
+@functools.lru_cache(maxsize=1024)
+def _seen(pixels: int, start: float, end: float, cells: int) -> tuple[slice, sparse.csr_array]:
     """On one axis: which pixels of the photo the model saw, and the weights of the cells in each of them.
 
     The photo reaches from ``start`` to ``end`` in 0..1 of the model input, beyond it where it was cropped. The weights,
-    float32 ``[seen, cells]``, are those of bilinear interpolation between the cell centres; the outermost are held.
+    float32 ``[seen, cells]`` with at most two in a row, are those of bilinear interpolation between the cell centres;
+    the outermost are held.
     """
     positions = start + (np.arange(pixels) + 0.5) / pixels * (end - start)
     inside = np.flatnonzero((positions >= 0) & (positions <= 1))
     seen = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
     cell = np.clip(positions[seen] * cells - 0.5, 0, cells - 1)
     weights = np.maximum(0.0, 1.0 - np.abs(cell[:, None] - np.arange(cells)))
-    return seen, weights.astype(np.float32)
+    return seen, sparse.csr_array(weights.astype(np.float32))
 
 
 def _with_badge(photo: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
 from transforms.settings import ExplainSettings
 from transforms.statistics import map_statistics, region_statistics
-from transforms.targets import Classes, label_index_of
+from transforms.targets import label_index_of
 
 _MESSAGE_LENGTH = 500
 
@@ -84,8 +84,7 @@ def _identity(refs: Sequence[ImageRef], settings: ExplainSettings) -> Columns:
 
 
 def _labels(images: Sequence[LoadedImage], predicted: np.ndarray, card: ModelCard) -> Columns:
-    classes = Classes(card.class_count, card.class_names)
-    labels = [label_index_of(image.ref, classes) for image in images]
+    labels = [label_index_of(image.ref, card.classes) for image in images]
     correct = [
         None if label is None or np.isnan(index) else bool(label == index)
         for label, index in zip(labels, predicted, strict=True)

@@ -1,6 +1,7 @@
 """References -> shards: the only shuffle of the job. Duplicates and finished images fall out here."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from transforms.records import ImageRef, Shard
 
 
 class PlanShards(beam.PTransform):
-    """(references, finished images of earlier runs) -> shards of images that are still to be explained.
+    """(blocks of references, finished images of earlier runs) -> shards of images that are still to be explained.
 
     The number of buckets is fixed when the job is built, from a count of the manifest, so that every runner knows
     the keys of the shuffle beforehand.
@@ -23,7 +24,7 @@ class PlanShards(beam.PTransform):
 
     def expand(self, inputs: Any) -> beam.PCollection[Shard]:  # Beam warns of a hint that is a tuple of PCollections
         refs, done = inputs
-        keyed_refs = refs | "KeyRefs" >> beam.Map(lambda ref, n: (bucket_of(ref.image_id, n), ref), self._buckets)
+        keyed_refs = refs | "KeyRefs" >> beam.FlatMap(split_refs, self._buckets)
         keyed_done = done | "KeyDone" >> beam.FlatMap(split_done, self._buckets)
         return {"refs": keyed_refs, "done": keyed_done} | beam.CoGroupByKey() | "Plan" >> beam.MapTuple(plan_shard)
 
@@ -41,6 +42,15 @@ def automatic_shard_size(images: int) -> int:
 def bucket_of(image_id: str, buckets: int) -> int:
     """The bucket of an image: from its id alone, so it is the same in every run with as many buckets."""
     return int(image_id[:16], 16) % buckets
+
+
+def split_refs(refs: Iterable[ImageRef], buckets: int) -> Iterator[tuple[int, tuple[ImageRef, ...]]]:
+    """The references of one block, by bucket."""
+    by_bucket: dict[int, list[ImageRef]] = {}
+    for ref in refs:
+        by_bucket.setdefault(bucket_of(ref.image_id, buckets), []).append(ref)
+    for bucket, some in by_bucket.items():
+        yield bucket, tuple(some)
 
 
 def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, DoneImages]]:
@@ -64,7 +74,7 @@ def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
     }
     distinct: dict[str, ImageRef] = {}
     lines = 0
-    for ref in group["refs"]:
+    for ref in itertools.chain.from_iterable(group["refs"]):
         lines += 1
         kept = distinct.setdefault(ref.image_id, ref)
         if _line_order(ref) < _line_order(kept):  # the shuffle keeps no order: choose among unequal duplicates by value

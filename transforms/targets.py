@@ -1,6 +1,7 @@
 """Which classes to explain for an image, and what a class is called."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -60,6 +61,13 @@ class Classes:
     def name_of(self, index: int) -> str | None:
         return self.names[index] if self.names is not None else None
 
+    @functools.cached_property
+    def _indices(self) -> dict[str, list[int]]:
+        indices: dict[str, list[int]] = {}
+        for index, name in enumerate(self.names or ()):
+            indices.setdefault(name, []).append(index)
+        return indices
+
     def index_of(self, text: str) -> int:
         """The index of a class that is written as a name or as an index. A name wins, so digits can be names.
 
@@ -67,7 +75,7 @@ class Classes:
             UnknownClassError: no class or more than one is called so, or the index is out of range.
         """
         text = text.strip()
-        matches = [index for index, name in enumerate(self.names or ()) if name == text]
+        matches = self._indices.get(text, [])
         if len(matches) == 1:
             return matches[0]
         if matches:

@@ -18,24 +18,24 @@ def done(*images: tuple[str, bool]) -> DoneImages:
 
 def test_a_bucket_becomes_each_image_once_in_the_order_of_the_uris():
     refs = [ref("c"), ref("a"), ref("b"), ref("a"), ref("c"), ref("a")]
-    shard = plan_shard(3, {"refs": refs, "done": [done(("b", True)), done(("x", False))]})
+    shard = plan_shard(3, {"refs": [refs[:2], refs[2:]], "done": [done(("b", True)), done(("x", False))]})
     assert [image.uri for image in shard.refs] == ["a", "c"]
     assert (shard.duplicates, shard.done, shard.done_failed) == (3, 1, 1)
     assert shard.shard_id.startswith("00003-")
 
 
 def test_the_id_of_a_shard_names_its_images_whatever_the_order_they_come_in():
-    one = plan_shard(0, {"refs": [ref("a"), ref("b")], "done": []})
-    same = plan_shard(0, {"refs": [ref("b"), ref("a"), ref("b")], "done": []})
-    less = plan_shard(0, {"refs": [ref("a"), ref("b")], "done": [done(("a", False))]})
+    one = plan_shard(0, {"refs": [[ref("a"), ref("b")]], "done": []})
+    same = plan_shard(0, {"refs": [[ref("b")], [ref("a"), ref("b")]], "done": []})
+    less = plan_shard(0, {"refs": [[ref("a"), ref("b")]], "done": [done(("a", False))]})
     assert one.shard_id == same.shard_id
     assert one.shard_id != less.shard_id
 
 
 def test_unequal_lines_of_one_uri_are_settled_without_regard_to_their_order():
     lines = [ref("a", label="2"), ref("a", label="1"), ref("a")]
-    first = plan_shard(0, {"refs": lines, "done": []})
-    second = plan_shard(0, {"refs": lines[::-1], "done": []})
+    first = plan_shard(0, {"refs": [lines], "done": []})
+    second = plan_shard(0, {"refs": [lines[::-1]], "done": []})
     assert first.refs == second.refs
 
 
@@ -69,6 +69,6 @@ def test_in_the_graph_every_image_is_planned_counted_as_done_or_a_duplicate():
         assert len({shard.shard_id for shard in shards}) == len(shards)
 
     with TestPipeline() as root:
-        refs = root | "Refs" >> beam.Create([ref(uri) for uri in uris])
+        refs = root | "Refs" >> beam.Create([tuple(ref(uri) for uri in uris[i : i + 30]) for i in range(0, 100, 30)])
         finished = root | "Done" >> beam.Create([finished])
         assert_that((refs, finished) | PlanShards(5), check)

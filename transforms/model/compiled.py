@@ -19,6 +19,7 @@ import numpy as np
 from transforms import uris
 from transforms.model.errors import ModelRefused
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+from transforms.model.no_model import NO_MODEL, NoModel, no_model_card
 from transforms.model.options import ModelOptions
 from transforms.model.source_digest import source_digest
 from transforms.storage import Storage
@@ -39,6 +40,10 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
     Raises:
         ModelRefused: the model cannot be loaded or explained as asked, with the cause and the remedy.
     """
+    if options.source == NO_MODEL:
+        nothing = no_model_card(options)
+        _write_card(nothing, uris.join(directory, nothing.fingerprint), storage)
+        return nothing
     fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
     digest = source_digest(options, fsspec_options)
     card = _find(directory, digest, storage)
@@ -191,8 +196,10 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
     """
     with _loading:
         if directory not in _loaded:
-            model = _load(directory, storage)
-            card = model.card
+            card = read_card(directory, storage)
+            if card.source == NO_MODEL:
+                return NoModel(card)
+            model = _load(card, directory, storage)
             blank = np.zeros((batch_size, card.input_height, card.input_width, 3), np.uint8)
             model.explain(blank, np.full((batch_size, 1), -1, np.int32))
             model.events.clear()
@@ -200,11 +207,10 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
         return _loaded[directory]
 
 
-def _load(directory: str, storage: Storage) -> CompiledModel:
+def _load(card: ModelCard, directory: str, storage: Storage) -> CompiledModel:
     from transforms.model.runtime import import_tensorflow
 
     tf = import_tensorflow()
-    card = read_card(directory, storage)
     if uris.is_local(directory):
         return CompiledModel(card, tf.saved_model.load(uris.local_path(directory)))
     with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:

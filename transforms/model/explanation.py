@@ -1,9 +1,12 @@
 """What the worker asks of a compiled Grad-CAM model and what it answers. No TensorFlow here: tests use a fake."""
 
 import dataclasses
+import functools
 from typing import Protocol
 
 import numpy as np
+
+from transforms.targets import Classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,10 @@ class ModelCard:
     preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
+
+    @functools.cached_property
+    def classes(self) -> Classes:
+        return Classes(self.class_count, self.class_names)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

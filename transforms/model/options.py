@@ -13,7 +13,7 @@ Score = Literal["logit", "probability"]
 class ModelOptions:
     """A model and how to explain it. ``auto`` means: found out from the model."""
 
-    source: str  # path or URL of a model, hub:HANDLE, keras:NAME, bundled:NAME or package.module:function
+    source: str  # path or URL of a model, hub:HANDLE, keras:NAME, bundled:NAME, package.module:function, or none
     weights: str | None = None  # path or URL of a weights file, for sources that are architectures
     output: str | None = None  # name of the output with the class scores; None: the only one
     signature: str | None = None  # signature of a SavedModel; None: serving_default, or the only one

@@ -1,0 +1,1 @@
+"""How fast beam-gradcam is, beside what a user would otherwise pick: ``python -m benchmarks``."""

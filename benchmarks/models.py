@@ -1,0 +1,98 @@
+"""The models that are timed: random weights, the same in every process, and the bundled one. Imports Keras."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from transforms.model.compiled import compile_model, load_compiled
+from transforms.model.dry_run import folded_graph
+from transforms.model.explainer import model_input
+from transforms.model.explanation import GradCamModel
+from transforms.model.graphs import node_name, splice, tf
+from transforms.model.load import load_model
+from transforms.model.options import ModelOptions
+from transforms.model.plan import make_plan
+from transforms.storage import Storage
+
+BUNDLED = "bundled"
+
+
+def mobilenet() -> keras.Model:
+    return _seeded(keras.applications.MobileNet)
+
+
+def mobilenet_v2() -> keras.Model:
+    return _seeded(keras.applications.MobileNetV2)
+
+
+def resnet50() -> keras.Model:
+    return _seeded(keras.applications.ResNet50)
+
+
+def bundled() -> keras.Model:
+    from transforms.model.bundled import efficientnet_lite0
+
+    return efficientnet_lite0()
+
+
+SOURCES = {
+    "MobileNet": (mobilenet, "minus_one_to_one"),
+    "MobileNetV2": (mobilenet_v2, "minus_one_to_one"),
+    "ResNet50": (resnet50, "caffe"),
+    BUNDLED: (bundled, {"scale": 1 / 128, "offset": -127 / 128}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TimedModel:
+    """One model in three forms, on one batch of photos."""
+
+    compiled: GradCamModel  # as the product runs it
+    keras_forward: Any  # the Keras model's plain forward pass as a tf.function, of pixels already scaled
+    graph_forward: Any  # the scores of the compiled graph, of uint8 pixels
+    images: np.ndarray
+    scaled: Any
+
+    def explain(self, classes: int = 1) -> None:
+        codes = np.tile(-np.arange(1, classes + 1, dtype=np.int32), (len(self.images), 1))
+        self.compiled.explain(self.images, codes)
+
+    def run_keras(self) -> None:
+        self.keras_forward(self.scaled).numpy()
+
+    def run_graph(self) -> None:
+        self.graph_forward(tf.constant(self.images)).numpy()
+
+
+def timed_model(name: str, images: np.ndarray, folder: Path) -> TimedModel:
+    """Build, compile and load a model, and check that all its forms give the same scores."""
+    build, preprocessing = SOURCES[name]
+    options = ModelOptions(f"benchmarks.models:{build.__name__}", preprocessing=preprocessing)
+    storage = Storage()
+    card = compile_model(options, str(folder), storage)
+    compiled = load_compiled(f"{folder}/{card.fingerprint}", storage, len(images))
+    plan = make_plan(load_model(options, {}), options)
+    graph, _ = folded_graph(plan)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)])
+    def graph_forward(images: tf.Tensor) -> tf.Tensor:
+        weights = {name: tf.constant(array) for name, array in graph.weights.items()}
+        return splice(
+            graph.graph_def, {node_name(graph.input): model_input(images, plan)} | weights, [plan.scores.tensor]
+        )[0]
+
+    model = build()
+    keras_forward = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
+    scaled = model_input(tf.constant(images), plan)
+    timed = TimedModel(compiled, keras_forward, graph_forward, images, scaled)
+    probabilities = compiled.explain(images, np.full((len(images), 1), -1, np.int32)).probabilities
+    np.testing.assert_allclose(probabilities, keras_forward(scaled).numpy(), atol=1e-4)
+    return timed
+
+
+def _seeded(build: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return build(weights=None)

@@ -1,0 +1,65 @@
+"""``none``: no model at all, to see what everything around one costs. No TensorFlow."""
+
+import numpy as np
+
+from transforms.model.explanation import BatchExplanation, ModelCard
+from transforms.model.options import ModelOptions
+
+NO_MODEL = "none"
+
+_CLASSES = 1000
+_CELLS = 7
+_SIZE = 224
+
+
+def no_model_card(options: ModelOptions) -> ModelCard:
+    height, width = (_SIZE, _SIZE) if isinstance(options.input_size, str) else options.input_size
+    return ModelCard(
+        fingerprint=f"no-model-{height}x{width}-{options.resize}",
+        source=options.source,
+        source_digest="",
+        input_height=height,
+        input_width=width,
+        class_count=_CLASSES,
+        class_names=None,
+        target_layer="none",
+        target_tensor="",
+        cam_height=_CELLS,
+        cam_width=_CELLS,
+        method=options.method,
+        score=options.score,
+        activation="none",
+        preprocessing={"name": "none", "resize": options.resize},
+        notes=("model.source is none: the maps are the photo's own brightness, and mean nothing",),
+        versions={},
+    )
+
+
+class NoModel:
+    """A :class:`transforms.model.explanation.GradCamModel` that costs next to nothing.
+
+    The map is the green of some pixels, below and above the middle; class ``i`` has the score ``-i``.
+    """
+
+    def __init__(self, card: ModelCard):
+        self.card = card
+        scores = -np.arange(card.class_count, dtype=np.float32)
+        self._scores = scores
+        self._probabilities = np.exp(scores) / np.exp(scores).sum()
+
+    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+        """See the protocol."""
+        card, shape = self.card, targets.shape
+        rows = (np.arange(card.cam_height) * card.input_height) // card.cam_height
+        columns = (np.arange(card.cam_width) * card.input_width) // card.cam_width
+        cams = images[:, rows[:, None], columns, 1].astype(np.float32) - 127.5
+        classes = np.where(targets < 0, -targets - 1, targets).astype(np.int32)
+        return BatchExplanation(
+            cams=np.broadcast_to(cams[:, None], (*shape, card.cam_height, card.cam_width)),
+            classes=classes,
+            scores=np.broadcast_to(self._scores, (len(images), card.class_count)),
+            probabilities=np.broadcast_to(self._probabilities, (len(images), card.class_count)),
+            target_scores=self._scores[classes],
+            evidence=np.zeros(shape, np.float32),
+            finite=np.ones(shape, bool),
+        )
