@@ -1,13 +1,18 @@
 """The one way in which TensorFlow is imported: what must be set before its import is set here, once."""
 
+import contextlib
 import ctypes
 import functools
 import logging
 import math
 import os
 import pathlib
+import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
+_BANNER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 _log = logging.getLogger(__name__)
 
 # <malloc.h>
@@ -21,7 +26,9 @@ def import_tensorflow() -> Any:
     Environment variables that are set already are left as they are. Where TensorFlow was imported before, by
     somebody else, the settings that come too late are reported in the log.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What TensorFlow's kernels have to say is raised as an exception as well.
+    wants_log = "TF_CPP_MIN_LOG_LEVEL" in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Without AVX-512 TensorFlow leaves oneDNN off, which costs a factor of about two.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     threads = str(available_cpus())
@@ -29,14 +36,39 @@ def import_tensorflow() -> Any:
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
     _keep_freed_memory()
 
-    import tensorflow as tf
+    with contextlib.nullcontext() if wants_log else _without_banner():
+        import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
+        gpus = tf.config.list_physical_devices("GPU")
+    if not gpus and pathlib.Path("/dev/nvidia0").exists():
+        _log.warning(
+            "there is an NVIDIA GPU, but TensorFlow does not use it; install beam-gradcam[gpu], and set "
+            "TF_CPP_MIN_LOG_LEVEL=0 to see what it lacks"
+        )
+    for gpu in gpus:
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
         except RuntimeError as error:  # the context exists already
             _log.warning("TensorFlow may take all memory of %s: %s", gpu.name, error)
     return tf
+
+
+@contextlib.contextmanager
+def _without_banner() -> Iterator[None]:
+    """Keep from stderr what TensorFlow writes at every import before its log level counts; all else passes."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            written.seek(0)
+            for line in written:
+                if not line.startswith(_BANNER):
+                    os.write(2, line)
 
 
 def available_cpus() -> int:
