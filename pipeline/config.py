@@ -119,6 +119,7 @@ class Explain(_Section):
     targets: Annotated[str | int | list[str | int], pydantic.AfterValidator(_check_targets)] = "predicted"
     contrast: str | int | None = None
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
+    faithfulness: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
 
 
 class Overlays(_Section):
@@ -188,7 +189,8 @@ class Config(_Section):
     @property
     def wants_audit(self) -> bool:
         """There is something to do with the table once the run has ended."""
-        return self.run.report or self.run.controls or self.overlays.policy not in ("all", "none")
+        wanted = self.run.report or self.run.controls or self.explain.faithfulness > 0
+        return wanted or self.overlays.policy not in ("all", "none")
 
 
 def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Config:

@@ -1,8 +1,9 @@
-"""What a run does with its table at its end: controls, overlays by policy, the report."""
+"""What a run does with its table at its end: controls, faithfulness, overlays by policy, the report."""
 
 from collections.abc import Callable
 
 from pipeline.audit.controls import write_controls
+from pipeline.audit.faithfulness import write_faithfulness
 from pipeline.audit.finished import find_run
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
 from pipeline.audit.report import write_report
@@ -17,10 +18,14 @@ _TOLD = 5
 def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: Callable[[str], None]) -> None:
     """Do what the config asks for once all rows are committed."""
     run = find_run(output, run_id, storage)
-    if config.run.controls:
+    if config.run.controls or config.explain.faithfulness:
         model = load_compiled(run.model, storage, config.explain.batch_size)
         with open_table({"statistics": run}, storage) as table:
-            say(f"controls {write_controls(table, run, model, storage)}")
+            if config.run.controls:
+                say(f"controls {write_controls(table, run, model, storage)}")
+            if config.explain.faithfulness:
+                count = config.explain.faithfulness
+                say(f"faithfulness {write_faithfulness(table, run, count, model, storage)}")
     if config.overlays.policy not in ("all", "none"):
         look = overlay_look(run.config)
         with open_table({"statistics": run}, storage) as table:

@@ -39,6 +39,10 @@ class RunRecord:
         return f"{self.folder}/controls.parquet"
 
     @property
+    def faithfulness(self) -> str:
+        return f"{self.folder}/faithfulness.parquet"
+
+    @property
     def model(self) -> str:
         return f"{self.output}/models/{self.fingerprint}"
 

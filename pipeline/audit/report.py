@@ -15,6 +15,7 @@ from pipeline.audit.classes import ClassAudit, MeanMaps, audit_classes, mean_map
 from pipeline.audit.clusters import find_clusters
 from pipeline.audit.controls import CONTROLS, ControlReadings, read_controls
 from pipeline.audit.correlates import COVARIATES, LOOKS, Correlate, find_correlates
+from pipeline.audit.faithfulness import read_faithfulness
 from pipeline.audit.findings import health_findings, map_findings
 from pipeline.audit.finished import RunRecord
 from pipeline.audit.galleries import find_galleries, rows_of
@@ -65,6 +66,7 @@ def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, in
     """All that the page says about maps."""
     audit = audit_classes(table, measures(table))
     controls = read_controls(table, list(audit.measures))
+    faithful = read_faithfulness(run, storage)
     means = mean_maps(table, audit.indices[:SHOWN_CLASSES].tolist(), *grid)
     flagged_first = np.argsort(~audit.flags.any(axis=1), kind="stable")
     clusters = find_clusters(table, audit.indices[flagged_first].tolist(), *grid)
@@ -89,6 +91,8 @@ def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, in
         "overall_picture": pictures.map_picture(means.overall, brightest),
         "controls": _control_rows(controls, audit),
         "class_distance": None if controls is None else _reading(controls.class_distance, 0, 0),
+        "faithfulness": None if faithful is None else [_reading(faithful, 0, place) for place in range(6)],
+        "faithful_images": 0 if faithful is None else int(faithful.count[0, 0]),
         "forests": _forests(audit, controls),
         "histograms": _histograms(table, audit),
         "galleries": galleries,

@@ -1,0 +1,40 @@
+"""The columns of the statistics table as Markdown; ``python -m pipeline.columns`` writes them into the README."""
+
+import pathlib
+import sys
+
+from transforms.schema import column_meanings, statistics_schema
+
+_BEGIN, _END = "<!-- columns -->", "<!-- /columns -->"
+
+
+def columns_markdown() -> str:
+    """One table for each group of columns."""
+    kinds = {
+        field.name: str(field.type).replace("list<item: halffloat>", "list<float16>") for field in statistics_schema()
+    }
+    blocks = []
+    for group, columns in column_meanings().items():
+        lines = [f"**{group}**", "", "| column | type | meaning |", "|---|---|---|"]
+        lines += [
+            f"| `{name}` | {kinds[name]} | {meaning.replace('|', chr(92) + '|')} |" for name, meaning in columns.items()
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def with_columns(readme: str) -> str:
+    """``readme`` with the present columns between the two marks.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    begin, end = readme.find(_BEGIN), readme.find(_END)
+    if not 0 <= begin < end:
+        raise ValueError(f"the README has no {_BEGIN} before {_END}")
+    return f"{readme[: begin + len(_BEGIN)]}\n{columns_markdown()}\n{readme[end:]}"
+
+
+if __name__ == "__main__":
+    path = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "README.md")
+    path.write_text(with_columns(path.read_text()))
