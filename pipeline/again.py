@@ -29,14 +29,14 @@ class Again:
 
 def forget_images(
     parts: Sequence[str], table: TableLocation, again: Again, manifest: Manifest, storage: Storage
-) -> tuple[list[str], int]:
+) -> tuple[list[str], int, int]:
     """Remove the rows that are to be made again from the parts of a table; only of images that the manifest names.
 
     Rows without a version, made while nobody asked for it, count as changed. An image that the store cannot be asked
     about keeps its rows.
 
     Returns:
-        The parts that are left, and how many images lost their rows.
+        The parts that are left, and how many images lost their rows: failed ones, changed ones.
     """
     with ThreadPoolExecutor(_READERS, "parts") as readers:
         concerned = [
@@ -47,13 +47,14 @@ def forget_images(
             if is_concerned
         ]
     if not concerned:
-        return list(parts), 0
+        return list(parts), 0, 0
     named = {bytes.fromhex(ref.image_id) for ref in read_manifest(manifest, storage)}
-    left, count = dict.fromkeys(parts), 0
+    left, failures, changes = dict.fromkeys(parts), 0, 0
     for part in concerned:
         rows = read_part(part, storage, ["image_id", "uri", "status", "content_version"])
         failed = {image_id for image_id, status in image_statuses(rows).items() if status in again.statuses}
         images = {image_id for image_id in failed if bytes.fromhex(image_id) in named}
+        failures += len(images)
         if again.changed:
             others = {
                 image_id: (uri, version)
@@ -62,11 +63,12 @@ def forget_images(
                 )
                 if image_id not in images and bytes.fromhex(image_id) in named
             }
-            images.update(_changed(others, storage))
+            changed = set(_changed(others, storage))
+            changes += len(changed)
+            images |= changed
         if images and not remove_images(part, images, storage):
             del left[part]
-        count += len(images)
-    return list(left), count
+    return list(left), failures, changes
 
 
 def _is_concerned(part: str, table: TableLocation, again: Again, storage: Storage) -> bool:

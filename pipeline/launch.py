@@ -1,5 +1,6 @@
 """Put a job on a runner, show its progress, and say what came of it."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Sequence
@@ -66,12 +67,15 @@ def _run_job(
     storage.sweep(table.output)
     earlier = list(list_parts(f"{table.output}/statistics", storage)) if config.run.resume else []
     again = Again(frozenset(config.run.retry_failed), config.input.detect_changes)
-    earlier, forgotten = forget_images(earlier, table, again, job.manifest, storage)
+    earlier, failed, changed = forget_images(earlier, table, again, job.manifest, storage)
+    if job.settings.max_failures:  # images that failed before may well do so again
+        settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
+        job = dataclasses.replace(job, settings=settings)
     write_earlier_parts(table, earlier, storage)
     record = open_run(config, table, job.manifest.uri, job.survey.count, storage)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
-    if forgotten:
-        console.print(f"{forgotten:,} images that failed or have changed are explained again")
+    if failed or changed:
+        console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
     for note in job.card.notes:
         console.print(f"note: {note}")
     watch = PartWatch(table, earlier, storage)

@@ -10,11 +10,19 @@ _MOST_BOXES = 1000  # the exact area of their union takes memory with the square
 _MOST_TARGETS = 1000  # each has a map and a row
 
 
+def parse_json(text: str) -> Any:
+    """Raises ValueError for what is no JSON, and for brackets so deep that the parser gives up."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def parse_targets(cell: Any) -> tuple[str, ...] | None:
     """``281;tabby``, a JSON list, or a list cell; None where the cell is empty."""
     if isinstance(cell, str):
         text = cell.strip()
-        cell = json.loads(text) if text.startswith("[") else [part for part in text.split(";") if part.strip()]
+        cell = parse_json(text) if text.startswith("[") else [part for part in text.split(";") if part.strip()]
     if cell is None or cell == []:
         return None
     targets = cell if isinstance(cell, list) else [cell]
@@ -26,7 +34,7 @@ def parse_targets(cell: Any) -> tuple[str, ...] | None:
 def parse_boxes(cell: Any) -> tuple[Box, ...] | None:
     """A list of ``{x0, y0, x1, y1}`` or ``[x0, y0, x1, y1]``, as JSON text or as a list cell; None where empty."""
     if isinstance(cell, str):
-        cell = json.loads(cell) if cell.strip() else None
+        cell = parse_json(cell) if cell.strip() else None
     if cell is None:
         return None
     if not isinstance(cell, list):
@@ -42,7 +50,7 @@ def _parse_box(box: Any) -> Box:
     try:
         corners = [box[key] for key in ("x0", "y0", "x1", "y1")] if isinstance(box, dict) else list(box)
         x0, y0, x1, y1 = (float(corner) for corner in corners)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(f"{box!r} is not a box; write [x0, y0, x1, y1] in pixels of the image") from None
     if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
         raise ValueError(f"{box!r} is not a box: its corners must be finite")

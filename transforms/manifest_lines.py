@@ -5,13 +5,13 @@ import dataclasses
 import gzip
 import importlib.util
 import io
-import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from transforms.manifest_cells import parse_json
 from transforms.storage import Storage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
@@ -131,7 +131,7 @@ def _read_jsonl(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Lin
             if not text.strip():
                 continue
             try:
-                line = json.loads(text)
+                line = parse_json(text)
             except ValueError as error:
                 raise ManifestError(f"{manifest.uri}, line {number}: not JSON ({error}); write an object") from None
             line = {manifest.uri_column: line} if isinstance(line, str) else line

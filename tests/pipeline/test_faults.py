@@ -206,7 +206,7 @@ def test_failed_images_are_taken_up_again_and_only_these(photos, launch, tmp_pat
     assert launch.run(*command) == 0
     assert table(output) == list(first.values())  # nobody asked for it
     assert launch.run(*command, "--retry-failed", "FETCH_ERROR") == 0, launch.log
-    assert "1 images that failed or have changed are explained again" in launch.log
+    assert "explaining again: 1 images that failed, 0 that have changed" in launch.log
     rows = table(output)
     assert len(rows) == 4
     second = {row["uri"]: row for row in rows}
@@ -214,7 +214,7 @@ def test_failed_images_are_taken_up_again_and_only_these(photos, launch, tmp_pat
     unchanged = [uri for uri in first if first[uri] == second[uri]]
     assert len(unchanged) == 3
     assert launch.run(*command, "--retry-failed") == 0
-    assert "1 images that failed" in launch.log
+    assert "explaining again: 1 images that failed" in launch.log
     assert len(table(output)) == 4
 
 
@@ -261,6 +261,10 @@ def test_a_wrong_bucket_ends_the_run_early(photos, launch, tmp_path):
     assert line["exit_code"] == 1
     assert line["error"].startswith("nothing but failures: the first 10 images of a worker all failed")
     assert "No such file or directory" in line["error"]
+    # What failed before may fail again: that is no sign of a wrong bucket.
+    assert launch.run(*arguments(photos, tmp_path / "out", *settings, "run.max_failures=0")) == 0
+    assert launch.run(*arguments(photos, tmp_path / "out", *settings), "--retry-failed") == 0
+    assert len(table(tmp_path / "out")) == 40
 
 
 def test_a_run_id_belongs_to_one_model_and_one_choice_of_targets(photos, launch, tmp_path):
