@@ -1,10 +1,7 @@
-"""What the families of keras.applications and TF Hub's modules expect of pixels, told by the names of their layers."""
+"""What the families of keras.applications expect of pixels, told by the names of their models and layers."""
 
 import re
 from collections.abc import Iterable
-
-HUB_LAYER = "keras_layer"
-"""What hub.KerasLayer is called by default."""
 
 # family: name of its models; a layer that only this family has; preprocessing, where the model does none itself.
 _FAMILIES: tuple[tuple[str, str, str, str], ...] = (
@@ -24,7 +21,6 @@ _FAMILIES: tuple[tuple[str, str, str, str], ...] = (
     ("Xception", r"xception", r"block14_sepconv2", "minus_one_to_one"),
     ("DenseNet", r"densenet\d+", r"conv5_block16_concat", "torch"),
     ("NASNet", r"nasnet(_.*)?", r"stem_bn1", "minus_one_to_one"),
-    ("TF Hub", rf"{HUB_LAYER}(_\d+)?", r"(?!)", "unit"),
     ("ConvNeXt", r"convnext_\w+", r"convnext_\w+_stage_3_block_2_depthwise_conv", "torch"),
 )
 

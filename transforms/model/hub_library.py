@@ -1,6 +1,10 @@
-"""TF Hub as a library, and the modules that a Keras file refers to."""
+"""TF Hub as a library, and ``hub.KerasLayer`` inside of models. Imports TensorFlow."""
 
+import json
+import re
 import warnings
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
@@ -33,3 +37,27 @@ def refuse_missing_module(handle: str, source: str) -> None:
             f"{source} needs the TF Hub module {handle} ({cause}): put it there, or save the model where it was "
             "trained as a SavedModel, which holds the module too: model.save(DIRECTORY, save_format='tf')"
         )
+
+
+def hub_layers(model: Any) -> frozenset[str]:
+    """The names of the ``hub.KerasLayer`` in a Keras model."""
+    layers: Iterable[Any] = getattr(model, "submodules", ())
+    return frozenset(layer.name for layer in layers if type(layer).__name__ == "KerasLayer")
+
+
+def hub_layers_in_savedmodel(folder: Path) -> frozenset[str]:
+    """The names of the ``hub.KerasLayer`` in a SavedModel that Keras 2 wrote; none where it was written otherwise."""
+    path = folder / "keras_metadata.pb"
+    if not path.is_file():
+        return frozenset()
+    from tf_keras.protobuf import saved_metadata_pb2
+
+    nodes = saved_metadata_pb2.SavedMetadata.FromString(path.read_bytes()).nodes
+    described = [json.loads(node.metadata) for node in nodes if node.identifier.startswith("_tf_keras_")]
+    return frozenset(layer["name"] for layer in described if layer.get("class_name") == "KerasLayer")
+
+
+def lies_in(operation: str, layers: frozenset[str]) -> bool:
+    """Whether an operation lies in one of the layers, by its name; a layer is numbered when it is called again."""
+    scopes = operation.split("/")
+    return not layers.isdisjoint([*scopes, *(re.sub(r"_\d+$", "", scope) for scope in scopes)])

@@ -5,12 +5,13 @@ Imports TensorFlow: only to be imported where a model is loaded.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transforms.model.class_names import resolve_class_names
 from transforms.model.errors import ModelRefused
 from transforms.model.expectation import expected_preprocessing
 from transforms.model.factory import call_factory
+from transforms.model.hub_library import hub_layers, hub_layers_in_savedmodel
 from transforms.model.local_copy import local_copy
 from transforms.model.options import ModelOptions
 from transforms.model.runtime import import_tensorflow
@@ -42,8 +43,8 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
         raise ModelRefused(
             f"model.weights is for architectures (keras:NAME, package.module:function); {options.source} brings its own"
         )
-    traced = _LOADERS[source.kind](source, options, storage)
-    preprocessing, notes = expected_preprocessing(options.preprocessing, source.kind, traced)
+    traced, layers = _LOADERS[source.kind](source, options, storage)
+    preprocessing, notes = expected_preprocessing(options.preprocessing, source.kind, traced, layers)
     return dataclasses.replace(
         traced,
         preprocessing=preprocessing,
@@ -52,6 +53,11 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
         ),
         notes=(*traced.notes, *notes),
     )
+
+
+class _Loaded(NamedTuple):
+    traced: TracedModel
+    hub_layers: frozenset[str] = frozenset()  # names of the hub.KerasLayer in it
 
 
 def class_count(traced: TracedModel, output: str | None) -> int | None:
@@ -68,30 +74,30 @@ def class_count(traced: TracedModel, output: str | None) -> int | None:
     return 2 if count == 1 else count
 
 
-def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.bundled import efficientnet_lite0
 
     if source.name != "efficientnet-lite0":
         raise ModelRefused(f"there is no bundled model {source.name!r}: say bundled:efficientnet-lite0")
-    return trace_keras_model(efficientnet_lite0(), options.input_size)
+    return _Loaded(trace_keras_model(efficientnet_lite0(), options.input_size))
 
 
-def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.applications import build_application
     from transforms.model.fine_tuned import application_with_weights
 
     weights = "imagenet" if options.weights is None else options.weights
     if weights == "imagenet":
-        return trace_keras_model(build_application(source.name, weights, options.input_size), "auto")
+        return _Loaded(trace_keras_model(build_application(source.name, weights, options.input_size), "auto"))
     if weights == "none":
         model = build_application(source.name, None, options.input_size)
-        return trace_keras_model(model, "auto", ("the weights are random: scores and maps mean nothing",))
+        return _Loaded(trace_keras_model(model, "auto", ("the weights are random: scores and maps mean nothing",)))
     with local_copy(weights, storage) as path:
         model, note = application_with_weights(source.name, path, options.input_size, weights)
-    return trace_keras_model(model, "auto", (note,))
+    return _Loaded(trace_keras_model(model, "auto", (note,)))
 
 
-def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.weights import load_weights, open_weights
 
     model = call_factory(source.name)
@@ -101,11 +107,11 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> Tr
                 f"{source.name}() returns {type(model).__name__}, no Keras model: model.weights cannot be put into it; "
                 "load them in the function"
             )
-        return _trace_callable(model, source.name, options)
+        return _Loaded(_trace_callable(model, source.name, options))
     if options.weights is not None:
         with local_copy(options.weights, storage) as path, open_weights(path, options.weights) as weights:
             load_weights(model, weights, f"{source.name}()")
-    return trace_keras_model(model, options.input_size)
+    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
 
 
 def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel:
@@ -117,25 +123,26 @@ def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel
     return trace_endpoint(Endpoint(name, any_images, model), options.input_size, model, None, ())
 
 
-def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.keras_files import load_keras_file
 
     with local_copy(source.name, storage) as path:
         model = load_keras_file(path, options.source, options.trust)
-    return trace_keras_model(model, options.input_size)
+    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
 
 
-def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_copy(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source)
+        layers = hub_layers_in_savedmodel(path)
     endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
-    return trace_endpoint(endpoint, options.input_size, loaded, None, notes)
+    return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers)
 
 
-def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> TracedModel:
+def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.hub import load_hub_module
 
-    return load_hub_module(source.name, options, storage)
+    return _Loaded(load_hub_module(source.name, options, storage))
 
 
 _LOADERS = {

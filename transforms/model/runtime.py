@@ -31,6 +31,8 @@ def import_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Without AVX-512 TensorFlow leaves oneDNN off, which costs a factor of about two.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Importing TensorFlow imports Keras, which may be set to a backend that is not even there.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     threads = str(available_cpus())
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)

@@ -19,6 +19,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
     Raises:
         ModelRefused: it does not take one image, or its image size is free and ``input_size`` is auto.
     """
+    _refuse_other_backends(model)
     declared = _declared_input(model)
     if declared is None:
         shape, dtype = _built_shape(model), tf.float32
@@ -96,6 +97,16 @@ def output_names(model: Any, function: Any) -> tuple[str, ...]:
             if all(isinstance(name, str) for name in candidates) and len(set(candidates)) == count:
                 return tuple(candidates)
     return tuple(f"output_{index}" for index in range(count))
+
+
+def _refuse_other_backends(model: Any) -> None:
+    import keras
+
+    if isinstance(model, keras.Model) and keras.backend.backend() != "tensorflow":
+        raise ModelRefused(
+            f"Keras runs on {keras.backend.backend()} in this process, and a TensorFlow graph is needed: set the "
+            "environment variable KERAS_BACKEND=tensorflow before Keras is imported"
+        )
 
 
 def _declared_input(model: Any) -> Any:

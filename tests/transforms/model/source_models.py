@@ -4,15 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
+from plain_module import CLASSES
 
 SIZE = 32
-CLASSES = 5
 LIBRARIES = {"keras": keras, "tf_keras": tf_keras}
-
-
-def images(count: int = 3, size: int = SIZE) -> np.ndarray:
-    """float32 [count, size, size, 3] of 0..255."""
-    return np.random.default_rng(7).uniform(0, 255, (count, size, size, 3)).astype(np.float32)
 
 
 def shake(model, seed: int = 1):
@@ -38,7 +33,9 @@ def tiny_base(library, size: int | None = SIZE, name: str = "tiny_base"):
     return shake(library.Model(inputs, layers.ReLU(name="base_out")(x), name=name))
 
 
-def fine_tuned(library, base=None, size: int = SIZE, activation="softmax", classes: int = CLASSES, augmented: bool = True):
+def fine_tuned(
+    library, base=None, size: int = SIZE, activation="softmax", classes: int = CLASSES, augmented: bool = True
+):
     """The transfer-learning case: augmentation, rescaling and a pretrained base as a layer; pooled and classified."""
     layers = library.layers
     augmentation = [layers.RandomFlip(name="flip"), layers.RandomRotation(0.2, name="rotation")] if augmented else []

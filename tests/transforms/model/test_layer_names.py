@@ -5,7 +5,8 @@ import contextlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from source_models import LIBRARIES, fine_tuned, images, tiny_base
+from plain_module import images
+from source_models import LIBRARIES, fine_tuned, tiny_base
 
 from transforms.model.layer_names import layer_tensors, recording_layers
 from transforms.model.tracing import trace_keras_model

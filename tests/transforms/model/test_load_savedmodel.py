@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from source_models import CLASSES, fine_tuned, images
+from plain_module import CLASSES, SPEC, Plain, images
+from source_models import fine_tuned
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan import make_plan
 
-ANY_IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, name="photo")
-IMAGES = tf.TensorSpec([None, 32, 32, 3], tf.float32, name="photo")
+ANY_SIZE = tf.TensorSpec([None, None, None, 3], tf.float32, name="photo")
+IMAGES = images()
 
 
 def load(source, **options):
@@ -27,31 +28,6 @@ def load(source, **options):
 
 def scores_of(traced, pixels):
     return traced.function(tf.cast(pixels, traced.function.inputs[0].dtype))[0].numpy()
-
-
-class Plain(tf.Module):
-    """No Keras: two functions over variables."""
-
-    def __init__(self):
-        super().__init__()
-        rng = tf.random.Generator.from_seed(3)
-        self.kernel = tf.Variable(rng.normal([3, 3, 3, 8]) * 0.01)
-        self.dense = tf.Variable(rng.normal([8, CLASSES]))
-
-    def features(self, photo):
-        return tf.nn.relu(tf.nn.conv2d(photo, self.kernel, 2, "SAME"))
-
-    @tf.function
-    def __call__(self, photo, training=False):
-        x = self.features(photo)
-        if training:
-            x = tf.nn.dropout(x, 0.5)
-        return tf.nn.softmax(tf.reduce_mean(x, [1, 2]) @ self.dense)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded")])
-    def from_strings(self, encoded):
-        decode = lambda string: tf.image.resize(tf.io.decode_jpeg(string, 3), [32, 32])  # noqa: E731
-        return self(tf.map_fn(decode, encoded, fn_output_signature=tf.float32))
 
 
 def test_keras_export(tmp_path):
@@ -83,7 +59,7 @@ def test_tf_keras_saved_model_from_a_store(tmp_path):
 @pytest.mark.parametrize("source", ["m", "m/", "m/saved_model.pb"])
 def test_a_plain_module_with_a_default_signature(tmp_path, source):
     module = Plain()
-    tf.saved_model.save(module, tmp_path / "m", signatures=module.__call__.get_concrete_function(IMAGES))
+    tf.saved_model.save(module, tmp_path / "m", signatures=module.__call__.get_concrete_function(SPEC))
     traced = load(f"{tmp_path}/{source}")
     np.testing.assert_allclose(scores_of(traced, images()), module(images()), rtol=1e-5, atol=1e-6)
 
@@ -91,7 +67,7 @@ def test_a_plain_module_with_a_default_signature(tmp_path, source):
 def test_a_module_without_signatures_is_called_in_inference_mode(tmp_path):
     module = Plain()
     for training in (True, False):
-        module.__call__.get_concrete_function(IMAGES, training=training)
+        module.__call__.get_concrete_function(SPEC, training=training)
     tf.saved_model.save(module, tmp_path / "m", signatures={})
     traced = load(tmp_path / "m")
     np.testing.assert_allclose(scores_of(traced, images()), module(images()), rtol=1e-5, atol=1e-6)
@@ -101,7 +77,7 @@ def test_a_module_without_signatures_is_called_in_inference_mode(tmp_path):
 
 def test_an_unknown_size_is_settled_by_the_user(tmp_path):
     module = Plain()
-    tf.saved_model.save(module, tmp_path / "m", signatures=module.__call__.get_concrete_function(ANY_IMAGES))
+    tf.saved_model.save(module, tmp_path / "m", signatures=module.__call__.get_concrete_function(ANY_SIZE))
     with pytest.raises(ModelRefused, match=r"images of any size, \[any, any, any, 3\]: say .* model.input_size"):
         load(tmp_path / "m")
     traced = load(tmp_path / "m", input_size=(32, 32))
@@ -111,7 +87,7 @@ def test_an_unknown_size_is_settled_by_the_user(tmp_path):
 
 def test_a_size_that_the_graph_cannot_take_is_refused(tmp_path):
     module = Plain()
-    wide = tf.function(lambda photo: tf.ensure_shape(module(photo), [None, CLASSES]), input_signature=[ANY_IMAGES])
+    wide = tf.function(lambda photo: tf.ensure_shape(module(photo), [None, CLASSES]), input_signature=[ANY_SIZE])
     fixed = tf.TensorSpec([None, 32, None, 3], tf.float32, name="photo")
     holder = tf.Module()
     holder.module = module
@@ -126,8 +102,8 @@ def test_a_size_that_the_graph_cannot_take_is_refused(tmp_path):
 
 def test_signatures_are_chosen_by_name_or_by_what_they_take(tmp_path):
     module = Plain()
-    twice = tf.function(lambda photo: {"double": module(photo) * 2.0}, input_signature=[IMAGES])
-    once = tf.function(lambda photo: {"single": module(photo)}, input_signature=[IMAGES])
+    twice = tf.function(lambda photo: {"double": module(photo) * 2.0}, input_signature=[SPEC])
+    once = tf.function(lambda photo: {"single": module(photo)}, input_signature=[SPEC])
     strings = module.from_strings
 
     tf.saved_model.save(module, tmp_path / "both", signatures={"once": once, "twice": twice})
@@ -170,7 +146,7 @@ def test_encoded_strings_are_refused_with_the_remedy(tmp_path):
 def test_several_outputs_are_named(tmp_path):
     module = Plain()
     both = tf.function(
-        lambda photo: {"scores": module(photo), "features": module.features(photo)}, input_signature=[IMAGES]
+        lambda photo: {"scores": module(photo), "features": module.features(photo)}, input_signature=[SPEC]
     )
     tf.saved_model.save(module, tmp_path / "m", signatures=both)
     traced = load(tmp_path / "m", output="scores", class_names=tuple("abcde"))
@@ -182,7 +158,7 @@ def test_several_outputs_are_named(tmp_path):
 def test_two_inputs_and_missing_models_are_refused(tmp_path):
     module = Plain()
     spec = tf.TensorSpec([None, 1], tf.float32, name="age")
-    two = tf.function(lambda photo, age: module(photo) + age, input_signature=[IMAGES, spec])
+    two = tf.function(lambda photo, age: module(photo) + age, input_signature=[SPEC, spec])
     holder = tf.Module()
     holder.module = module
     tf.saved_model.save(holder, tmp_path / "m", signatures=two)
@@ -196,8 +172,14 @@ def test_two_inputs_and_missing_models_are_refused(tmp_path):
         load(tmp_path / "empty")
 
 
-def write_tf1(path, tag_sets=(("serve",),), resource=False, shape=(None, 32, 32, 3), signature="serving_default"):
-    """A SavedModel as TF1 wrote it: a graph, a session and variables of either kind. Returns scores of images()."""
+def write_tf1(
+    path, tag_sets=(("serve",),), resource=False, shape=(None, 32, 32, 3), signature="serving_default", images=IMAGES
+):
+    """A SavedModel as TF1 wrote it: a graph, a session and variables of either kind.
+
+    Returns:
+        Its scores of ``images``, and its weights kernel and dense.
+    """
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         v1.set_random_seed(5)
@@ -215,7 +197,7 @@ def write_tf1(path, tag_sets=(("serve",),), resource=False, shape=(None, 32, 32,
         for tags in tag_sets[1:]:
             builder.add_meta_graph(list(tags), signatures)
         builder.save()
-        return session.run(scores, {photo: images()})
+        return session.run({"scores": scores, "kernel": kernel, "dense": dense}, {photo: images})
 
 
 @pytest.mark.parametrize("resource", [False, True], ids=["reference variables", "resource variables"])
@@ -224,7 +206,7 @@ def test_tf1_saved_models(tmp_path, resource, tag_sets):
     wanted = write_tf1(tmp_path / "m", tag_sets, resource)
     traced = load(tmp_path / "m", output="default")
     assert traced.outputs == ("default", "features")
-    np.testing.assert_allclose(scores_of(traced, images()), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores_of(traced, images()), wanted["scores"], rtol=1e-5, atol=1e-6)
     assert "scales its pixels itself" in traced.notes[0]
 
 
@@ -233,18 +215,11 @@ def test_tf1_saved_models_of_any_size(tmp_path, shape):
     wanted = write_tf1(tmp_path / "m", shape=shape)
     traced = load(tmp_path / "m", input_size=(32, 32), output="default")
     assert traced.function.outputs[1].shape.as_list() == [None, 16, 16, 8]
-    np.testing.assert_allclose(scores_of(traced, images()), wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(scores_of(traced, images()), wanted["scores"], rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_saved_by_another_process(tmp_path):
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_load_savedmodel import *\n"
-        "path = Path(sys.argv[2]); module = Plain()\n"
-        "tf.saved_model.save(module, path / 'm', signatures=module.__call__.get_concrete_function(IMAGES))\n"
-        "np.save(path / 'scores.npy', module(images()))\n"
-    )
-    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, str(Path(__file__).parent / "plain_module.py"), str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     np.testing.assert_allclose(
         scores_of(load(tmp_path / "m"), images()), np.load(tmp_path / "scores.npy"), rtol=1e-5, atol=1e-6

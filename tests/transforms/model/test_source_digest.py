@@ -17,7 +17,7 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
     options = ModelOptions(str(tmp_path / "m.keras"))
     changes = {
         "output": "head", "signature": "s", "class_names": ("a", "b"), "input_size": (64, 64), "preprocessing": "unit",
-        "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3,
+        "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
     digests = [source_digest(dataclasses.replace(options, **{key: value}), {}) for key, value in changes.items()]
