@@ -1,5 +1,6 @@
 """The command line: ``beam-gradcam`` or ``python -m pipeline``. Heavy imports wait until a command needs them."""
 
+import atexit
 import enum
 import json
 import logging
@@ -265,6 +266,7 @@ def _stop(why: str, code: int, console: Console) -> NoReturn:
     """End at once: the runner's threads cannot be told to stop, and nothing they could still do is wanted."""
     console.print(why, style="red")
     print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
+    atexit._run_exitfuncs()  # Beam's: they end the job server that it started
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,6 +1,7 @@
 """Run a job's graph to its end, and notice when it can have none."""
 
 import contextlib
+import logging
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ from pipeline.job import Job
 from pipeline.runners import is_local, runner_of
 
 _POLL_SECONDS = (0.5, 30.0)  # shortest, longest
+_log = logging.getLogger(__name__)
 _WORKER_THREAD = "run_worker"  # FnApiRunner's thread that waits for a worker process
 
 
@@ -53,7 +55,7 @@ def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None
                 wait = min(max(20 * (time.monotonic() - before), _POLL_SECONDS[0]), _POLL_SECONDS[1])
         except BaseException:
             if result is not None:
-                result.cancel()
+                _cancel(result)
             raise
     if errors:
         raise errors[0]
@@ -69,6 +71,13 @@ def _submit(pipeline: beam.Pipeline) -> PipelineResult:
         return pipeline.run()
     finally:
         signal.signal(signal.SIGINT, interrupt)
+
+
+def _cancel(result: PipelineResult) -> None:
+    try:
+        result.cancel()
+    except Exception as error:  # noqa: BLE001 - why the job is cancelled is what must be said
+        _log.warning("the job could not be cancelled and may go on; see the cluster's own interface: %s", error)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,11 @@ Fetch and decode run ahead of the model, statistics and overlays behind it, all 
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
+import cv2
 import numpy as np
 import pyarrow as pa
 
@@ -18,6 +18,7 @@ from transforms.ahead import map_ahead
 from transforms.batches import BatchExplainer
 from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+from transforms.model.runtime import available_cpus, keep_freed_memory
 from transforms.overlays import encode, render_overlay
 from transforms.patience import Call, map_patiently
 from transforms.records import ImageFailure, ImageRef, Shard, ShardResult, Stage, Status
@@ -26,8 +27,9 @@ from transforms.settings import ExplainSettings
 from transforms.storage import Storage
 from transforms.streak import FailureStreak
 from transforms.tally import Tally
+from transforms.versions import check_versions, versions_here
 
-_CPUS = os.cpu_count() or 1
+_CPUS = available_cpus()
 _LOADERS = max(4, 2 * _CPUS)  # threads that fetch and decode: more than cores, since fetching waits
 _BATCHES_AHEAD = 2
 _PATIENCE = 1.2  # of the storage's own limit: where the storage can say itself what took so long, it does
@@ -59,8 +61,12 @@ class _ExplainShards(beam.DoFn):
         self._load_model = load_model
         self._settings = settings
         self._storage = storage
+        self._versions = versions_here()
 
     def setup(self) -> None:
+        check_versions(self._versions)
+        keep_freed_memory()
+        cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
         self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
         self._streak = FailureStreak(self._settings.max_failures)
 

@@ -125,9 +125,10 @@ def start_worker_pool(engine: Engine, number: int, port: int, modules: Sequence[
     environment = {
         # A worker pool starts a literal "python" from the PATH.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(map(str, modules)),
         "WORKER_POOL": str(number),
     }
+    if modules:
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, modules))
     address = f"{_pool_host(number)}:{port}"
     engine.start(
         f"worker-pool-{number}", [sys.executable, str(Path(__file__).with_name("pool.py")), address], environment
@@ -173,8 +174,8 @@ def start_flink(folder: Path, rest_port: int, pool_port: int, modules: Sequence[
             "heartbeat.interval": 5000,
             "heartbeat.timeout": 60000,
             "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 20,
-            "restart-strategy.fixed-delay.delay": "3 s",
+            "restart-strategy.fixed-delay.attempts": 5,
+            "restart-strategy.fixed-delay.delay": "10 s",
             "io.tmp.dirs": f"{folder}/tmp",
             "web.submit.enable": True,
         }
