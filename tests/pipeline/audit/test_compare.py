@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import examples
+from example_runs import examples
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.compare import write_comparison

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import examples
+from example_runs import examples
 from synthetic import AUDIT_CARD, write_run
 
 from pipeline.audit.controls import IMAGES, read_controls, write_controls

@@ -4,7 +4,7 @@ import os
 import cv2
 import numpy as np
 import pytest
-from runs import examples
+from example_runs import examples
 from synthetic import AUDIT_CARD, blob, write_run
 from typer.testing import CliRunner
 

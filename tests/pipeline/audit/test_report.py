@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from runs import PER_CLASS, examples
+from example_runs import PER_CLASS, examples
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.finished import AuditError, find_run, run_at
