@@ -113,18 +113,23 @@ def _timed_out(call: Call[ImageRef, LoadedImage | FailedImage], seconds: float, 
 def explain_batches(
     images: Iterable[LoadedImage | FailedImage], explainer: BatchExplainer, tally: Tally
 ) -> Iterator[ExplainedBatch | FailedImage]:
-    """Full batches of the images that could be loaded, explained; the others are passed on as they come."""
+    """Full batches of the images that could be loaded, explained; then the others that came among them."""
     batch: list[LoadedImage] = []
+    failed: list[FailedImage] = []
     for image in images:
         if isinstance(image, FailedImage):
-            yield image
-            continue
-        batch.append(image)
+            failed.append(image)
+        else:
+            batch.append(image)
         if len(batch) >= explainer.batch_size:
             yield from _explain_batch(batch, explainer, tally)
             batch = []
+        if not batch:
+            yield from failed
+            failed = []
     if batch:
         yield from _explain_batch(batch, explainer, tally)
+    yield from failed
 
 
 def _explain_batch(

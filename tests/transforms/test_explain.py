@@ -136,5 +136,41 @@ def test_one_image_that_succeeds_ends_the_suspicion_for_good(tmp_path):
         (tmp_path / ref.uri).unlink()
     rows, _ = explain(shard, tmp_path, max_failures=4)
     assert [row["status"] for row in rows.values()].count("FETCH_ERROR") == 5
-    rows, _ = explain(Shard("00001-test", shard.refs[4:] * 1, 0, 0, 0), tmp_path, max_failures=0)
+    rows, _ = explain(Shard("00001-test", shard.refs[4:], 0, 0, 0), tmp_path, max_failures=0)
     assert len(rows) == 2
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_real_model_whose_scores_overflow_on_some_photos(tmp_path):
+    import keras
+
+    from transforms.model.compiled import compile_model, load_compiled
+    from transforms.model.options import ModelOptions
+
+    inputs = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(4, 3, activation="relu", name="features")(inputs)
+    scores = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features))
+    brightness = keras.layers.Dense(1, "relu", name="bright")(keras.layers.GlobalAveragePooling2D()(inputs))
+    overflowing = keras.layers.Add()([scores, keras.layers.Rescaling(1e38)(brightness)])
+    model = keras.Model(inputs, keras.layers.Softmax()(overflowing))
+    model.get_layer("bright").set_weights([np.full((3, 1), 1 / 3), np.array([-200.0])])
+    model.save(tmp_path / "broken.keras")
+    shard = write_shard(tmp_path, 5)
+    for name in ("01.png", "02.png"):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8, 3), 255, np.uint8))
+    storage = Storage()
+    options = ModelOptions(source=str(tmp_path / "broken.keras"), target_layer="features")
+    card = compile_model(options, str(tmp_path / "models"), storage)
+    compiled = load_compiled(f"{tmp_path}/models/{card.fingerprint}", storage, 3)
+    rows, _ = explain(shard, tmp_path, compiled, overlays=OverlaySettings(max_side=16))
+    statuses = [row["status"] for row in rows.values()]
+    assert statuses[1:3] == ["NONFINITE", "NONFINITE"]
+    assert "NONFINITE" not in (statuses[0], *statuses[3:])
+    for row in rows.values():
+        assert [name for name, value in row.items() if isinstance(value, float) and not np.isfinite(value)] == []
+        is_finite = row["status"] != "NONFINITE"
+        assert [row[name] is not None for name in ("predicted_index", "cam_max", "overlay_uri")] == [is_finite] * 3
+        assert (row["width"], row["height"]) == (8, 8)
+    bright = Shard("00001-test", shard.refs[1:3], 0, 0, 0)
+    with pytest.raises(TooManyFailures, match="the last with NONFINITE"):
+        explain(bright, tmp_path, compiled, max_failures=2)
