@@ -36,7 +36,7 @@ def import_tensorflow() -> Any:
     threads = str(available_cpus())
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", threads)
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", threads)
-    _keep_freed_memory()
+    keep_freed_memory()
 
     with contextlib.nullcontext() if wants_log else _without_banner():
         import tensorflow as tf
@@ -84,10 +84,10 @@ def available_cpus() -> int:
     return max(cpus, 1)
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc keep the activations' buffers between batches.
+def keep_freed_memory() -> None:
+    """Let glibc keep the buffers of pictures and activations from one batch to the next.
 
-    By default it returns each to the kernel and a CPU spends a quarter of a MobileNet batch on page faults.
+    By default it returns each to the kernel, and a CPU spends a quarter of a MobileNet batch on page faults.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only; musl and macOS have none
     if mallopt is not None:
