@@ -7,7 +7,7 @@ from transforms.model.flatten import FlatGraph
 from transforms.model.graphs import Tensor, node_name, splice, tf
 from transforms.model.plan import Plan
 
-# Weights up to this size become constants, which oneDNN and Grappler prepare once; a GraphDef cannot hold 2 GB.
+# In bytes: models up to this size have their kernels as constants; a GraphDef cannot hold 2 GB.
 _LARGEST_CONSTANTS = 256 << 20
 
 
@@ -22,20 +22,22 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
         graph: the plan's graph, folded or not.
     """
     module = tf.Module(name="explainer")
-    as_constants = sum(array.nbytes for array in graph.weights.values()) <= largest_constants
-    if not as_constants:
-        module.weights = [
-            tf.Variable(array, trainable=False, name=f"weight_{i}") for i, array in enumerate(graph.weights.values())
-        ]
+    small = sum(array.nbytes for array in graph.weights.values()) <= largest_constants
+    # Kernels as constants are laid out for oneDNN once. A bias never: were it zero, as in a network that was never
+    # trained, Grappler would drop it and then not fuse convolution and activation.
+    constants = {name: array for name, array in graph.weights.items() if small and array.ndim > 1}
+    names = [name for name in graph.weights if name not in constants]
+    module.weights = [
+        tf.Variable(graph.weights[name], trainable=False, name=f"weight_{i}") for i, name in enumerate(names)
+    ]
     method = METHODS[plan.options.method]
     cells = plan.target.height * plan.target.width
     images_spec = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
     targets_spec = tf.TensorSpec([None, None], tf.int32, "targets")
 
     def weights() -> dict[str, Tensor]:
-        if as_constants:
-            return {name: tf.constant(array) for name, array in graph.weights.items()}
-        return {name: variable.read_value() for name, variable in zip(graph.weights, module.weights, strict=True)}
+        variables = {name: variable.read_value() for name, variable in zip(names, module.weights, strict=True)}
+        return variables | {name: tf.constant(array) for name, array in constants.items()}
 
     @tf.function(autograph=False, input_signature=[images_spec, targets_spec])
     def explain(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
