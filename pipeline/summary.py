@@ -13,6 +13,7 @@ from pipeline.config import Config, redacted
 from pipeline.job import Job
 from pipeline.progress import Progressed
 from pipeline.runs import utc_now
+from transforms.explain import WAITING, WHOLE
 from transforms.parts import TableLocation, Totals, list_parts
 from transforms.records import Status
 from transforms.schema import SCHEMA_VERSION
@@ -44,6 +45,7 @@ def summarize(
     images = totals.planned + totals.done
     failures = progressed.failures + totals.done_failed
     table = job.settings.table
+    split = time_split(progressed.seconds)
     return {
         "run_id": table.run_id,
         "fingerprint": table.fingerprint,
@@ -62,7 +64,9 @@ def summarize(
         "prepare_seconds": round(prepare_seconds, 3),
         "run_seconds": round(run_seconds, 3),
         "images_per_second": round(progressed.images / run_seconds, 2),
-        "step_seconds": progressed.seconds,
+        "step_seconds": {step: s for step, s in progressed.seconds.items() if step not in (WAITING, WHOLE)},
+        "time_split": split,
+        "bottleneck": max(split, key=split.__getitem__) if split else None,
         "events": progressed.events,
         "statistics": f"{table.output}/statistics",
         "overlays": f"{table.output}/overlays/run={table.run_id}" if job.settings.overlays else None,
@@ -99,6 +103,20 @@ def brief(summary: dict[str, Any], uri: str, exit_code: int) -> dict[str, Any]:
     }
 
 
+def time_split(seconds: dict[str, float]) -> dict[str, float]:
+    """Where the time of the shards went, as shares that add up to 1: what the others wait for is the bottleneck.
+
+    While the model waits for images, fetch and decode are too slow; while it computes, it is the model itself; the rest
+    is waiting for rows and overlays to be made and written.
+    """
+    whole = seconds.get(WHOLE, 0.0)
+    if not whole:
+        return {}
+    waiting, compute = seconds.get(WAITING, 0.0) / whole, seconds.get("compute", 0.0) / whole
+    shares = {"fetch and decode": waiting, "model": compute, "rows and overlays": max(1 - waiting - compute, 0.0)}
+    return {stage: round(share, 3) for stage, share in shares.items()}
+
+
 def print_summary(summary: dict[str, Any], uri: str, console: Console) -> None:
     """A short table for a person."""
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -112,6 +130,11 @@ def print_summary(summary: dict[str, Any], uri: str, console: Console) -> None:
         table.add_row("failed", f"{summary['failures']:,} ({summary['failure_rate']:.2%})")
     if summary["explained_now"]:
         table.add_row("speed", f"{summary['images_per_second']:.1f} images/s over {summary['run_seconds']:.1f} s")
+    if summary["bottleneck"]:
+        share = summary["time_split"][summary["bottleneck"]]
+        table.add_row(
+            "bottleneck", f"{summary['bottleneck']}: {share:.0%} of the time is spent on it or waiting for it"
+        )
     table.add_row("statistics", summary["statistics"])
     if summary["overlays"]:
         table.add_row("overlays", summary["overlays"])

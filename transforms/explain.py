@@ -35,6 +35,11 @@ _BATCHES_AHEAD = 2
 _PATIENCE = 1.2  # of the storage's own limit: where the storage can say itself what took so long, it does
 _FINISHERS = min(_CPUS, 8)  # threads that make statistics and overlays, a batch each
 
+WAITING = "waiting for images"
+"""The step of a tally in which the model had nothing to do because no batch was loaded yet."""
+WHOLE = "shard"
+"""The step of a tally that all of a shard takes, by the clock on the wall. The others add up over threads."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExplainedBatch:
@@ -94,8 +99,8 @@ def explain_shard(
     finish = functools.partial(finish_batch, card=card, settings=settings, storage=storage, tally=tally)
     ahead = _BATCHES_AHEAD * settings.batch_size
     images = map_patiently(load, shard.refs, _LOADERS, ahead, patience, give_up)
-    with contextlib.closing(images), ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
-        batches = explain_batches(images, explainer, tally)
+    with tally.timing(WHOLE), contextlib.closing(images), ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
+        batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
         tables = [streak.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
     return ShardResult(shard, rows, tally.seconds(), tally.events())

@@ -4,7 +4,10 @@ import collections
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Element = TypeVar("Element")
 
 
 class Tally:
@@ -24,6 +27,16 @@ class Tally:
             elapsed = time.perf_counter() - start
             with self._lock:
                 self._seconds[step] += elapsed
+
+    def waiting(self, step: str, elements: Iterable[Element]) -> Iterator[Element]:
+        """The same elements; the time until each is there counts as ``step``."""
+        iterator = iter(elements)
+        while True:
+            with self.timing(step):
+                element = next(iterator, None)
+            if element is None:
+                return
+            yield element
 
     def count(self, event: str, times: int = 1) -> None:
         with self._lock:
