@@ -7,6 +7,7 @@ import numpy as np
 
 from transforms.model.checks import refuse_broken_gradient, refuse_training_mode
 from transforms.model.errors import ModelRefused
+from transforms.model.features import refuse_features
 from transforms.model.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
 from transforms.model.graphs import Graph, ancestors, evaluate, import_graph, node_name, same_value, tf
 from transforms.model.layers import choose_layer
@@ -61,6 +62,8 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     refuse_training_mode(part)
     if scores.activation == "none" and scores.units > 1:
         scores = dataclasses.replace(scores, are_probabilities=_sum_to_one(flat, scores, traced.function.inputs[0]))
+        if options.output is None and not scores.are_probabilities:
+            refuse_features(graph, scores)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
     target, reason = choose_layer(network, options.target_layer)
     head = network.head_of(target)

@@ -28,7 +28,8 @@ def source_digest(options: ModelOptions, storage: Mapping[str, dict[str, Any]]) 
 
     It covers the bytes behind the source and the weights (for objects in a store, their ETag or checksum), the
     names of the classes, all options that matter, and the version of the compiled format. Where the bytes
-    cannot be seen, it covers the name: hub:URL, and the imagenet weights of keras:NAME with the version of Keras.
+    cannot be seen, it covers the name: hub:https://..., the modules that a Keras file refers to, and the imagenet
+    weights of keras:NAME with the version of Keras.
 
     Raises:
         ModelRefused: there is nothing at the source.
@@ -56,7 +57,7 @@ def _identity(source: ModelSource, storage: Mapping[str, dict[str, Any]]) -> Any
         return [source.name, package_version("keras")]
     if source.kind == "factory":
         return [source.name, _code_digest(source.name.partition(":")[0])]
-    if source.kind == "hub" and not os.path.exists(source.name):
+    if source.kind == "hub" and source.name.startswith(("http://", "https://")):
         return source.name
     return content_digest(source.name, storage)
 

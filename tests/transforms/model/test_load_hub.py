@@ -14,6 +14,7 @@ from test_load_savedmodel import write_tf1
 from transforms.model.errors import ModelRefused
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
+from transforms.model.plan import make_plan
 
 UNIT = images() / 255
 
@@ -53,21 +54,14 @@ def test_a_tf1_module(tmp_path):
 
 
 def test_a_feature_vector_is_refused_with_what_does_work(feature_module):
-    with pytest.raises(ModelRefused, match=r"feature vectors of 8 numbers, not class scores.*a head on top.*Dense"):
-        load(f"hub:{feature_module}")
+    options = ModelOptions(f"hub:{feature_module}")
+    with pytest.raises(ModelRefused, match=r"feature vector of 8 numbers .*Train a head on top.*hub\.KerasLayer"):
+        make_plan(load_model(options, {}), options)
     traced = load(f"hub:{feature_module}", output="output_0")
     assert traced.function.outputs[0].shape[-1] == 8
     assert traced.preprocessing.name == "unit"
     assert traced.class_names is None
     assert traced.notes == ("the module is given pixels of 0..1, the convention of TF Hub",)
-
-
-def test_an_average_of_class_scores_is_not_taken_for_features(tmp_path):
-    base = tiny_base(tf_keras)
-    scores = tf_keras.layers.Conv2D(CLASSES, 1)(base.output)
-    model = tf_keras.Model(base.input, tf_keras.layers.GlobalAveragePooling2D()(scores))
-    model.save(tmp_path / "m", save_format="tf")
-    np.testing.assert_allclose(scores_of(load(f"hub:{tmp_path}/m"), UNIT), model(UNIT), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["m.keras", "m"])
