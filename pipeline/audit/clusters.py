@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
+from threadpoolctl import threadpool_limits
 
 from pipeline.audit.table import AuditTable
 
 FEWEST_MAPS = 20  # of a class, to be worth clustering
-MOST_MAPS = 4000  # of a class: a sample beyond, the same every time
+MOST_MAPS = 2000  # of a class: beyond, those with the smallest ids, which are hashes
 MOST_CLASSES = 100
 MEDOIDS = 4
 _PER_CLUSTER = 10  # maps for each cluster, on average, at least
@@ -46,7 +47,8 @@ def cluster_class(maps: np.ndarray, probabilities: np.ndarray, ids: Sequence[str
     count, height, width = maps.shape
     roots = np.sqrt(maps.reshape(count, -1))
     number = max(1, min(_MOST_CLUSTERS, count // _PER_CLUSTER))
-    labels = MiniBatchKMeans(number, random_state=0, n_init=3, batch_size=1024).fit_predict(roots)
+    with threadpool_limits(1):  # the batches are too small to share out
+        labels = MiniBatchKMeans(number, random_state=0, n_init=3, batch_size=1024).fit_predict(roots)
     clusters = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -76,18 +78,20 @@ def find_clusters(table: AuditTable, indices: Sequence[int], height: int, width:
         "SELECT target_index, count(*) AS maps FROM statistics WHERE status IN ('OK', 'FLAT') GROUP BY target_index"
     )
     enough = {row["target_index"] for row in counts if row["maps"] >= FEWEST_MAPS}
+    chosen = [int(index) for index in indices if int(index) in enough][:MOST_CLASSES]
+    columns = table.arrays(
+        "SELECT target_index, image_id, target_probability, cam FROM statistics "
+        "WHERE list_contains($classes, target_index) AND status IN ('OK', 'FLAT') QUALIFY row_number() OVER "
+        f"(PARTITION BY target_index ORDER BY image_id) <= {MOST_MAPS} ORDER BY target_index, image_id",
+        {"classes": chosen},
+    )
     found = []
-    for index in [int(index) for index in indices if int(index) in enough][:MOST_CLASSES]:
-        columns = table.arrays(
-            "SELECT image_id, target_probability, cam FROM statistics "
-            "WHERE target_index = $index AND status IN ('OK', 'FLAT') "
-            f"ORDER BY hash(image_id), image_id LIMIT {MOST_MAPS}",
-            {"index": index},
-        )
-        maps = np.stack(list(columns["cam"])).astype(np.float64)
+    for index in chosen:
+        rows = slice(*np.searchsorted(columns["target_index"], [index, index + 1]))
+        maps = np.stack(list(columns["cam"][rows])).astype(np.float64)
         maps = (maps / maps.sum(axis=1, keepdims=True)).reshape(-1, height, width)
-        probabilities = columns["target_probability"].astype(np.float64)
-        found.append(cluster_class(maps, probabilities, list(columns["image_id"]), index))
+        probabilities = columns["target_probability"][rows].astype(np.float64)
+        found.append(cluster_class(maps, probabilities, list(columns["image_id"][rows]), index))
     if not found:
         return []
     usual = float(np.median([cluster.tightness for clusters in found for cluster in clusters]))
