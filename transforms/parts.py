@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.ahead import map_ahead
-from transforms.records import ShardResult, Status
+from transforms.records import FAILURES, ShardResult
 from transforms.schema import SCHEMA_VERSION
 from transforms.storage import Storage
 
@@ -274,14 +274,14 @@ def read_done_images(uri: str, table: TableLocation, storage: Storage) -> DoneIm
         if (footer.fingerprint, footer.targets) != (table.fingerprint, table.targets):
             return None
         statuses = image_statuses(parquet.read(columns=["image_id", "status"]))
-    return DoneImages(tuple(statuses), tuple(Status(status).is_failure for status in statuses.values()))
+    return DoneImages(tuple(statuses), tuple(status in FAILURES for status in statuses.values()))
 
 
 def image_statuses(rows: pa.Table) -> dict[str, str]:
     """The status of each image, by its id: a failure if one of its rows is."""
     statuses: dict[str, str] = {}
     for image_id, status in zip(rows["image_id"].to_pylist(), rows["status"].to_pylist(), strict=True):
-        if image_id not in statuses or Status(status).is_failure:
+        if image_id not in statuses or status in FAILURES:
             statuses[image_id] = status
     return statuses
 

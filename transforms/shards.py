@@ -77,7 +77,8 @@ def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
     for ref in itertools.chain.from_iterable(group["refs"]):
         lines += 1
         kept = distinct.setdefault(ref.image_id, ref)
-        if _line_order(ref) < _line_order(kept):  # the shuffle keeps no order: choose among unequal duplicates by value
+        # The shuffle keeps no order: choose among unequal duplicates by value.
+        if kept is not ref and _line_order(ref) < _line_order(kept):
             distinct[ref.image_id] = ref
     refs = sorted((ref for ref in distinct.values() if ref.image_id not in failed), key=lambda ref: ref.uri)
     done = [failed[image_id] for image_id in distinct if image_id in failed]
