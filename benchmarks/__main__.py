@@ -67,7 +67,7 @@ def _findings(
     if "compute" in sections:
         from benchmarks.compute import compute
 
-        names = {"names": ("MobileNetV2", "bundled")} if quick else {}
+        names = {"names": ("bundled",)} if quick else {}
         yield from compute(photos, folder / "models", 3 if quick else rounds, **names)
     if "classes" in sections:
         from benchmarks.compute import classes
