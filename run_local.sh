@@ -38,7 +38,7 @@ test)
     install dev
     shift
     cd "$here"
-    exec "$venv/bin/python" -m pytest "$@"
+    exec "$venv/bin/python" -m pytest --numprocesses 2 --dist loadfile "$@"
     ;;
 *)
     install demo

@@ -1,6 +1,7 @@
 """The whole product: configs in, real photos, real models, the real runner; table and overlays read back."""
 
 import json
+from pathlib import Path
 
 import cv2
 import keras
@@ -12,8 +13,10 @@ from rich.console import Console
 
 from pipeline.config import Config
 from pipeline.launch import run
+from transforms.images import decode, resize
 from transforms.manifest import Manifest, read_manifest
 from transforms.model.bundled import efficientnet_lite0
+from transforms.placement import place
 from transforms.storage import Storage
 
 CONSOLE = Console(stderr=True)
@@ -34,10 +37,21 @@ def tape_gradcam(features: keras.Model, dense: keras.layers.Dense, inputs: np.nd
     return np.einsum("hwc,c->hw", activations[0].numpy(), weights[0].numpy()), float(score)
 
 
+def model_input(uri: str, side: int) -> np.ndarray:
+    """The photo as the model gets it; at most one level from OpenCV's area average."""
+    decoded = decode(Path(uri).read_bytes(), need=(side, side))
+    resized = resize(decoded, place(decoded.width, decoded.height, side, side, "stretch"))
+    plain = cv2.resize(decoded.pixels, (side, side), interpolation=cv2.INTER_AREA)
+    assert abs(resized.astype(int) - plain).max() <= 1
+    return resized
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     output = tmp_path_factory.mktemp("demo") / "out"
-    config = Config.model_validate({"output": {"path": str(output)}, "explain": {"targets": "top_k:2", "batch_size": 4}})
+    config = Config.model_validate(
+        {"output": {"path": str(output)}, "explain": {"targets": "top_k:2", "batch_size": 4}}
+    )
     assert run(config, [], CONSOLE) == 0
     return config, output, rows_of(output)
 
@@ -63,8 +77,7 @@ def test_the_table_agrees_with_a_gradient_tape_on_the_keras_model(demo):
     features = keras.Model(model.inputs[0], model.get_layer("top_activation").output)
     dense = model.get_layer("predictions")
     for ref in read_manifest(Manifest("bundled:photos"), Storage()):
-        photo = cv2.cvtColor(cv2.imread(ref.uri), cv2.COLOR_BGR2RGB)
-        resized = cv2.resize(photo, (224, 224), interpolation=cv2.INTER_AREA)
+        resized = model_input(ref.uri, 224)
         for row in (row for row in rows.values() if row["image_id"] == ref.image_id):
             cam, score = tape_gradcam(features, dense, (resized.astype(np.float32) - 127) / 128, row["target_index"])
             relative = np.maximum(cam, 0) / cam.max()
@@ -132,8 +145,7 @@ def test_a_nested_fine_tuned_model_is_explained_inside_its_base(tmp_path):
     assert card["target_layer"].endswith("out_relu")
     features = keras.Model(base.inputs[0], base.output)
     for row in rows.values():
-        photo = cv2.cvtColor(cv2.imread(row["uri"]), cv2.COLOR_BGR2RGB)
-        resized = cv2.resize(photo, (96, 96), interpolation=cv2.INTER_AREA).astype(np.float32) / 127.5 - 1
+        resized = model_input(row["uri"], 96).astype(np.float32) / 127.5 - 1
         cam, score = tape_gradcam(features, model.get_layer("kinds"), resized, row["target_index"])
         assert row["target_score"] == pytest.approx(score, abs=1e-4)
         assert row["cam_max"] == pytest.approx(cam.max(), abs=1e-4 * float(abs(cam).max()))

@@ -83,6 +83,7 @@ def assert_no_secrets(s3, config, *texts: str) -> None:
         assert SECRET not in text
 
 
+@pytest.mark.slow
 def test_a_busy_and_slow_store_gives_every_row_in_worker_processes_too(s3, config, launch):
     s3.busy_every, s3.delay = 9, 0.01
     assert launch.run("run", config, "--set", "run.workers=2", "--log-format", "json") == 0, launch.log

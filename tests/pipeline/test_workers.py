@@ -78,6 +78,7 @@ def test_each_worker_has_a_gpu_of_its_own():
     assert seen == ["4", "6", "4"]
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_table_of_one(tmp_path):
     lines = runs.write_photos(tmp_path, 24)
     runs.run_job(tmp_path, "one", lines, [])

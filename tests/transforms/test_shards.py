@@ -58,7 +58,7 @@ def test_shards_are_neither_tiny_nor_huge(images, size, buckets):
 
 def test_in_the_graph_every_image_is_planned_counted_as_done_or_a_duplicate():
     uris = [f"photo-{i % 80}" for i in range(100)]  # 80 images, 20 lines twice
-    finished = done(*((f"photo-{i}", i % 2 == 0) for i in range(0, 30)), ("gone from the manifest", False))
+    finished = done(*((f"photo-{i}", i % 2 == 0) for i in range(30)), ("gone from the manifest", False))
 
     def check(shards):
         planned = [image.uri for shard in shards for image in shard.refs]

@@ -145,7 +145,8 @@ def _explained(error: Exception, source: str) -> str:
             f"{source} is built with the custom object {custom.group(1)}, which is not part of Keras. Remedy: "
             f"{_BY_FACTORY}"
         )
-    return f"{source} cannot be loaded: {type(error).__name__}: {message.strip().splitlines()[0]}"
+    remedy = ". If you know who wrote it, say model.trust: true" if "safe_mode" in message else ""
+    return f"{source} cannot be loaded: {type(error).__name__}: {message.strip().splitlines()[0]}{remedy}"
 
 
 def _text(value: str | bytes) -> str:

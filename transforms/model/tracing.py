@@ -17,7 +17,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
     """Trace ``model`` in inference mode, with a free batch size and a fixed image size.
 
     Raises:
-        ModelRefused: it does not take one image, or its image size is free and ``input_size`` is auto.
+        ModelRefused: it does not take one image, its image size is free and ``input_size`` is auto, or its code fails.
     """
     _refuse_other_backends(model)
     declared = _declared_input(model)
@@ -34,8 +34,14 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
             images = tf.nest.pack_sequence_as(structure, [images])
         return tf.nest.flatten(model(images, training=False))
 
-    with recording_layers(*_layer_bases()) as calls:
-        function = tf.function(scores, autograph=False).get_concrete_function(signature)
+    try:
+        with recording_layers(*_layer_bases()) as calls:
+            function = tf.function(scores, autograph=False).get_concrete_function(signature)
+    except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
+        raise ModelRefused(
+            f"the model {model.name} cannot be called with images {_shape(tuple(signature.shape))}: {error}. If it takes "
+            "another size, say model.input_size; Python conditions and loops over tensors must be tf.cond or keras.ops"
+        ) from error
     return TracedModel(
         function=function,
         outputs=output_names(model, function),

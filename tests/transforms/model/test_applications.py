@@ -22,7 +22,7 @@ EXPECTED = {
     "EfficientNetB0": ("top_activation", 96, (3, 3, 1280)),
     "Xception": ("block14_sepconv2_act", 96, (3, 3, 2048)),
 }
-QUICK = ("MobileNet", "MobileNetV2")
+QUICK = ("MobileNetV2",)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in EXPECTED])

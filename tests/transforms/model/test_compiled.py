@@ -92,6 +92,7 @@ def test_wrong_arguments_are_named(compiled_model, images, targets, message):
         load_compiled(f"{directory}/{card.fingerprint}", STORAGE, 4).explain(images, targets)
 
 
+@pytest.mark.slow
 def test_a_process_with_tensorflow_alone_gives_the_same_numbers(compiled_model, tmp_path):
     directory, card = compiled_model
     np.save(tmp_path / "images.npy", IMAGES)

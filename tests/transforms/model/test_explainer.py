@@ -83,7 +83,7 @@ def test_a_binary_sigmoid_is_two_classes():
     assert relative_error(result["cams"][:, 1], expected) < TOLERANCE
     assert relative_error(result["cams"][:, 0], -expected) < TOLERANCE
     unit = model(IMAGES, training=False).numpy()
-    np.testing.assert_allclose(result["probabilities"], np.concatenate([1 - unit, unit], 1), rtol=1e-4)
+    np.testing.assert_allclose(result["probabilities"], np.concatenate([1 - unit, unit], 1), rtol=1e-4, atol=1e-6)
     assert result["classes"][:, 2].tolist() == (scores[:, 0] > 0).astype(int).tolist()
     assert (result["classes"][:, 2] + result["classes"][:, 3]).tolist() == [1, 1, 1]
 

@@ -18,6 +18,7 @@ from source_models import LIBRARIES, fine_tuned, shake, tiny_base
 from transforms.model.errors import ModelRefused
 from transforms.model.load import class_count, load_model
 from transforms.model.options import ModelOptions
+from transforms.model.tracing import trace_keras_model
 
 BOTH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 FORMATS = pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -279,6 +280,36 @@ def test_damaged_files_are_refused(tmp_path):
 def test_weights_are_for_architectures(tmp_path):
     with pytest.raises(ModelRefused, match=r"model.weights is for architectures .*; m.keras brings its own"):
         load("m.keras", weights="w.h5")
+
+
+@BOTH
+def test_a_model_whose_code_fails(tmp_path, library):
+    class Fails(library.Model):
+        def call(self, x, training=None):
+            if tf.reduce_mean(x) > 0:
+                return x
+            return -x
+
+    with pytest.raises(ModelRefused, match=r"fails.* cannot be called with images \[any, 8, 8, 3\].*tf\.cond"):
+        trace_keras_model(Fails(), (8, 8))
+
+
+def test_a_layer_that_safe_mode_refuses_needs_trust(tmp_path):
+    module = tf.Module()
+    kernel = tf.Variable(tf.ones([3, 3, 3, 4]))
+    module.kernel = kernel
+    spec = tf.TensorSpec([None, 8, 8, 3], tf.float32)
+    module.features = tf.function(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"), input_signature=[spec])
+    tf.saved_model.save(module, tmp_path / "saved", signatures=module.features)
+    layer = keras.layers.TFSMLayer(str(tmp_path / "saved"), call_endpoint="serving_default")
+    inputs = keras.Input((8, 8, 3))
+    features = layer(inputs)["output_0"]
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features)))
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ModelRefused, match=r"If you know who wrote it, say model\.trust: true"):
+        load(tmp_path / "m.keras")
+    traced = load(tmp_path / "m.keras", trust=True)
+    np.testing.assert_allclose(scores_of(traced, images(size=8)), model(images(size=8)), rtol=1e-5, atol=1e-3)
 
 
 def test_keras_on_another_backend(tmp_path):
