@@ -3,6 +3,7 @@
 ``PLACE`` is a JSON file with the arguments of :func:`job_of`. Exits with 0, or 70 where the job stopped.
 """
 
+import atexit
 import dataclasses
 import json
 import os
@@ -83,6 +84,7 @@ def main() -> None:
         execute(job, options, lambda: None)
     except Exception as error:  # noqa: BLE001 - its text and the exit code are what is tested
         print(f"stopped: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        atexit._run_exitfuncs()
         sys.stderr.flush()
         os._exit(EXIT_STOPPED)
 
