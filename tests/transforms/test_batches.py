@@ -81,10 +81,10 @@ def test_out_of_memory_halves_the_batch_size_for_good():
 
 
 def test_out_of_memory_with_one_image_is_that_images_row():
-    class None_(FakeModel):
+    class NoMemory(FakeModel):
         def explain(self, images, targets):
             raise MemoryError
 
-    outcomes, _, explainer = explain(None_(), images(1, 2), 2)
+    outcomes, _, explainer = explain(NoMemory(), images(1, 2), 2)
     assert [outcome.error_type for _, outcome in outcomes] == ["MemoryError", "MemoryError"]
     assert explainer.batch_size == 1

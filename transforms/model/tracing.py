@@ -39,8 +39,8 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
             function = tf.function(scores, autograph=False).get_concrete_function(signature)
     except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
         raise ModelRefused(
-            f"the model {model.name} cannot be called with images {_shape(tuple(signature.shape))}: {error}. If it takes "
-            "another size, say model.input_size; Python conditions and loops over tensors must be tf.cond or keras.ops"
+            f"the model {model.name} cannot be called with images {_shape(tuple(signature.shape))}: {error}. If it "
+            "takes another size, say model.input_size; Python conditions and loops over tensors must be tf.cond"
         ) from error
     return TracedModel(
         function=function,

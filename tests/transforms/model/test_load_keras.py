@@ -290,7 +290,7 @@ def test_a_model_whose_code_fails(tmp_path, library):
                 return x
             return -x
 
-    with pytest.raises(ModelRefused, match=r"fails.* cannot be called with images \[any, 8, 8, 3\].*tf\.cond"):
+    with pytest.raises(ModelRefused, match=r"(?s)fails.* cannot be called with images \[any, 8, 8, 3\].*tf\.cond"):
         trace_keras_model(Fails(), (8, 8))
 
 
