@@ -114,7 +114,7 @@ def mean_maps(table: AuditTable, indices: Sequence[int], height: int, width: int
         "len(cam) * unnest(cam) / list_sum(cam) AS lift FROM statistics WHERE status IN ('OK', 'FLAT')"
     )
     found = table.arrays(
-        "SELECT target_index, cell, avg(lift) AS mean, stddev_samp(lift) AS spread, "
+        "SELECT target_index, cell, count(*) AS maps, avg(lift) AS mean, stddev_samp(lift) AS spread, "
         "avg(lift) FILTER (is_correct) AS right_mean, "
         f"avg(lift) FILTER (NOT is_correct) AS wrong_mean FROM ({cells}) GROUP BY target_index, cell"
     )
@@ -123,8 +123,10 @@ def mean_maps(table: AuditTable, indices: Sequence[int], height: int, width: int
     place = (groups, found["cell"][known].astype(int) - 1)
     for picture, column in ((mean, "mean"), (spread, "spread"), (right, "right_mean"), (wrong, "wrong_mean")):
         picture[place] = found[column][known]
-    everything = table.arrays(f"SELECT cell, avg(lift) AS mean FROM ({cells}) GROUP BY cell ORDER BY cell")["mean"]
-    overall = everything if len(everything) else np.full(height * width, np.nan)
+    everywhere = found["cell"].astype(int) - 1
+    maps = np.bincount(everywhere, weights=found["maps"], minlength=height * width)
+    lifts = np.bincount(everywhere, weights=found["maps"] * found["mean"], minlength=height * width)
+    overall = np.divide(lifts, maps, out=np.full(height * width, np.nan), where=maps > 0)
     grids = [picture.reshape(-1, height, width) for picture in (mean, spread, right, wrong)]
     return MeanMaps(grids[0], grids[1], grids[2], grids[3], overall.reshape(height, width))
 
