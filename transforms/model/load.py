@@ -120,7 +120,7 @@ def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel
             f"{name}() returns {type(model).__name__}: it must return a Keras model or a function of images"
         )
     any_images = {"images": tf.TensorSpec([None, None, None, 3], tf.float32)}
-    return trace_endpoint(Endpoint(name, any_images, model), options.input_size, model, None, ())
+    return trace_endpoint(Endpoint(name, any_images, tf.function(model)), options.input_size, model, None, ())
 
 
 def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:

@@ -36,7 +36,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
 
     try:
         with recording_layers(*_layer_bases()) as calls:
-            function = tf.function(scores, autograph=False).get_concrete_function(signature)
+            function = tf.function(scores, autograph=_takes_autograph(model)).get_concrete_function(signature)
     except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
         raise ModelRefused(
             f"the model {model.name} cannot be called with images {_shape(tuple(signature.shape))}: {error}. If it "
@@ -103,6 +103,13 @@ def output_names(model: Any, function: Any) -> tuple[str, ...]:
             if all(isinstance(name, str) for name in candidates) and len(set(candidates)) == count:
                 return tuple(candidates)
     return tuple(f"output_{index}" for index in range(count))
+
+
+def _takes_autograph(model: Any) -> bool:
+    """Keras 2 lets its users write Python conditions and loops over tensors; Keras 3 does not."""
+    import tf_keras
+
+    return isinstance(model, tf_keras.Model)
 
 
 def _refuse_other_backends(model: Any) -> None:

@@ -98,8 +98,6 @@ def test_a_base_of_keras_applications_brings_its_convention(library):
         "preprocessing minus_one_to_one is assumed, the convention of MobileNetV2: if the model was trained with "
         "another, say so with model.preprocessing",
     )
-    flat = library.Model(mobilenet.input, library.layers.GlobalAveragePooling2D()(mobilenet.output))
-    assert expected(flat)[0].name == "minus_one_to_one"
     assert expected(behind(library, library.layers.Rescaling(1 / 255), base=mobilenet))[0].name == "none"
 
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from plain_module import CLASSES, images
 from source_models import LIBRARIES, fine_tuned, shake, tiny_base
 
@@ -282,9 +283,19 @@ def test_weights_are_for_architectures(tmp_path):
         load("m.keras", weights="w.h5")
 
 
-@BOTH
-def test_a_model_whose_code_fails(tmp_path, library):
-    class Fails(library.Model):
+def test_python_conditions_over_tensors_are_for_keras_2():
+    class Signed(tf_keras.Model):
+        def call(self, x, training=None):
+            if tf.reduce_mean(x) > 0:
+                return x
+            return -x
+
+    function = trace_keras_model(Signed(), (8, 8)).function
+    np.testing.assert_array_equal(function(-tf.ones([1, 8, 8, 3]))[0], np.ones([1, 8, 8, 3]))
+
+
+def test_a_model_whose_code_fails():
+    class Fails(keras.Model):
         def call(self, x, training=None):
             if tf.reduce_mean(x) > 0:
                 return x
@@ -312,6 +323,7 @@ def test_a_layer_that_safe_mode_refuses_needs_trust(tmp_path):
     np.testing.assert_allclose(scores_of(traced, images(size=8)), model(images(size=8)), rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_keras_on_another_backend(tmp_path):
     """A model that the user's keras.json would give to another framework runs on TensorFlow all the same."""
     fine_tuned(keras).save(tmp_path / "m.keras")

@@ -109,6 +109,7 @@ def test_an_application_with_its_own_head_of_other_classes(tmp_path):
     assert "w.weights.h5 fits keras:MobileNet with its own head of 7 classes" in note
 
 
+@pytest.mark.slow
 def test_a_frozen_base_with_a_new_head(tmp_path):
     note = check_application(new_head(tf_keras, "frozen"), tmp_path / "w.h5")
     assert "with a Dense head of 3 classes" in note
