@@ -11,9 +11,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
+from pipeline.flink import cancel_on_flink
 from pipeline.graph import build_graph
 from pipeline.job import Job
-from pipeline.runners import is_local, runner_of
+from pipeline.runners import is_local, name_job, runner_of
 
 _POLL_SECONDS = (0.5, 30.0)  # shortest, longest
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None
         BaseException: whatever stopped the job, or came out of ``while_waiting``, after a cluster's job was cancelled.
     """
     errors: list[BaseException] = []
+    name = name_job(options, job.settings.table.run_id)
     pipeline = beam.Pipeline(runner=runner_of(options), options=options)
     build_graph(pipeline, job)
     result = None if is_local(options) else _submit(pipeline)
@@ -55,7 +57,7 @@ def execute(job: Job, options: PipelineOptions, while_waiting: Callable[[], None
                 wait = min(max(20 * (time.monotonic() - before), _POLL_SECONDS[0]), _POLL_SECONDS[1])
         except BaseException:
             if result is not None:
-                _cancel(result)
+                _cancel(result, options, name)
             raise
     if errors:
         raise errors[0]
@@ -73,11 +75,12 @@ def _submit(pipeline: beam.Pipeline) -> PipelineResult:
         signal.signal(signal.SIGINT, interrupt)
 
 
-def _cancel(result: PipelineResult) -> None:
+def _cancel(result: PipelineResult, options: PipelineOptions, name: str) -> None:
     try:
-        result.cancel()
+        if not cancel_on_flink(options, name):
+            result.cancel()
     except Exception as error:  # noqa: BLE001 - why the job is cancelled is what must be said
-        _log.warning("the job could not be cancelled and may go on; see the cluster's own interface: %s", error)
+        _log.warning("%s may go on: it could not be cancelled (%s); see the cluster's own interface", name, error)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 import difflib
 import os
+import re
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
@@ -66,6 +68,14 @@ def runner_of(options: PipelineOptions) -> PipelineRunner | str:
     environment = SubprocessSDKEnvironment.from_command_string(command)
     direct.direct_running_mode = None  # else FnApiRunner takes a command of its own
     return fn_runner.FnApiRunner(default_environment=environment, provision_info=provision)
+
+
+def name_job(options: PipelineOptions, run_id: str) -> str:
+    """The name of the job on a cluster, unless the options have one: as Dataflow wants it, and never used twice."""
+    named = options.view_as(GoogleCloudOptions)
+    if named.job_name is None:
+        named.job_name = f"beam-gradcam-{re.sub('[^a-z0-9]+', '-', run_id.lower())}-{secrets.token_hex(4)}"
+    return named.job_name
 
 
 def _arguments(options: Mapping[str, Any]) -> list[str]:
