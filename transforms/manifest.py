@@ -34,11 +34,10 @@ class ReadManifest(beam.PTransform):
         self._storage = storage
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[ImageRef, ...]]:
-        manifest = root | "Manifest" >> beam.Create([self._manifest])
-        return manifest | "Lines" >> beam.FlatMap(read_blocks, self._storage)
+        return root | beam.Impulse() | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
 
 
-def read_blocks(manifest: Manifest, storage: Storage) -> Iterator[tuple[ImageRef, ...]]:
+def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[tuple[ImageRef, ...]]:
     """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
     refs = read_manifest(manifest, storage)
     while block := tuple(itertools.islice(refs, _BLOCK)):

@@ -116,7 +116,9 @@ class WriteTotals(beam.PTransform):
     def expand(self, totals: beam.PCollection[Totals]) -> beam.PCollection[str]:
         return (
             totals
-            | "Sum" >> beam.CombineGlobally(lambda counts: sum(counts, Totals()))
+            | "Key" >> beam.WithKeys(self._table.run_id)  # CombineGlobally would be nine steps more
+            | "Sum" >> beam.CombinePerKey(add_totals)
+            | beam.Values()
             | "File" >> beam.Map(write_totals, self._table, self._storage)
         )
 
@@ -134,11 +136,7 @@ class ReadDoneImages(beam.PTransform):
         self._storage = storage
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[DoneImages]:
-        return (
-            root
-            | "Table" >> beam.Create([self._table])
-            | "DoneImages" >> beam.FlatMap(read_earlier_parts, self._storage)
-        )
+        return root | beam.Impulse() | "DoneImages" >> beam.FlatMap(_read_earlier_parts, self._table, self._storage)
 
 
 class LeaseLostError(RuntimeError):
@@ -156,6 +154,10 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
         storage.put(table.part_uri(result.shard.shard_id), encode_part(result, table))
     shard = result.shard
     return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates)
+
+
+def add_totals(counts: Iterable[Totals]) -> Totals:
+    return sum(counts, Totals())
 
 
 def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
@@ -257,6 +259,10 @@ def remove_images(uri: str, image_ids: Collection[str], storage: Storage) -> boo
 def write_earlier_parts(table: TableLocation, parts: Iterable[str], storage: Storage) -> None:
     """Write down what a run builds on, before it begins."""
     storage.put(table.earlier_uri, "\n".join(parts).encode())
+
+
+def _read_earlier_parts(_impulse: bytes, table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
+    return read_earlier_parts(table, storage)
 
 
 def read_earlier_parts(table: TableLocation, storage: Storage) -> Iterator[DoneImages]:

@@ -166,4 +166,4 @@ def test_nothing_temporary_stays_and_every_label_is_its_own(place):
     assert not [name for name in names if name.startswith(".") or "tmp" in name]
     pipeline = beam.Pipeline()
     build_graph(pipeline, place.job())  # Beam refuses labels that stand twice
-    assert len(pipeline.to_runner_api().SerializeToString()) < 60_000
+    assert len(pipeline.to_runner_api().SerializeToString()) < 40_000

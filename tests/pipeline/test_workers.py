@@ -128,7 +128,7 @@ def test_dataflow_options_parse_and_the_graph_of_a_million_images_is_that_of_ten
         build_graph(pipeline, jobs.job_of(str(tmp_path), "out", lines, buckets))
         sizes.append(len(pipeline.to_runner_api().SerializeToString()))
     assert sizes[1] - sizes[0] < 100
-    assert sizes[1] < 64_000
+    assert sizes[1] < 40_000  # a kilobyte or so for each of 32 steps, most of them Beam's; no step has more than 2.2
 
 
 @pytest.mark.slow
