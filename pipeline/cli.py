@@ -57,6 +57,9 @@ def run(
     from pipeline.config import ConfigError, load_config
     from pipeline.logs import start_logs
 
+    beam_options = context.args
+    if config is not None and config.startswith("--"):  # what comes after a "--" that no config came before
+        config, beam_options = None, [config, *beam_options]
     as_json = log_format is LogFormat.JSON
     retry = [] if retry_failed is None else [f"run.retry_failed={retry_failed}"]
     try:
@@ -73,7 +76,7 @@ def run(
         from transforms.streak import TooManyFailures
         from transforms.uris import redact
 
-        code = launch(loaded, context.args, console)
+        code = launch(loaded, beam_options, console)
     except KeyboardInterrupt:
         _stop(
             "interrupted; what was committed stays, and the same command goes on from there", EXIT_INTERRUPTED, console
