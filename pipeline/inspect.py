@@ -33,7 +33,8 @@ def print_inspection(inspection: Inspection, console: Console, every_candidate: 
 def _candidates(inspection: Inspection, every_candidate: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("index", "target_layer", "grid", "channels", "work behind", "gradient"):
-        table.add_column(title, justify="left" if title == "target_layer" else "right")
+        name = title == "target_layer"
+        table.add_column(title, justify="left" if name else "right", overflow="fold", no_wrap=not name)
     shown = inspection.candidates if every_candidate else inspection.candidates[-_SHOWN:]
     for candidate in shown:
         chosen = candidate.tensor == inspection.target_tensor
@@ -48,9 +49,12 @@ def _candidates(inspection: Inspection, every_candidate: bool) -> Table:
             style="bold" if chosen else None,
         )
     hidden = len(inspection.candidates) - len(shown)
-    if hidden:
-        table.caption = f"{hidden} earlier candidates: --all"
-        table.caption_justify = "left"
+    legend = [
+        "work behind: share of the network's multiply-adds between the layer and the scores",
+        "gradient: mean magnitude at the layer of the gradient of the scores, on made-up images",
+    ]
+    table.caption = "\n".join([*([f"{hidden} earlier candidates: --all"] if hidden else []), *legend])
+    table.caption_justify = "left"
     return table
 
 

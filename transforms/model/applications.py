@@ -32,9 +32,7 @@ def build_application(
     architecture = _architecture(name, library)
     shape = None if input_size == "auto" else (*input_size, 3)
     try:
-        model = architecture(weights=weights, input_shape=shape, **options)
-        if None in model.input_shape[1:3]:
-            model = architecture(weights=weights, input_shape=(_DEFAULT_SIZE, _DEFAULT_SIZE, 3), **options)
+        return architecture(weights=weights, input_shape=shape, **options)
     except ValueError as error:
         raise ModelRefused(f"keras:{name} cannot be built: {error}") from error
     except Exception as error:
@@ -45,7 +43,14 @@ def build_application(
             f"the {weights} weights of keras:{name} cannot be downloaded ({error}): give a file with them as "
             "model.weights, or run where the network allows it; model.weights: none gives random weights"
         ) from error
-    return model
+
+
+def size_of(model: Any) -> str | tuple[int, int]:
+    """The image size to trace an application with: its own, or 224 x 224 where it leaves it free.
+
+    Not by building it a second time, which would give its layers other automatic names.
+    """
+    return (_DEFAULT_SIZE, _DEFAULT_SIZE) if None in model.input_shape[1:3] else "auto"
 
 
 def _architecture(name: str, library: Any) -> Any:

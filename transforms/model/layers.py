@@ -136,8 +136,10 @@ def _checked(network: Network, wanted: str, tensor: Tensor) -> FeatureMap:
         why = f"has shape {shape}: its size is known only when the model runs. Set model.input_size"
     elif math.prod(shape[1:]) == shape[channel_axis(tensor)]:
         why = "has a grid of one cell: nothing can be located on it"
+    elif not network.lies_over_the_image(tensor):
+        why = f"has shape {shape} and is no grid over the image (the tokens of an attention layer?)"
     else:
-        why = "comes before the first layer with weights, or only pads"
+        why = "comes before the first layer with weights, or only pads or casts"
     raise ModelRefused(f"{wanted!r} ({tensor.name}) {why}. {_remedy(network)}")
 
 

@@ -83,18 +83,21 @@ def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
 
 
 def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.applications import build_application
+    from transforms.model.applications import build_application, size_of
     from transforms.model.fine_tuned import application_with_weights
 
     weights = "imagenet" if options.weights is None else options.weights
     if weights == "imagenet":
-        return _Loaded(trace_keras_model(build_application(source.name, weights, options.input_size), "auto"))
+        model = build_application(source.name, weights, options.input_size)
+        return _Loaded(trace_keras_model(model, size_of(model)))
     if weights == "none":
         model = build_application(source.name, None, options.input_size)
-        return _Loaded(trace_keras_model(model, "auto", ("the weights are random: scores and maps mean nothing",)))
+        return _Loaded(
+            trace_keras_model(model, size_of(model), ("the weights are random: scores and maps mean nothing",))
+        )
     with local_copy(weights, storage) as path:
         model, note = application_with_weights(source.name, path, options.input_size, weights)
-    return _Loaded(trace_keras_model(model, "auto", (note,)))
+    return _Loaded(trace_keras_model(model, size_of(model), (note,)))
 
 
 def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:

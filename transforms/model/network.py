@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from transforms.model.grids import over_the_image
 from transforms.model.graphs import Graph, Operation, Tensor, consumers, node_name, producers, reachable, same_value, tf
 
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.
@@ -20,7 +21,7 @@ _SAYS_FORMAT = frozenset(
     {"Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "BiasAdd"}
     | {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
 )
-_NO_FEATURES_OF_ITS_OWN = frozenset({"Pad", "PadV2", "MirrorPad"})
+_NO_FEATURES_OF_ITS_OWN = frozenset({"Pad", "PadV2", "MirrorPad", "Cast"})
 _SCALES_OR_SHIFTS = frozenset(
     {"Mul", "Add", "AddV2", "Sub", "BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
 )
@@ -52,6 +53,7 @@ class Network:
         self.position = {operation: i for i, operation in enumerate(self.order)}
         self.tensors_of = _present(graph, layer_tensors)
         self.name_of = _names(self.tensors_of)  # tensor name -> layer path
+        self._over_the_image = over_the_image(self.order)
         self._cost = [_multiply_adds(operation) for operation in self.order]
         self.candidates = tuple(
             feature_map
@@ -60,10 +62,10 @@ class Network:
         )
 
     def feature_map(self, tensor: Tensor) -> FeatureMap | None:
-        """None where the tensor is no map, or comes before the first layer with weights."""
+        """None where the tensor is no map over the image, or comes before the first layer with weights."""
         if tensor.op not in self.position or tensor.op.type in _NO_FEATURES_OF_ITS_OWN:
             return None
-        if not tensor.dtype.is_floating or tensor.shape.rank != 4:
+        if not tensor.dtype.is_floating or tensor.shape.rank != 4 or not self.lies_over_the_image(tensor):
             return None
         position = self.position[tensor.op]
         if not any(operation.type in WEIGHTED for operation in self.order[: position + 1]):
@@ -77,6 +79,9 @@ class Network:
         name = self.name_of.get(tensor.name, tensor.name)
         return FeatureMap(name, tensor.name, height, width, channels, axis, share / (sum(self._cost) or 1))
 
+    def lies_over_the_image(self, tensor: Tensor) -> bool:
+        return tensor.op in self._over_the_image
+
     def head_of(self, target: FeatureMap) -> list[Operation]:
         """The operations between a feature map and the scores."""
         start = self.graph.get_tensor_by_name(target.tensor).op
@@ -87,7 +92,7 @@ class Network:
         """The tensor ``[B, C]`` or ``[B, 1, 1, C]`` of means over all cells, where the scores see nothing but them."""
         tensor = self.graph.get_tensor_by_name(target.tensor)
         readers = [consumer for consumer in consumers(tensor.op) if consumer in self.position]
-        while len(readers) == 1 and readers[0].type == "Identity":
+        while len(readers) == 1 and readers[0].type in ("Identity", "Cast"):
             readers = [consumer for consumer in consumers(readers[0]) if consumer in self.position]
         if len(readers) != 1:
             return None

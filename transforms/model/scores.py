@@ -11,8 +11,8 @@ from transforms.model.graphs import Graph, Tensor, same_value
 Activation = Literal["softmax", "sigmoid", "none"]
 
 _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
-# What may follow the activation without changing which class a value belongs to.
-_AFTER_ACTIVATION = frozenset({"Cast", "Squeeze", "Reshape", "ClipByValue", "Minimum", "Maximum"})
+# What may follow the activation without changing which class a value belongs to, or which is the largest.
+_AFTER_ACTIVATION = frozenset({"Log", "Cast", "Squeeze", "Reshape", "ClipByValue", "Minimum", "Maximum"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,10 @@ import small_models
 import tensorflow as tf
 from small_models import explained, planned, randomised, relative_error
 
+from transforms.model.load import load_model
+from transforms.model.options import ModelOptions
+from transforms.model.plan import make_plan
+
 TOLERANCE = 1e-4  # measured: 7e-7 (Xception) to 3e-6 (EfficientNetB0)
 
 # VGG16: the last convolution, as in the Grad-CAM paper, not the pooling that only makes its map coarser.
@@ -23,6 +27,40 @@ EXPECTED = {
     "Xception": ("block14_sepconv2_act", 96, (3, 3, 2048)),
 }
 QUICK = ("MobileNetV2",)
+
+# As a user asks for them: at the size that each network is made for.
+CHOSEN = {
+    "keras:MobileNet": ("conv_pw_13_relu", (7, 7, 1024)),
+    "keras:MobileNetV2": ("out_relu", (7, 7, 1280)),
+    "keras:MobileNetV3Small": ("activation_17", (7, 7, 576)),
+    "keras:MobileNetV3Large": ("activation_19", (7, 7, 960)),
+    "keras:VGG16": ("block5_conv3", (14, 14, 512)),
+    "keras:ResNet50": ("conv5_block3_out", (7, 7, 2048)),
+    "keras:ResNet50V2": ("post_relu", (7, 7, 2048)),
+    "keras:InceptionV3": ("mixed10", (8, 8, 2048)),
+    "keras:DenseNet121": ("relu", (7, 7, 1024)),
+    "keras:EfficientNetB0": ("top_activation", (7, 7, 1280)),
+    "keras:Xception": ("block14_sepconv2_act", (10, 10, 2048)),
+    "keras:ConvNeXtTiny": ("add_17", (7, 7, 768)),
+    "keras:NASNetMobile": ("activation_187", (7, 7, 1056)),
+    "bundled:efficientnet-lite0": ("top_activation", (7, 7, 1280)),
+}
+QUICKLY_CHOSEN = ("keras:MobileNetV3Small",)
+
+
+@pytest.mark.parametrize(
+    "source", [pytest.param(s, marks=[] if s in QUICKLY_CHOSEN else [pytest.mark.slow]) for s in CHOSEN]
+)
+def test_the_layer_that_an_expert_would_choose(source):
+    keras.utils.clear_session()
+    options = ModelOptions(source, weights="none" if source.startswith("keras:") else None)
+    plan = make_plan(load_model(options, {}), options)
+    target = plan.target
+    assert (target.name, (target.height, target.width, target.channels)) == CHOSEN[source]
+    assert plan.scores.activation == "softmax"
+    assert plan.scores.class_count == 1000
+    assert target.share_behind < 0.03
+    assert target.name in [candidate.name for candidate in plan.candidates]
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in EXPECTED])

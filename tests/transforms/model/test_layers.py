@@ -220,3 +220,40 @@ def test_a_head_that_sees_only_the_mean_is_known(head, expected):
         small_models.traced_function(lambda x: head(tf.nn.relu(tf.nn.conv2d(x, KERNEL, 2, "SAME"), name="map")))
     )
     assert (plan.target.tensor, plan.global_mean) == ("map:0", expected)
+
+
+@pytest.mark.parametrize("head", ["attention", "attention, as a grid again", "dense on cells"])
+def test_tokens_of_attention_are_no_feature_map(head):
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(16, 3, strides=4, padding="same", activation="relu", name="features")(inputs)
+    if head == "dense on cells":
+        x = layers.Dense(6, name="cells")(x)
+        expected = ("cells", 8, 8)
+    else:
+        tokens = layers.Reshape((64, 16))(x)
+        x = layers.MultiHeadAttention(2, 8)(tokens, tokens)  # [batch, 64, 2, 8] inside
+        expected = ("features", 8, 8)
+        if head == "attention, as a grid again":
+            x = layers.Reshape((8, 8, 16), name="grid")(x)
+            expected = ("grid", 8, 8)
+    pool = layers.GlobalAveragePooling1D if len(x.shape) == 3 else layers.GlobalAveragePooling2D
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(pool()(x)))
+    plan = small_models.planned(model)
+    assert (plan.target.name, plan.target.height, plan.target.width) == expected
+    if head == "attention":
+        tensor = next(node.name for node in plan.flat.graph_def.node if node.op == "Einsum")
+        with pytest.raises(ModelRefused, match=r"no grid over the image \(the tokens of an attention layer\?\)"):
+            small_models.planned(model, target_layer=tensor)
+
+
+def test_a_map_that_is_only_cast_keeps_the_name_of_its_layer():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = network(
+            layers.Conv2D(4, 3, activation="relu", name="conv"), layers.GlobalAveragePooling2D(), layers.Dense(3)
+        )
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    plan = small_models.planned(model)
+    assert plan.target.name == "conv"
+    assert plan.global_mean is not None

@@ -10,7 +10,6 @@ import tf_keras
 from plain_module import images
 from source_models import LIBRARIES, fine_tuned, shake, tiny_base
 
-from transforms.model.applications import build_application
 from transforms.model.errors import ModelRefused
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
@@ -56,7 +55,8 @@ def test_random_weights_are_said_to_be_random():
 
 
 def test_a_size_that_is_free_becomes_that_of_the_application():
-    assert build_application("MobileNetV3Small", None, "auto").input_shape == (None, 224, 224, 3)
+    traced = load("keras:MobileNetV3Small", weights="none")
+    assert traced.function.inputs[0].shape.as_list() == [None, 224, 224, 3]
 
 
 def test_unknown_names_and_impossible_sizes():

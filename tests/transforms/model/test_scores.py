@@ -34,6 +34,7 @@ def spelled_out(logits):
     [
         (tf.nn.softmax, "softmax"),
         (tf.nn.log_softmax, "softmax"),
+        (lambda z: tf.math.log(tf.nn.softmax(z)), "softmax"),
         (spelled_out, "softmax"),
         (lambda z: tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True), "none"),  # two exponentials: not recognised
         (lambda z: tf.cast(tf.nn.softmax(z), tf.float64), "softmax"),

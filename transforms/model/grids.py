@@ -1,0 +1,41 @@
+"""Which operations give something that still lies over the image: not every tensor of rank 4 does.
+
+The tokens of an attention layer, ``[batch, tokens, heads, depth]``, have left the image, and come back to it where they
+are laid out as a grid again. Imports TensorFlow.
+"""
+
+from collections.abc import Sequence
+
+from transforms.model.graphs import Operation, Tensor
+
+_MATRIX_PRODUCTS = frozenset({"Einsum", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
+
+
+def over_the_image(order: Sequence[Operation]) -> set[Operation]:
+    """The operations whose output, if it is of rank 4, is a grid over the image.
+
+    Args:
+        order: the operations between image and scores, each after those that it reads; the first gives the image.
+    """
+    among, found = set(order), set(order[:1])
+    for operation in order[1:]:
+        sources = [tensor for tensor in operation.inputs if tensor.op in among]
+        if any(_keeps_the_grid(operation, source, source.op in found) for source in sources):
+            found.add(operation)
+    return found
+
+
+def _keeps_the_grid(operation: Operation, source: Tensor, is_grid: bool) -> bool:
+    result = operation.outputs[0].shape if operation.outputs else None
+    if result is None or result.rank is None or source.shape.rank is None:
+        return is_grid
+    if result.rank != 4:
+        return False
+    before, after = source.shape.as_list(), result.as_list()
+    same_cells = before[1:3] == after[1:3]
+    if operation.type == "Reshape":
+        # [B, N, C] -> [B, h, w, C], not -> [B, N, heads, C / heads]
+        return same_cells or (before[-1] == after[-1] and 1 not in after[1:3])
+    if operation.type in _MATRIX_PRODUCTS or len(before) != 4:
+        return same_cells and (is_grid or len(before) != 4)
+    return is_grid
