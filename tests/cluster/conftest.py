@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # engines.py, runs.py
+sys.path.insert(1, str(Path(__file__).parent.parent))  # launcher.py
 
 import runs
 
@@ -26,3 +27,9 @@ def expected(photos, tmp_path_factory):
     assert len(rows) == 62
     assert sum(row["status"] == "OK" for row in rows) == 60
     return rows
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory):
+    """The bundled photos, explained with the bundled model on FnApiRunner."""
+    return runs.run_bundled(tmp_path_factory.mktemp("bundled") / "out", [])

@@ -1,6 +1,7 @@
 """The job on a real Flink: JobManager, two TaskManagers, an SDK worker pool beside each."""
 
 import http.server
+import json
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 import engines
 import pytest
 import runs
+from launcher import launchers
 
 pytestmark = [
     pytest.mark.cluster,
@@ -57,6 +59,67 @@ def test_the_table_is_whole_after_a_loss(flink, photos, expected, tmp_path, vict
         runs.run_job(tmp_path, "out", photos, flink.options)
     runs.assert_same_table(runs.rows_of(tmp_path, "out"), expected)
     assert runs.temporary_files(tmp_path / "out") == []
+
+
+def test_a_real_model_gives_the_table_of_the_local_runner(flink, bundled, tmp_path):
+    runs.assert_same_table(runs.run_bundled(tmp_path / "out", flink.options), bundled, rel=1e-4)
+
+
+def command_line(lines, folder, options, *settings) -> list[str]:
+    """``beam-gradcam run`` with the settings of :func:`jobs.job_of`."""
+    (folder / "manifest.txt").write_text("\n".join(lines))
+    chosen = (f"input.manifest={folder}/manifest.txt", f"output.path={folder}/out", "run.id=r1", "run.shard_size=3",
+              "explain.batch_size=8", "overlays.policy=none", *settings)  # fmt: skip
+    return ["run", *(part for setting in chosen for part in ("--set", setting)), "--", *options]
+
+
+def status_of(output: Path) -> dict:
+    return runs.command("status", str(output), "--json")[1]["runs"][0]
+
+
+def states(engine, name: str) -> set[str]:
+    """Of the jobs on the cluster whose name begins with ``name``."""
+    master = next(option for option in engine.options if option.startswith("--flink_master="))
+    jobs = engines.rest(int(master.rpartition(":")[2]), "/jobs/overview")["jobs"]
+    return {job["state"] for job in jobs if job["name"].startswith(name)}
+
+
+@pytest.mark.parametrize("job_server", ["of the launcher", "that stays"])
+def test_ctrl_c_cancels_the_job_and_the_same_command_finishes_it(flink, photos, expected, tmp_path, job_server):
+    stays = job_server == "that stays"
+    options = [option for option in flink.options if stays or not option.startswith("--job_endpoint=")]
+    run_id = "interrupted-" + ("there" if stays else "own")
+    command = command_line(photos, tmp_path, options, f"run.id={run_id}")
+    with launchers(tmp_path) as launch:
+        pid = launch.start(*command, delay=1.0)
+        runs.wait_until(lambda: len(list(tmp_path.glob("out/statistics/*/part-*"))) >= 2)
+        status = status_of(tmp_path / "out")
+        assert (status["state"], status["inputs"]) == ("running", len(photos))
+        assert 0 < status["images"] < len(expected)
+        assert states(flink, f"beam-gradcam-{run_id}") == {"RUNNING"}
+        os.killpg(pid, signal.SIGINT)  # as a terminal does: to the job server of the launcher too
+        assert launch.wait(pid) == 130, launch.log
+        assert "could not be cancelled" not in launch.log
+        runs.wait_until(lambda: states(flink, f"beam-gradcam-{run_id}") == {"CANCELED"})
+        assert status_of(tmp_path / "out")["state"] == "interrupted"
+        assert launch.run(*command) == 1, launch.log  # two images failed, and none may
+        outcome = json.loads(launch.log.splitlines()[-1])
+    assert (outcome["images"], outcome["duplicates"], outcome["failures"]) == (62, 1, 2)
+    assert 0 < outcome["explained_now"] < 62
+    rows = [{**row, "run_id": "r1", "run": "r1"} for row in runs.rows_of(tmp_path, "out")]
+    runs.assert_same_table(rows, expected)
+    status = status_of(tmp_path / "out")
+    assert (status["state"], status["images"], status["failures"]) == ("finished", 62, 2)
+
+
+def test_nothing_but_failures_ends_the_job_with_exit_code_1(flink, tmp_path):
+    lines = [f"{tmp_path}/missing-{i}.png" for i in range(60)]
+    with launchers(tmp_path) as launch:
+        assert launch.run(*command_line(lines, tmp_path, flink.options, "run.max_failures=4")) == 1, launch.log
+        outcome = json.loads(launch.log.splitlines()[-1])
+    assert outcome["error"].startswith("nothing but failures: the first ")
+    assert "No such file" in outcome["error"]
+    assert status_of(tmp_path / "out")["state"] == "interrupted"
 
 
 def test_two_workers_fetch_nearly_twice_as_fast_as_one(flink, tmp_path):

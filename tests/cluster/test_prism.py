@@ -21,3 +21,12 @@ def test_the_table_is_that_of_the_local_runner(photos, expected, tmp_path, envir
         engine.stop()
     runs.assert_same_table(runs.rows_of(tmp_path, "out"), expected)
     assert runs.temporary_files(tmp_path / "out") == []
+
+
+def test_a_real_model_gives_the_table_of_the_local_runner(bundled, tmp_path):
+    engine = engines.start_prism(tmp_path / "prism", engines.free_port(), runs.MODULES)
+    try:
+        rows = runs.run_bundled(tmp_path / "out", engine.options)
+    finally:
+        engine.stop()
+    runs.assert_same_table(rows, bundled, rel=1e-4)

@@ -24,3 +24,7 @@ def test_the_table_is_that_of_the_local_runner_and_both_workers_worked(spark, ph
     runs.assert_same_table(runs.rows_of(tmp_path, "out"), expected)
     assert runs.temporary_files(tmp_path / "out") == []
     assert {note["pool"] for note in runs.notes_of(tmp_path, "out")} == {"1", "2"}
+
+
+def test_a_real_model_gives_the_table_of_the_local_runner(spark, bundled, tmp_path):
+    runs.assert_same_table(runs.run_bundled(tmp_path / "out", spark.options), bundled, rel=1e-4)
