@@ -107,7 +107,10 @@ def model_input(images: Tensor, plan: Plan) -> Tensor:
     pixels = tf.reverse(images, [3]) if preprocessing.bgr else images
     scale, offset = np.array(preprocessing.scale, np.float32), np.array(preprocessing.offset, np.float32)
     if np.any(scale != 1) or np.any(offset != 0):
-        pixels = tf.cast(pixels, tf.float32) * scale + offset
+        # Whole rows of pixels: a constant of three channels is broadcast three times as slowly.
+        rows = tf.cast(tf.reshape(pixels, [-1, plan.input_width * 3]), tf.float32)
+        rows = rows * np.tile(scale, plan.input_width) + np.tile(offset, plan.input_width)
+        pixels = tf.reshape(rows, [-1, plan.input_height, plan.input_width, 3])
     pixels = tf.cast(pixels, plan.input_dtype)
     return tf.transpose(pixels, [0, 3, 1, 2]) if plan.channels_first else pixels
 

@@ -26,6 +26,7 @@ from transforms.model.graphs import (
     tensor_name,
     tf,
 )
+from transforms.model.same_padding import pad_in_convolutions
 
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 _BATCH_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
@@ -38,7 +39,8 @@ def fold(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
     Args:
         keep: names of tensors that must still be there under their names.
     """
-    return _fold_convolutions(precompute(flat, keep), {node_name(name) for name in keep})
+    names = {node_name(name) for name in keep}
+    return _fold_convolutions(pad_in_convolutions(precompute(flat, keep), names), names)
 
 
 def precompute(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
