@@ -8,6 +8,7 @@ from transforms.model.network import FeatureMap
 from transforms.model.scores import ScoreTensor
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+_ROUNDING = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign"})
 _RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatefulUniform", "StatefulStandardNormal", "RngReadAndSkip")
 
 
@@ -59,6 +60,28 @@ def refuse_broken_gradient(
                 f"No gradient reaches {target.name} from the scores: an operation between them is not differentiable "
                 f"(there are: {', '.join(kinds)}). {remedy}"
             )
+
+
+def refuse_straight_through(head: Sequence[Operation], target: FeatureMap, custom_gradients: int) -> None:
+    """Refuse a quantised head, whose gradient by its own operations is not that of the training.
+
+    Rounding has no gradient, so that training replaces it by a custom one (Bengio et al., arXiv 1308.3432), which
+    a graph does not carry.
+
+    Raises:
+        ModelRefused: values are rounded between the target layer and the scores, and a custom gradient was taken off.
+    """
+    rounding = [
+        f"{operation.name} ({operation.type})"
+        for operation in head
+        if operation.type in _ROUNDING or (operation.type == "Cast" and operation.outputs[0].dtype.is_integer)
+    ]
+    if rounding and custom_gradients:
+        raise ModelRefused(
+            f"Activations are rounded between {target.name} and the scores, as in a quantised model, and the gradient "
+            f"that passes through it is not in the graph: {_first(rounding)}. Explain the model that was quantised, or "
+            "quantise its weights alone."
+        )
 
 
 def _first(names: Sequence[str], count: int = 3) -> str:

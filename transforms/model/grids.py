@@ -26,12 +26,12 @@ def over_the_image(order: Sequence[Operation]) -> set[Operation]:
 
 
 def _keeps_the_grid(operation: Operation, source: Tensor, is_grid: bool) -> bool:
-    result = operation.outputs[0].shape if operation.outputs else None
-    if result is None or result.rank is None or source.shape.rank is None:
-        return is_grid
-    if result.rank != 4:
+    results = [tensor.shape for tensor in operation.outputs if tensor.shape.rank in (None, 4)]
+    if not results:
         return False
-    before, after = source.shape.as_list(), result.as_list()
+    if results[0].rank is None or source.shape.rank is None:
+        return is_grid
+    before, after = source.shape.as_list(), results[0].as_list()
     same_cells = before[1:3] == after[1:3]
     if operation.type == "Reshape":
         # [B, N, C] -> [B, h, w, C], not -> [B, N, heads, C / heads]

@@ -4,6 +4,8 @@ import collections
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+LUMA = "luma_of_images"  # scope of what loading puts in front of models of one channel; it is not the model's own
+
 _SCALING = frozenset(
     (
         "Mul",
@@ -46,7 +48,7 @@ def _first_scaling(nodes: Sequence[Any], start: Iterable[str], library: dict[str
     pending, seen, leaves = collections.deque(start), set(start), True
     while pending:
         for node, position in consumers[pending.popleft()]:
-            if node.op in _SCALING and node.attr["T"].type in _FLOATS:
+            if node.op in _SCALING and node.attr["T"].type in _FLOATS and not node.name.startswith(f"{LUMA}/"):
                 return node.name, True
             if node.op in _WEIGHTED:
                 leaves = False

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.grids import over_the_image
 from transforms.model.graphs import Graph, Operation, Tensor, consumers, node_name, producers, reachable, same_value, tf
+from transforms.model.grids import over_the_image
 
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.
 _READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transforms.model.checks import refuse_broken_gradient, refuse_training_mode
+from transforms.model.checks import refuse_broken_gradient, refuse_straight_through, refuse_training_mode
 from transforms.model.errors import ModelRefused
 from transforms.model.features import refuse_features
 from transforms.model.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
@@ -68,10 +68,11 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     target, reason = choose_layer(network, options.target_layer)
     head = network.head_of(target)
     refuse_broken_gradient(part, head, target, scores)
-
-    preprocessing = _preprocessing(traced)
     marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
+    refuse_straight_through(head, target, custom_gradients)
+
+    preprocessing = _preprocessing(traced)
     if (
         scores.class_count is not None
         and traced.class_names is not None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from transforms.model.errors import ModelRefused
+from transforms.model.input_scaling import LUMA
 from transforms.model.layer_names import layer_tensors, recording_layers
 from transforms.model.runtime import import_tensorflow
 from transforms.model.traced import TracedModel
@@ -11,6 +12,8 @@ from transforms.model.traced import TracedModel
 tf = import_tensorflow()
 
 Size = tuple[int, int]
+
+_IN_FRONT = "A layer in front that makes its input of RGB images, saved with the model, lets it be explained"
 
 
 def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...] = ()) -> TracedModel:
@@ -65,7 +68,9 @@ def adapt_input(
         ModelRefused: this is no input for images, or its size is not known.
     """
     if len(shape) != 4:
-        raise ModelRefused(f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]")
+        raise ModelRefused(
+            f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]. {_IN_FRONT}"
+        )
     if shape[0] is not None:
         raise ModelRefused(
             f"the model takes {_shape(shape)}: exactly {shape[0]} image(s) at a time. Export it with a free batch size "
@@ -74,7 +79,9 @@ def adapt_input(
     channels_first = shape[1] in (1, 3) and shape[3] not in (1, 3)
     channels = shape[1] if channels_first else shape[3]
     if channels not in (1, 3, None):
-        raise ModelRefused(f"the model takes {_shape(shape)}: {channels} channels, where photos have 3 (RGB) or 1")
+        raise ModelRefused(
+            f"the model takes {_shape(shape)}: {channels} channels, where photos have 3 (RGB) or 1. {_IN_FRONT}"
+        )
     height, width = _settled_size(shape[2:] if channels_first else shape[1:3], input_size, shape)
     if dtype.is_floating:
         model_dtype, image_dtype = dtype, tf.float32
@@ -159,9 +166,10 @@ def _settled_size(declared: tuple[int | None, ...], asked: str | Size, shape: tu
 
 def _luma(images: Any, channel_axis: int) -> Any:
     """ITU-R BT.601; integers are rounded."""
-    weights = tf.reshape(tf.constant([0.299, 0.587, 0.114]), [3 if axis == channel_axis else 1 for axis in range(4)])
-    gray = tf.reduce_sum(tf.cast(images, tf.float32) * weights, axis=channel_axis, keepdims=True)
-    return gray if images.dtype.is_floating else tf.cast(tf.round(gray), images.dtype)
+    with tf.name_scope(LUMA):
+        weights = tf.constant([0.299, 0.587, 0.114], shape=[3 if axis == channel_axis else 1 for axis in range(4)])
+        gray = tf.reduce_sum(tf.cast(images, tf.float32) * weights, axis=channel_axis, keepdims=True)
+        return gray if images.dtype.is_floating else tf.cast(tf.round(gray), images.dtype)
 
 
 def _layer_bases() -> tuple[type, ...]:

@@ -99,6 +99,23 @@ def test_an_operation_without_a_gradient():
         small_models.planned(traced, target_layer="features")
 
 
+@pytest.mark.parametrize(("mode", "refused"), [("int8", True), ("int4", False)])
+def test_quantised_activations_hide_their_gradient_and_quantised_weights_do_not(mode, refused):
+    model = small_models.convolutional(activation=None)
+    reference = keras.Model(model.inputs, [model.get_layer("features").output, model.outputs[0]])
+    model.quantize(mode)
+    if refused:
+        with pytest.raises(
+            ModelRefused, match=r"rounded between features and the scores.*\(Round\).*Explain the model"
+        ):
+            small_models.planned(model)
+        return
+    pixels = small_models.images(2)
+    result = small_models.explained(small_models.planned(model), pixels, [[2]] * 2)
+    expected = small_models.tape_gradcam(lambda x: reference(x, training=False), pixels, 2)
+    assert small_models.relative_error(result["cams"][:, 0], expected) < 1e-4
+
+
 def test_a_gradient_that_is_zero_for_every_class():
     refused(
         lambda x: tf.round(tf.reduce_mean(features_of(x), [1, 2]) @ HEAD),

@@ -72,6 +72,15 @@ def test_no_scaling_is_seen_where_there_is_none(library):
         assert "model.preprocessing" in notes[0]
 
 
+@pytest.mark.parametrize("scales", [False, True])
+def test_the_luma_that_is_put_in_front_is_no_scaling_of_the_models_own(scales):
+    inputs = keras.Input((32, 32, 1))
+    x = keras.layers.Rescaling(1 / 255, name="scaled")(inputs) if scales else inputs
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x)))
+    _, (note,) = expected(model)
+    assert ("scales its pixels itself" in note and "scaled" in note) if scales else "NOT KNOWN" in note
+
+
 def test_scaling_inside_and_behind_function_calls_is_seen():
     kernel = tf.Variable(tf.ones([3, 3, 3, 4]))
     halve = tf.function(lambda x: x / 2.0)
