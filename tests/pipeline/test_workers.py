@@ -1,7 +1,9 @@
 """Several worker processes on one machine, Beam's options, and what is sent to a cluster."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,10 +12,14 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, GoogleCloudOptions, WorkerOptions
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from apache_beam.transforms.environments import ExternalEnvironment
+from rich.console import Console
 
 from pipeline.config import Config, ConfigError, load_config
 from pipeline.execution import WorkerLostError
 from pipeline.graph import build_graph
+from pipeline.launch import run as launch
 from pipeline.runners import is_local, pipeline_options, runner_of
 from pipeline.worker import take_share, visible_gpus
 
@@ -131,31 +137,56 @@ def test_dataflow_options_parse_and_the_graph_of_a_million_images_is_that_of_ten
     assert sizes[1] < 40_000  # a kilobyte or so for each of 32 steps, most of them Beam's; no step has more than 2.2
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_wheel_installs_in_a_clean_environment_and_the_worker_entry_starts(tmp_path):
+@pytest.fixture
+def clean_venv(tmp_path):
     """The wheel alone, without the source tree; its dependencies come from this environment, as from an image."""
-    pip = [sys.executable, "-m", "pip"]
-    subprocess.run([*pip, "wheel", "-q", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
+    source = tmp_path / "source"  # in the source tree itself, what older wheels left in build/ would be in this one
+    for name in ("pipeline", "transforms"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source], check=True)
     (wheel,) = tmp_path.glob("beam_gradcam-*.whl")
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = str(tmp_path / "venv" / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True)
-    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run(
+        [venv / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True
+    )
+    (site,) = venv.glob("lib/python*/site-packages")
     packages = next(path for path in sys.path if path.endswith("site-packages"))
     (site / "dependencies.pth").write_text(packages)  # a .pth in it, such as an editable install, is not followed
-    code = "import pipeline, transforms.explain, transforms.model.compiled as c; print(pipeline.__file__, c.__file__)"
+    return venv
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("localhost", port)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_workers_from_the_wheel_in_a_clean_environment_do_the_job(clean_venv, tmp_path, monkeypatch):
+    python = str(clean_venv / "bin" / "python")
+    environment = {"PATH": f"{clean_venv / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    code = "import pipeline, transforms.explain as e; print(pipeline.__file__, e.__file__)"
     shown = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert all(str(site) in path for path in shown.stdout.split())
-    worker = subprocess.run(
-        [python, "-m", "apache_beam.runners.worker.worker_pool_main", "--help"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert worker.returncode == 0
-    assert "--container_executable" in worker.stdout
-    ours = subprocess.run(
-        [python, "-m", "pipeline", "--help"], check=True, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert "run" in ours.stdout
+    assert all(str(clean_venv) in path for path in shown.stdout.split())
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        port = listener.getsockname()[1]
+    external = FnApiRunner(default_environment=ExternalEnvironment(f"localhost:{port}"))
+    monkeypatch.setattr("pipeline.execution.runner_of", lambda options: external)
+    lines = runs.write_photos(tmp_path, 3)
+    (tmp_path / "manifest.txt").write_text("\n".join(lines))
+    config = with_options(f"input.manifest={tmp_path}/manifest.txt", f"output.path={tmp_path}/out", "model.source=none")
+    pool = subprocess.Popen(
+        [python, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"],
+        cwd=tmp_path, env=environment, start_new_session=True,
+    )  # fmt: skip
+    try:
+        runs.wait_until(lambda: is_listening(port))
+        assert launch(config, [], Console(stderr=True)) == 0
+    finally:
+        os.killpg(pool.pid, signal.SIGKILL)
+        pool.wait()
+    assert [row["uri"] for row in runs.rows_of(tmp_path, "out")] == sorted(lines)
