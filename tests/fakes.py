@@ -11,6 +11,19 @@ CARD = ModelCard(
 )  # fmt: skip
 
 
+def rerun_probabilities(features: np.ndarray, cams: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For a head that takes the mean of each channel ``[B, h, w, C]``: its probabilities under each map, and beside."""
+    positive = np.maximum(cams, 0)
+    highest = positive.max(axis=(2, 3), keepdims=True)
+    heatmaps = np.divide(positive, highest, out=np.zeros_like(positive), where=highest > 0)[..., None]
+    found = []
+    for mask in (heatmaps, 1 - heatmaps):
+        exponentials = np.exp((features[:, None] * mask).mean(axis=(2, 3)))
+        probabilities = exponentials / exponentials.sum(axis=2, keepdims=True)
+        found.append(np.take_along_axis(probabilities, classes[:, :, None], axis=2)[:, :, 0])
+    return found[0], found[1]
+
+
 class FakeModel:
     """Scores a colour by its mean; the map of a colour is its mean in each quarter of the image."""
 
@@ -24,6 +37,7 @@ class FakeModel:
         cams = np.take_along_axis(quarters.transpose(0, 3, 1, 2), classes[:, :, None, None], axis=1)
         exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
         target_scores = np.take_along_axis(scores, classes, axis=1)
+        kept, removed = rerun_probabilities(quarters, cams, classes)
         return BatchExplanation(
             cams=cams,
             classes=classes.astype(np.int32),
@@ -31,5 +45,7 @@ class FakeModel:
             probabilities=exponentials / exponentials.sum(axis=1, keepdims=True),
             target_scores=target_scores,
             evidence=cams.sum(axis=(2, 3)),
+            kept_probabilities=kept,
+            removed_probabilities=removed,
             finite=np.isfinite(target_scores),
         )

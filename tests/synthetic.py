@@ -42,6 +42,8 @@ class Example:
     label: str | None = None
     boxes: tuple[Box, ...] | None = None
     extra: tuple[str | None, ...] = ()
+    kept: float = 0.75  # of the probability, on the features under the map
+    removed: float = 0.25  # on the others
     is_missing: bool = False  # the manifest names it, but there is no such file
 
 
@@ -126,12 +128,16 @@ def _explanation(examples: list[Example]) -> BatchExplanation:
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
     predicted = scores.argmax(axis=1)[:, None]
     cams = np.stack([example.cam for example in examples]).astype(np.float32)[:, None]
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    own = np.take_along_axis(probabilities, predicted, axis=1)
     return BatchExplanation(
         cams=cams,
         classes=predicted.astype(np.int32),
         scores=scores,
-        probabilities=exponentials / exponentials.sum(axis=1, keepdims=True),
+        probabilities=probabilities,
         target_scores=np.take_along_axis(scores, predicted, axis=1),
         evidence=cams.sum(axis=(2, 3)),
+        kept_probabilities=own * np.array([[example.kept] for example in examples], np.float32),
+        removed_probabilities=own * np.array([[example.removed] for example in examples], np.float32),
         finite=np.isfinite(cams).all(axis=(2, 3)),
     )

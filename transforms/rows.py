@@ -37,6 +37,7 @@ def explained_rows(
     columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     columns |= _prediction(explanation, places, card)
+    columns |= _faithfulness(explanation, places, columns)
     measured = covariates(np.stack([image.model_input for image in images]), [image.placement for image in images])
     columns |= {name: values[image_of] for name, values in measured.items()}
     columns |= _labels(of_rows, columns["predicted_index"], card)
@@ -115,6 +116,18 @@ def _prediction(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndar
         "predicted_name": _names(columns["predicted_index"], card.class_names),
         "target_name": _names(columns["target_index"], card.class_names),
     }
+
+
+def _faithfulness(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndarray], columns: Columns) -> Columns:
+    """How far the probability drops where the head sees only what the map shows, and where it sees all but that."""
+    has_mass = np.isin(columns["status"], (Status.OK, Status.FLAT))
+    drops = {}
+    for name, rerun in (
+        ("feature_keep_drop", explanation.kept_probabilities),
+        ("feature_remove_drop", explanation.removed_probabilities),
+    ):
+        drops[name] = np.where(has_mass, columns["target_probability"] - rerun[places], np.nan)
+    return drops
 
 
 def _names(indices: np.ndarray, names: Sequence[str] | None) -> list[str | None]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     "Identity and outcome": [
@@ -49,6 +49,12 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("positive_mass", pa.float32(), "M = sum(P)"),
         ("negative_mass", pa.float32(), "sum(max(-S, 0))"),
         ("evidence_sum", pa.float32(), "sum of gradient * activation; target_score - bias for a pooled linear head"),
+    ],
+    "Faithfulness in feature space (NULL where M = 0)": [
+        ("feature_keep_drop", pa.float32(), "target_probability - that of the head on A H, the activations under the "
+         "heatmap H = P / max P alone; -1..1, low is faithful"),
+        ("feature_remove_drop", pa.float32(), "target_probability - that of the head on A (1 - H), all but them; -1..1, "
+         "high is faithful"),
     ],
     "Shape (NULL where M = 0)": [
         ("entropy", pa.float32(), "-sum(p ln p) / ln n, 0..1"),

@@ -24,6 +24,16 @@ def measures(table: AuditTable) -> list[Measure]:
     all_measures = [
         Measure("probability", "probability", "target_probability", "of the class that the map explains"),
         Measure("effective_area", "area", "effective_area", "1 / (n Σp²): share of the cells that carry the map"),
+        Measure(
+            "average_drop", "drop kept", "greatest(0, feature_keep_drop) / nullif(target_probability, 0)",
+            "Average Drop: share of the probability lost where the head sees only the features under the heatmap; "
+            "low is faithful",
+        ),
+        Measure(
+            "removal_drop", "drop removed", "greatest(0, feature_remove_drop) / nullif(target_probability, 0)",
+            "share of the probability lost where the head sees all but the features under the heatmap; "
+            "high is faithful",
+        ),
         Measure("border_lift", "border", "border_lift", "mass in the outer ring / its area; 1 = uniform", 1.0),
         Measure("corner_lift", "corner", "corner_lift", "mass in the strongest corner / its area; 1 = uniform"),
         *(

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 
 from pipeline.audit.finished import AuditError, RunRecord, list_runs
 from transforms import uris
@@ -106,6 +107,8 @@ def _load(database: duckdb.DuckDBPyConnection, name: str, run: RunRecord, folder
     runs = [*_earlier_runs(run, storage), run]
     parts = [part for each in runs for part in list_parts(each.statistics, storage)]
     paths = _local_copies(parts, run, folder / name, storage)
+    no_rows = folder / name / "columns.parquet"  # rows of an earlier version may lack some of today's columns
+    pq.write_table(statistics_schema().empty_table(), no_rows)
     if not paths:
         raise AuditError(f"run {run.run_id} of {run.output} has no rows under {run.statistics}")
     # DuckDB reads its paths as patterns. Each image has its rows of one run: of the one that began last.
@@ -116,7 +119,7 @@ def _load(database: duckdb.DuckDBPyConnection, name: str, run: RunRecord, folder
             if len(runs) > 1
             else ""
         ),
-        {"files": [glob.escape(path) for path in paths]}
+        {"files": [glob.escape(path) for path in (str(no_rows), *paths)]}
         | ({"order": [each.run_id for each in runs]} if len(runs) > 1 else {}),
     )
 

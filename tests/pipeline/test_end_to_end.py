@@ -85,6 +85,13 @@ def test_the_table_agrees_with_a_gradient_tape_on_the_keras_model(demo):
             assert row["cam_max"] == pytest.approx(cam.max(), rel=1e-4)
             assert row["cam_min"] == pytest.approx(cam.min(), abs=1e-4 * float(cam.max()))
             assert row["target_score"] == pytest.approx(score, rel=1e-4)
+            a = np.array(features((resized[None].astype(np.float32) - 127) / 128, training=False))[0]
+            for drop, mask in (("feature_keep_drop", relative), ("feature_remove_drop", 1 - relative)):
+                there, rerun = (
+                    float(dense(each.mean(axis=(0, 1))[None])[0, row["target_index"]])
+                    for each in (a, a * mask[..., None])
+                )
+                assert row[drop] == pytest.approx(there - rerun, abs=1e-4)
             assert row["evidence_sum"] + float(dense.bias[row["target_index"]]) == pytest.approx(score, abs=1e-3)
 
 

@@ -121,6 +121,7 @@ def test_several_targets_give_a_row_and_an_overlay_each(place):
     for row in rows:
         assert row["target_rank"] in (1, 2)
         assert (row["status"] == "OK") == (row["target_rank"] == 1)  # the second colour has no positive evidence
+        assert (row["feature_keep_drop"] is None) == (row["feature_remove_drop"] is None) == (row["status"] == "ZERO")
         overlay = cv2.imread(row["overlay_uri"])
         assert overlay is not None
         assert (

@@ -77,6 +77,12 @@ def evidence(a: Tensor, g: Tensor) -> Tensor:
     return tf.reduce_sum(_sum_over_channels(g, a), _SPACE)
 
 
+def heatmap(cam: Tensor) -> Tensor:
+    """``P / max P`` with ``P = max(S, 0)``, 0..1, ``[B, h, w]``; zeros where no cell is positive."""
+    positive = tf.nn.relu(cam)
+    return tf.math.divide_no_nan(positive, tf.reduce_max(positive, _SPACE, keepdims=True))
+
+
 def _sum_over_channels(g: Tensor, a: Tensor) -> Tensor:
     """``sum_c g_c a_c`` for every cell."""
     return _weighted_sum(a, g[:, 0, 0]) if g.shape[1:3].as_list() == [1, 1] else tf.reduce_sum(g * a, 3)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from transforms.model.cam import METHODS, evidence
+from transforms.model.cam import METHODS, evidence, heatmap
 from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import Tensor, node_name, splice, tf
+from transforms.model.graphs import Tensor, node_name, splice, tensor_name, tf
+from transforms.model.head import head_behind
 from transforms.model.plan import Plan
 
 # In bytes: models up to this size have their kernels as constants; a GraphDef cannot hold 2 GB.
@@ -15,8 +16,9 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
     """A module with two functions, each of which gives the arrays of a ``BatchExplanation`` by name.
 
     ``explain(images uint8 [B, H, W, 3], targets int32 [B, K])`` and ``predict(images)``, for the class with the highest
-    score. One forward pass; then the part behind the target layer is differentiated once per target class. ``guarded``
-    (int32 ``[B, K]``) counts channels whose weight the method could not compute.
+    score. One forward pass; then the part behind the target layer is differentiated once per target class, and run
+    twice more: on the features that the map shows, and on the rest. ``guarded`` (int32 ``[B, K]``) counts channels
+    whose weight the method could not compute.
 
     Args:
         graph: the plan's graph, folded or not.
@@ -32,6 +34,7 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
     ]
     method = METHODS[plan.options.method]
     cells = plan.target.height * plan.target.width
+    head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
     images_spec = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
     targets_spec = tf.TensorSpec([None, None], tf.int32, "targets")
 
@@ -42,13 +45,23 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
     @tf.function(autograph=False, input_signature=[images_spec, targets_spec])
     def explain(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         feeds = {node_name(graph.input): model_input(images, plan), **weights()}
-        features, output, *means = splice(graph.graph_def, feeds, plan.keep)
+        beside = [name for name in head.others if node_name(name) not in feeds]
+        features, output, *more = splice(graph.graph_def, feeds, [*plan.keep, *beside])
+        means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
+        others = {tensor_name(name): value for name, value in feeds.items()}
+        others |= dict(zip(beside, beside_head, strict=True))
+        seen = means[0] if means else features  # by the head
         scores, probabilities = _class_scores(output, plan)
         classes = _resolve(targets, scores)
         activations = _channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
 
-        def explain_class(index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        def probability(head_input: Tensor, index: Tensor) -> Tensor:
+            """Of one class per image, where the head sees something else."""
+            rerun = head.run(tf.cast(head_input, seen.dtype), others)
+            return tf.gather(_class_scores(rerun, plan)[1], index, batch_dims=1)
+
+        def explain_class(index: Tensor) -> tuple[Tensor, ...]:
             """For one target class per image, int32 ``[B]``."""
             direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
             if plan.contrast is not None:
@@ -61,18 +74,28 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
                 gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
                 gradient = _channels_last(gradient, plan.target.channel_axis)
             cam, guarded = method(activations, gradient)
-            return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
+            if means:
+                shown = tf.reshape(tf.einsum("bhwc,bhw->bc", activations, heatmap(cam)) / cells, tf.shape(seen))
+            else:
+                shown = tf.cast(seen, tf.float32) * tf.expand_dims(heatmap(cam), plan.target.channel_axis)
+            return (
+                cam,
+                evidence(activations, gradient),
+                tf.reduce_sum(differentiated * direction, 1),
+                probability(shown, index),
+                probability(tf.cast(seen, tf.float32) - shown, index),
+                guarded,
+            )
 
         # A loop, so that the number of classes is free; the forward pass lies outside it.
-        cams, evidences, target_scores, guarded = (
+        cams, evidences, target_scores, kept, removed, guarded = (
             tf.transpose(stacked, [1, 0, *range(2, stacked.shape.rank)])
             for stacked in tf.map_fn(
                 explain_class,
                 tf.transpose(classes),
                 fn_output_signature=(
                     tf.TensorSpec([None, plan.target.height, plan.target.width]),
-                    tf.TensorSpec([None]),
-                    tf.TensorSpec([None]),
+                    *[tf.TensorSpec([None])] * 4,
                     tf.TensorSpec([None], tf.int32),
                 ),
             )
@@ -89,6 +112,8 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
             "probabilities": probabilities,
             "target_scores": target_scores,
             "evidence": evidences,
+            "kept_probabilities": kept,
+            "removed_probabilities": removed,
             "finite": finite,
             "guarded": guarded,
         }

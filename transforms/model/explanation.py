@@ -46,6 +46,8 @@ class BatchExplanation:
     probabilities: np.ndarray  # float32 [B, C], 0..1
     target_scores: np.ndarray  # float32 [B, K], the values that were differentiated
     evidence: np.ndarray  # float32 [B, K], sum over cells and channels of gradient * activation
+    kept_probabilities: np.ndarray  # float32 [B, K], of the target class, when the head sees A H: what the map shows
+    removed_probabilities: np.ndarray  # float32 [B, K], when it sees A (1 - H): the rest
     finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
 
     def __getitem__(self, images: slice) -> "BatchExplanation":

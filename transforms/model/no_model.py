@@ -61,5 +61,7 @@ class NoModel:
             probabilities=np.broadcast_to(self._probabilities, (len(images), card.class_count)),
             target_scores=self._scores[classes],
             evidence=np.zeros(shape, np.float32),
+            kept_probabilities=np.full(shape, np.nan, np.float32),  # there is no head
+            removed_probabilities=np.full(shape, np.nan, np.float32),
             finite=np.ones(shape, bool),
         )

@@ -15,7 +15,7 @@ from transforms.model.options import ModelOptions
 from transforms.model.packages import lite0_weights_path, package_version
 from transforms.model.source import ModelSource, open_filesystem, parse_source
 
-COMPILED_FORMAT = 1
+COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""
 
 _CHUNK = 1 << 22

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from example_runs import examples
+from fakes import rerun_probabilities
 from synthetic import AUDIT_CARD, write_run
 
 from pipeline.audit.controls import IMAGES, read_controls, write_controls
@@ -29,13 +30,17 @@ class ColourModel:
         classes = np.where(targets < 0, scores.argmax(axis=1)[:, None], targets).astype(np.int32)
         exponentials = np.exp(scores)
         own = np.take_along_axis(scores, classes, axis=1)
+        cams = np.take_along_axis(cells.transpose(0, 3, 1, 2), classes[:, :, None, None], axis=1)
+        kept, removed = rerun_probabilities(cells, cams, classes)
         return BatchExplanation(
-            cams=np.take_along_axis(cells.transpose(0, 3, 1, 2), classes[:, :, None, None], axis=1),
+            cams=cams,
             classes=classes,
             scores=scores,
             probabilities=exponentials / exponentials.sum(axis=1, keepdims=True),
             target_scores=own,
             evidence=own,
+            kept_probabilities=kept,
+            removed_probabilities=removed,
             finite=np.isfinite(own),
         )
 

@@ -10,6 +10,7 @@ from example_runs import PER_CLASS, examples
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.finished import AuditError, find_run, run_at
+from pipeline.audit.galleries import find_galleries
 from pipeline.audit.report import write_report
 from pipeline.audit.table import open_table
 from transforms.storage import Storage
@@ -65,6 +66,34 @@ def test_the_class_table_has_the_means_of_the_rows(planted, page_and_findings):
     )
     assert classes["rocket"]["zero_maps"] == 1
     assert classes["cat"]["border_lift_low"] < classes["cat"]["border_lift_mean"] < classes["cat"]["border_lift_high"]
+
+
+def test_maps_that_do_not_carry_the_score_are_told_from_those_that_do(tmp_path):
+    made = examples(corner=False, per_class=6)
+    made[3] = dataclasses.replace(made[3], kept=0.2, removed=0.9)  # a cat whose probability stays without the map
+    run = run_at(str(write_run(tmp_path / "out", "r1", made)), STORAGE)
+    with open_table({"statistics": run}, STORAGE) as table:
+        gallery = next(gallery for gallery in find_galleries(table) if gallery.rule.name == "unfaithful")
+    assert gallery.total == 18
+    assert "p003" in gallery.rows[0]["uri"]
+    assert [row["measure"] for row in gallery.rows[:2]] == pytest.approx([0.1, 0.75])
+    write_report(run, STORAGE)
+    classes = {row["name"]: row for row in pq.read_table(f"{run.folder}/report/classes.parquet").to_pylist()}
+    assert classes["cup"]["average_drop_mean"] == pytest.approx(0.25)
+    assert classes["cup"]["removal_drop_mean"] == pytest.approx(0.75)
+    assert classes["cat"]["average_drop_mean"] == pytest.approx((5 * 0.25 + 0.8) / 6)
+    assert classes["cat"]["removal_drop_mean"] == pytest.approx((5 * 0.75 + 0.1) / 6)
+
+
+def test_rows_of_an_earlier_version_are_read_without_the_columns_that_they_lack(tmp_path):
+    folder = write_run(tmp_path / "out", "r1", examples(corner=False, per_class=4))
+    (part,) = (tmp_path / "out" / "statistics" / "run=r1").iterdir()
+    pq.write_table(
+        pq.read_table(part, partitioning=None).drop_columns(["feature_keep_drop", "feature_remove_drop"]), part
+    )
+    page, _ = report_of(folder)
+    assert "Border lovers" in page
+    assert "do not carry the score" not in page
 
 
 def test_the_page_stands_alone_and_shows_every_picture(planted, page_and_findings):
