@@ -30,10 +30,11 @@ def _check_targets(targets: Any) -> Any:
 
 
 def _check_policy(policy: str) -> str:
-    if policy in ("all", "none") or re.fullmatch(r"(sample|worst):[1-9]\d*", policy):
+    if policy in ("all", "tar", "none") or re.fullmatch(r"(sample|worst):[1-9]\d*", policy):
         return policy
     raise ValueError(
-        "write all, none, sample:N (N images of each predicted class) or worst:N (N rows of each rule of the report)"
+        "write all, tar (all, in one tar per shard), none, sample:N (N images of each predicted class) or worst:N (N "
+        "rows of each rule of the report)"
     )
 
 
@@ -129,6 +130,11 @@ class Overlays(_Section):
     colormap: str = "jet"
     format: Literal["jpg", "png"] = "jpg"
 
+    @property
+    def is_chosen(self) -> bool:
+        """Some rows have an overlay, once all are there to choose from."""
+        return self.policy not in ("all", "tar", "none")
+
 
 class Output(_Section):
     path: str = "gradcam-output"
@@ -190,7 +196,7 @@ class Config(_Section):
     def wants_audit(self) -> bool:
         """There is something to do with the table once the run has ended."""
         wanted = self.run.report or self.run.controls or self.explain.faithfulness > 0
-        return wanted or self.overlays.policy not in ("all", "none")
+        return wanted or self.overlays.is_chosen
 
 
 def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Config:

@@ -127,9 +127,10 @@ def model_options(config: Config) -> ModelOptions:
 
 def overlay_settings(config: Config) -> OverlaySettings | None:
     """How overlays look; None where the job itself writes none."""
-    if config.overlays.policy != "all":
+    policy = config.overlays.policy
+    if policy not in ("all", "tar"):
         return None
-    return OverlaySettings(**config.overlays.model_dump(exclude={"policy"}))
+    return OverlaySettings(**config.overlays.model_dump(exclude={"policy"}), in_tar=policy == "tar")
 
 
 def check_targets(targets: TargetPolicy, card: ModelCard) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.ahead import map_ahead
+from transforms.archives import encode_tar, member_of
 from transforms.batches import BatchExplainer
 from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
@@ -90,18 +91,25 @@ def explain_shard(
         TooManyFailures: from ``streak``.
     """
     tally, card = Tally(), explainer.card
+    settings = settings.of_shard(shard.shard_id)
+    archived: dict[str, bytes] = {}  # overlays that wait for the tar of the shard
+    put = functools.partial(storage.put, durable=False)  # an overlay can be made again
+    write = put if settings.archive is None else archived.__setitem__
 
     def load(call: Call[ImageRef, LoadedImage | FailedImage]) -> LoadedImage | FailedImage:
         return load_image(call.element, card, settings, storage, tally, call.enter)
 
     patience = _PATIENCE * storage.timeout
     give_up = functools.partial(_timed_out, seconds=patience, tally=tally)
-    finish = functools.partial(finish_batch, card=card, settings=settings, storage=storage, tally=tally)
+    finish = functools.partial(finish_batch, card=card, settings=settings, write=write, tally=tally)
     ahead = _BATCHES_AHEAD * settings.batch_size
     images = map_patiently(load, shard.refs, _LOADERS, ahead, patience, give_up)
     with tally.timing(WHOLE), contextlib.closing(images), ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
         batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
         tables = [streak.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
+        if settings.archive is not None and archived:
+            with tally.timing("write"):
+                storage.put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
     return ShardResult(shard, rows, tally.seconds(), tally.events())
 
@@ -155,7 +163,11 @@ def _explain_batch(
 
 
 def finish_batch(
-    batch: ExplainedBatch | FailedImage, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
+    batch: ExplainedBatch | FailedImage,
+    card: ModelCard,
+    settings: ExplainSettings,
+    write: Callable[[str, bytes], None],
+    tally: Tally,
 ) -> pa.Table:
     """The rows of a batch or of a failed image; overlays are written on the way."""
     if isinstance(batch, FailedImage):
@@ -166,7 +178,7 @@ def finish_batch(
         unknown = [image.failed(image.targets.failure) for image in batch.images if image.targets.failure]
     for row, image in enumerate(batch.images):
         for column in range(len(image.targets.codes)):
-            _write_overlay(image, batch.explanation, (row, column), settings, storage, tally)
+            _write_overlay(image, batch.explanation, (row, column), settings, write, tally)
     return pa.concat_tables([rows, failed_rows(unknown, settings)])
 
 
@@ -175,7 +187,7 @@ def _write_overlay(
     explanation: BatchExplanation,
     place: tuple[int, int],
     settings: ExplainSettings,
-    storage: Storage,
+    write: Callable[[str, bytes], None],
     tally: Tally,
 ) -> None:
     look = settings.overlays
@@ -186,4 +198,4 @@ def _write_overlay(
         overlay = render_overlay(image.photo, explanation.cams[place], image.placement, look.opacity, look.colormap)
         encoded = encode(overlay, look.format, look.quality)
     with tally.timing("write"):
-        storage.put(uri, encoded, durable=False)  # an overlay can be made again
+        write(uri, encoded)

@@ -53,8 +53,8 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     "Faithfulness in feature space (NULL where M = 0)": [
         ("feature_keep_drop", pa.float32(), "target_probability - that of the head on A H, the activations under the "
          "heatmap H = P / max P alone; -1..1, low is faithful"),
-        ("feature_remove_drop", pa.float32(), "target_probability - that of the head on A (1 - H), all but them; -1..1, "
-         "high is faithful"),
+        ("feature_remove_drop", pa.float32(), "target_probability - that of the head on A (1 - H), all but them; "
+         "-1..1, high is faithful"),
     ],
     "Shape (NULL where M = 0)": [
         ("entropy", pa.float32(), "-sum(p ln p) / ln n, 0..1"),
@@ -115,7 +115,7 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("cam_height", pa.int32(), "h, cells"),
         ("cam_width", pa.int32(), "w, cells"),
         ("cam", pa.list_(pa.float16()), "P / max P, row by row"),
-        ("overlay_uri", pa.string(), "NULL where the policy wrote none"),
+        ("overlay_uri", pa.string(), "a file, or tar://NAME::TAR; NULL where the policy wrote none"),
     ],
 }  # fmt: skip
 

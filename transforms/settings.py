@@ -4,6 +4,7 @@ import dataclasses
 
 import pyarrow as pa
 
+from transforms.archives import member_uri
 from transforms.images import Limits
 from transforms.overlays import ImageFormat
 from transforms.parts import TableLocation
@@ -21,6 +22,7 @@ class OverlaySettings:
     colormap: str = "jet"
     format: ImageFormat = "jpg"
     quality: int = 90  # of JPEG, 0..100
+    in_tar: bool = False  # those of a shard in one tar, in place of a file each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +40,23 @@ class ExplainSettings:
     detect_changes: bool = False  # note the version of each image, so that a later run sees that it has changed
     max_failures: int = 0  # images that fail one after another at the start of a worker, before it stops; 0: any number
     extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
+    archive: str | None = None  # URI of the tar for the overlays of the shard at hand
+
+    def of_shard(self, shard_id: str) -> "ExplainSettings":
+        """The settings for one shard: its tar is named after it, so that a shard that is executed twice has one."""
+        if self.overlays is None or not self.overlays.in_tar:
+            return self
+        return dataclasses.replace(self, archive=f"{self._overlay_folder}/part-{shard_id}.tar")
 
     def overlay_uri(self, image_id: str, target_index: int) -> str | None:
         """Named after hashes, never after the URI: a manifest cannot choose where overlays go."""
         if self.overlays is None:
             return None
-        folder = f"{self.table.output}/overlays/run={self.table.run_id}/{image_id[:2]}"
-        return f"{folder}/{image_id}-{target_index}.{self.overlays.format}"
+        name = f"{image_id}-{target_index}.{self.overlays.format}"
+        if self.archive is not None:
+            return member_uri(name, self.archive)
+        return f"{self._overlay_folder}/{image_id[:2]}/{name}"
+
+    @property
+    def _overlay_folder(self) -> str:
+        return f"{self.table.output}/overlays/run={self.table.run_id}"

@@ -61,8 +61,10 @@ class Storage:
 
     def read(self, uri: str) -> bytes:
         """All bytes of a file that the config names or that this product has written."""
-        with self.open(uri) as file:
-            return file.read()
+        if uris.is_local(uri):
+            return Path(uris.local_path(uri)).read_bytes()
+        filesystem, path = self._filesystem(uri)
+        return filesystem.cat_file(path)
 
     def open(self, uri: str) -> IO[bytes]:
         """A seekable binary file for reading; remote ones are read in blocks, as needed."""

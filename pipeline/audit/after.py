@@ -26,7 +26,7 @@ def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: C
             if config.explain.faithfulness:
                 count = config.explain.faithfulness
                 say(f"faithfulness {write_faithfulness(table, run, count, model, storage)}")
-    if config.overlays.policy not in ("all", "none"):
+    if config.overlays.is_chosen:
         look = overlay_look(run.config)
         with open_table({"statistics": run}, storage) as table:
             keys = policy_rows(table, config.overlays.policy)

@@ -168,10 +168,14 @@ def overlay_pictures(
         if key in pictures:
             continue
         pictures[key] = {"src": name_of(*key), "problem": None}
-        if row["overlay_uri"] is not None and storage.exists(row["overlay_uri"]):
-            storage.put(f"{page}/{name_of(*key)}", storage.read(row["overlay_uri"]), durable=False)
-        else:
+        try:
+            overlay = None if row["overlay_uri"] is None else storage.read(row["overlay_uri"])
+        except FileNotFoundError:
+            overlay = None
+        if overlay is None:
             missing.append(key)
+        else:
+            storage.put(f"{page}/{name_of(*key)}", overlay, durable=False)
     for made in render(table, run, missing, look, lambda *key: f"{page}/{name_of(*key)}", storage):
         if made.problem is not None:
             pictures[made.image_id, made.target_index] = {"src": None, "problem": made.problem}

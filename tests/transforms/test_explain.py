@@ -174,3 +174,27 @@ def test_a_real_model_whose_scores_overflow_on_some_photos(tmp_path):
     bright = Shard("00001-test", shard.refs[1:3], 0, 0, 0)
     with pytest.raises(TooManyFailures, match="the last with NONFINITE"):
         explain(bright, tmp_path, compiled, max_failures=2)
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_overlays_in_a_tar_are_those_that_a_file_each_would_be(tmp_path, scheme):
+    shard, out = write_shard(tmp_path, 8), f"{scheme}{tmp_path}/tar"
+    cv2.imwrite(str(tmp_path / "04.png"), np.zeros((8, 8, 3), np.uint8))  # black: a zero map, with its badge
+    files, _ = explain(shard, tmp_path, overlays=OverlaySettings(max_side=16))
+    table = TableLocation(out, "r1", "fake")
+    settings = ExplainSettings(
+        table, statistics_schema(), batch_size=3, overlays=OverlaySettings(max_side=16, in_tar=True)
+    )
+    storage, explainer = Storage(), BatchExplainer(FakeModel(), 3)
+    contents = []
+    for _ in range(2):  # a shard that is executed twice leaves one tar
+        rows = explain_shard(shard, explainer, settings, storage, FailureStreak(0)).rows.to_pylist()
+        (archive,) = storage.walk(f"{out}/overlays")
+        contents.append(storage.read(archive))
+    assert contents[0] == contents[1]
+    assert archive.endswith("/overlays/run=r1/part-00000-test.tar")
+    assert len(rows) == 8
+    for row in rows:
+        assert row["overlay_uri"].endswith(f"::{out}/overlays/run=r1/part-00000-test.tar")
+        same = files[row["uri"].rpartition("/")[2]]["overlay_uri"]
+        assert storage.read(row["overlay_uri"]) == storage.read(same)
