@@ -1,9 +1,13 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pydantic
 import pytest
+import yaml
 
+import pipeline
 from pipeline.config import Config, ConfigError, load_config, redacted
 
 
@@ -81,3 +85,22 @@ def test_reading_a_config_needs_neither_tensorflow_nor_beam():
     code = "import sys, pipeline.config as c; c.load_config(); print({'tensorflow', 'apache_beam'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_local_yaml_has_every_key_with_its_default():
+    path = Path(pipeline.__file__).parents[1] / "configs" / "local.yaml"
+    config, written = load_config(str(path)), yaml.safe_load(path.read_text())
+
+    def keys(section):
+        return {name: keys(part) if isinstance(part, pydantic.BaseModel) else None for name, part in section}
+
+    def written_keys(tree, known):
+        return {name: written_keys(tree[name], known[name]) if known.get(name) else None for name in tree}
+
+    known = keys(Config())
+    assert written["input"].pop("columns") == {"uri": "uri"}  # the others must exist once they are named
+    assert all(f"{name}: {name}" in path.read_text() for name in known["input"].pop("columns"))
+    assert written_keys(written, known) == known
+    assert config.model_copy(update={"input": Config().input}) == Config()
+    changed = {name: value for name, value in config.input if value != getattr(Config().input, name)}
+    assert changed == {"manifest": "photos.csv"}
