@@ -73,6 +73,11 @@ def command_line(lines, folder, options, *settings) -> list[str]:
     return ["run", *(part for setting in chosen for part in ("--set", setting)), "--", *options]
 
 
+def outcome_of(log: str) -> dict:
+    """The line for a scheduler, from a log in which Beam's farewells come after it."""
+    return json.loads([line for line in log.splitlines() if line.startswith("{")][-1])
+
+
 def status_of(output: Path) -> dict:
     return runs.command("status", str(output), "--json")[1]["runs"][0]
 
@@ -103,7 +108,7 @@ def test_ctrl_c_cancels_the_job_and_the_same_command_finishes_it(flink, photos, 
         runs.wait_until(lambda: states(flink, f"beam-gradcam-{run_id}") == {"CANCELED"})
         assert status_of(tmp_path / "out")["state"] == "interrupted"
         assert launch.run(*command) == 1, launch.log  # two images failed, and none may
-        outcome = json.loads(launch.log.splitlines()[-1])
+        outcome = outcome_of(launch.log)
     assert (outcome["images"], outcome["duplicates"], outcome["failures"]) == (62, 1, 2)
     assert 0 < outcome["explained_now"] < 62
     rows = [{**row, "run_id": "r1", "run": "r1"} for row in runs.rows_of(tmp_path, "out")]
@@ -116,7 +121,7 @@ def test_nothing_but_failures_ends_the_job_with_exit_code_1(flink, tmp_path):
     lines = [f"{tmp_path}/missing-{i}.png" for i in range(60)]
     with launchers(tmp_path) as launch:
         assert launch.run(*command_line(lines, tmp_path, flink.options, "run.max_failures=4")) == 1, launch.log
-        outcome = json.loads(launch.log.splitlines()[-1])
+        outcome = outcome_of(launch.log)
     assert outcome["error"].startswith("nothing but failures: the first ")
     assert "No such file" in outcome["error"]
     assert status_of(tmp_path / "out")["state"] == "interrupted"
