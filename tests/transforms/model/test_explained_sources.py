@@ -3,10 +3,12 @@
 Largest relative error allowed: 1e-4 of the largest value of the map.
 """
 
+import subprocess
 import sys
 
 import keras
 import numpy as np
+import plain_module
 import pytest
 import small_models
 import tensorflow as tf
@@ -89,6 +91,16 @@ def test_a_plain_module_of_any_size(tmp_path):
     module.model, module.function = model, function
     tf.saved_model.save(module, tmp_path / "m", signatures=function)
     check(ModelOptions(str(tmp_path / "m"), input_size=(32, 32)), parts_of(model), probabilities_of(model))
+
+
+def test_a_model_saved_by_another_process(tmp_path):
+    subprocess.run([sys.executable, plain_module.__file__, tmp_path], check=True, timeout=100)
+    options = ModelOptions(str(tmp_path / "m"))
+    plan = make_plan(load_model(options, {}), options)
+    pixels = plain_module.images().astype(np.uint8)
+    result = small_models.explained(plan, pixels, [[TARGET]] * len(pixels))
+    assert small_models.relative_error(result["cams"][:, 0], np.load(tmp_path / "cams.npy")) <= TOLERANCE
+    np.testing.assert_allclose(result["probabilities"], np.load(tmp_path / "scores.npy"), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("is_module", [False, True], ids=["SavedModel", "Hub"])

@@ -1,9 +1,5 @@
 """SavedModels of TF2 and TF1, from Keras and from plain modules, give the scores that they gave before."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import fsspec
 import keras
 import numpy as np
@@ -216,11 +212,3 @@ def test_tf1_saved_models_of_any_size(tmp_path, shape):
     traced = load(tmp_path / "m", input_size=(32, 32), output="default")
     assert traced.function.outputs[1].shape.as_list() == [None, 16, 16, 8]
     np.testing.assert_allclose(scores_of(traced, images()), wanted["scores"], rtol=1e-5, atol=1e-6)
-
-
-def test_a_model_saved_by_another_process(tmp_path):
-    command = [sys.executable, str(Path(__file__).parent / "plain_module.py"), str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True)
-    np.testing.assert_allclose(
-        scores_of(load(tmp_path / "m"), images()), np.load(tmp_path / "scores.npy"), rtol=1e-5, atol=1e-6
-    )
