@@ -125,6 +125,10 @@ def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
     if decoded.pixels.shape[:2] == size:
         return decoded.pixels
     everything = _region(decoded, np.array([0, 0, decoded.width, decoded.height]))
+    if max(everything.shape[0] / size[0], everything.shape[1] / size[1]) <= 2:
+        # Where the decoder has done the most of it, two pixels cover what one of the new ones stands for: nothing is
+        # left out, in a sixth of the time. The model input is not taken from this.
+        return cv2.resize(everything, size[::-1], interpolation=cv2.INTER_LINEAR)
     return _resample(everything, np.empty((*size, 3), np.uint8))
 
 
