@@ -46,6 +46,17 @@ def test_maps_and_scores_agree_with_a_tape(pooled):
     assert result["finite"].all()
 
 
+def test_a_map_for_each_class_and_nothing_but_pooling_behind_it():
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(8, 3, strides=4, activation="relu")(layers.Rescaling(1 / 255)(inputs))
+    maps = layers.Conv2D(5, 1, name="class_maps")(x)
+    model = keras.Model(inputs, layers.Softmax()(layers.GlobalAveragePooling2D()(maps)))
+    result = explained(planned(model), IMAGES, [[3]] * len(IMAGES))
+    assert planned(model).target.name == "class_maps"
+    expected = keras.Model(inputs, maps)(IMAGES, training=False)[..., 3] / maps.shape[1] / maps.shape[2]
+    assert relative_error(result["cams"][:, 0], np.array(expected)) < 1e-5
+
+
 @pytest.mark.parametrize("layer", ["conv", "conv_bn", "depthwise", "depthwise_bn"])
 def test_any_layer_agrees_with_a_tape(layer):
     """The target layer may lie inside what would be folded."""
