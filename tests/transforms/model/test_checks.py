@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import re
 
 import keras
 import numpy as np
@@ -127,8 +128,29 @@ def test_a_gradient_that_is_zero_for_every_class():
     )
 
 
-def test_scores_that_are_not_finite():
-    refused(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ (HEAD * np.inf), "not finite.*preprocessing")
+@pytest.mark.parametrize(("weight", "unknown"), [(np.nan, 4), (np.inf, 4)])
+def test_weights_that_are_not_finite_cost_rows_not_the_job(weight, unknown):
+    plan = small_models.planned(
+        small_models.traced_function(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ (HEAD * weight))
+    )
+    graph, notes = folded_graph(plan)
+    assert re.match(f"the scores of {unknown} of 4 made-up images are not finite.*model.preprocessing", notes[0])
+    module = build_explainer(plan, graph)
+    refuse_mixed_batches(plan, module)
+    assert not module.predict(small_models.images(2))["finite"].numpy().any()
+
+
+def test_an_image_without_contrast_may_have_no_scores():
+    """Gray divided by its own deviation is no number; the other made-up images do well, and so does folding."""
+
+    def standardized(x):
+        return features_of((x - tf.reduce_mean(x, [1, 2, 3], True)) / tf.math.reduce_std(x, [1, 2, 3], True))
+
+    plan = small_models.planned(small_models.traced_function(lambda x: tf.reduce_mean(standardized(x), [1, 2]) @ HEAD))
+    graph, notes = folded_graph(plan)
+    assert notes[0].startswith("the scores of 1 of 4 made-up images")
+    gray = np.concatenate([small_models.images(1), np.full((1, *small_models.images(1).shape[1:]), 128, np.uint8)])
+    assert build_explainer(plan, graph).predict(gray)["finite"].numpy().tolist() == [[True], [False]]
 
 
 def test_more_than_one_image_input():
