@@ -59,7 +59,8 @@ def run(
 
     beam_options = context.args
     if config is not None and config.startswith("--"):  # what comes after a "--" that no config came before
-        config, beam_options = None, [config, *beam_options]
+        beam_options = [config, *beam_options]
+        config = None
     as_json = log_format is LogFormat.JSON
     retry = [] if retry_failed is None else [f"run.retry_failed={retry_failed}"]
     try:

@@ -257,6 +257,12 @@ def start_spark(folder: Path, master_port: int, pool_port: int, modules: Sequenc
     return engine
 
 
+def spark_web_port(engine: Engine) -> int:
+    """Where the master says, under /json/, which applications are at work."""
+    command = list(engine.processes["master"].args)
+    return int(command[command.index("--webui-port") + 1])
+
+
 def start_prism(folder: Path, pool_port: int, modules: Sequence[Path] = ()) -> Engine:
     """Prism starts with each job; only the worker pool is made here."""
     with _coming_up(folder, prism_missing()) as engine:

@@ -33,6 +33,23 @@ def write_photos(folder: Path, count: int) -> list[str]:
     return lines
 
 
+def command_line(lines: list[str], folder: Path, options: Sequence[str], *settings: str) -> list[str]:
+    """``beam-gradcam run`` with the settings of :func:`start_job`'s jobs."""
+    (folder / "manifest.txt").write_text("\n".join(lines))
+    chosen = (f"input.manifest={folder}/manifest.txt", f"output.path={folder}/out", "run.id=r1", "run.shard_size=3",
+              "explain.batch_size=8", "overlays.policy=none", *settings)  # fmt: skip
+    return ["run", *(part for setting in chosen for part in ("--set", setting)), "--", *options]
+
+
+def outcome_of(log: str) -> dict:
+    """The line for a scheduler, from a log in which Beam's farewells come after it."""
+    return json.loads([line for line in log.splitlines() if line.startswith("{")][-1])
+
+
+def status_of(output: Path) -> dict:
+    return command("status", str(output), "--json")[1]["runs"][0]
+
+
 def start_job(folder: Path, name: str, lines: list[str], options: Sequence[str], **how: object) -> subprocess.Popen:
     """A job over ``lines`` into ``folder/name``, in a process of its own."""
     arguments = {"folder": str(folder), "name": name, "uris": lines, "buckets": BUCKETS, **how}

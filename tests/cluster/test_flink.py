@@ -1,7 +1,6 @@
 """The job on a real Flink: JobManager, two TaskManagers, an SDK worker pool beside each."""
 
 import http.server
-import json
 import os
 import signal
 import threading
@@ -65,23 +64,6 @@ def test_a_real_model_gives_the_table_of_the_local_runner(flink, bundled, tmp_pa
     runs.assert_same_table(runs.run_bundled(tmp_path / "out", flink.options), bundled, rel=1e-4)
 
 
-def command_line(lines, folder, options, *settings) -> list[str]:
-    """``beam-gradcam run`` with the settings of :func:`jobs.job_of`."""
-    (folder / "manifest.txt").write_text("\n".join(lines))
-    chosen = (f"input.manifest={folder}/manifest.txt", f"output.path={folder}/out", "run.id=r1", "run.shard_size=3",
-              "explain.batch_size=8", "overlays.policy=none", *settings)  # fmt: skip
-    return ["run", *(part for setting in chosen for part in ("--set", setting)), "--", *options]
-
-
-def outcome_of(log: str) -> dict:
-    """The line for a scheduler, from a log in which Beam's farewells come after it."""
-    return json.loads([line for line in log.splitlines() if line.startswith("{")][-1])
-
-
-def status_of(output: Path) -> dict:
-    return runs.command("status", str(output), "--json")[1]["runs"][0]
-
-
 def states(engine, name: str) -> set[str]:
     """Of the jobs on the cluster whose name begins with ``name``."""
     master = next(option for option in engine.options if option.startswith("--flink_master="))
@@ -94,11 +76,11 @@ def test_ctrl_c_cancels_the_job_and_the_same_command_finishes_it(flink, photos, 
     stays = job_server == "that stays"
     options = [option for option in flink.options if stays or not option.startswith("--job_endpoint=")]
     run_id = "interrupted-" + ("there" if stays else "own")
-    command = command_line(photos, tmp_path, options, f"run.id={run_id}")
+    command = runs.command_line(photos, tmp_path, options, f"run.id={run_id}")
     with launchers(tmp_path) as launch:
         pid = launch.start(*command, delay=1.0)
         runs.wait_until(lambda: len(list(tmp_path.glob("out/statistics/*/part-*"))) >= 2)
-        status = status_of(tmp_path / "out")
+        status = runs.status_of(tmp_path / "out")
         assert (status["state"], status["inputs"]) == ("running", len(photos))
         assert 0 < status["images"] < len(expected)
         assert states(flink, f"beam-gradcam-{run_id}") == {"RUNNING"}
@@ -106,25 +88,25 @@ def test_ctrl_c_cancels_the_job_and_the_same_command_finishes_it(flink, photos, 
         assert launch.wait(pid) == 130, launch.log
         assert "could not be cancelled" not in launch.log
         runs.wait_until(lambda: states(flink, f"beam-gradcam-{run_id}") == {"CANCELED"})
-        assert status_of(tmp_path / "out")["state"] == "interrupted"
+        assert runs.status_of(tmp_path / "out")["state"] == "interrupted"
         assert launch.run(*command) == 1, launch.log  # two images failed, and none may
-        outcome = outcome_of(launch.log)
+        outcome = runs.outcome_of(launch.log)
     assert (outcome["images"], outcome["duplicates"], outcome["failures"]) == (62, 1, 2)
     assert 0 < outcome["explained_now"] < 62
     rows = [{**row, "run_id": "r1", "run": "r1"} for row in runs.rows_of(tmp_path, "out")]
     runs.assert_same_table(rows, expected)
-    status = status_of(tmp_path / "out")
+    status = runs.status_of(tmp_path / "out")
     assert (status["state"], status["images"], status["failures"]) == ("finished", 62, 2)
 
 
 def test_nothing_but_failures_ends_the_job_with_exit_code_1(flink, tmp_path):
     lines = [f"{tmp_path}/missing-{i}.png" for i in range(60)]
     with launchers(tmp_path) as launch:
-        assert launch.run(*command_line(lines, tmp_path, flink.options, "run.max_failures=4")) == 1, launch.log
-        outcome = outcome_of(launch.log)
+        assert launch.run(*runs.command_line(lines, tmp_path, flink.options, "run.max_failures=4")) == 1, launch.log
+        outcome = runs.outcome_of(launch.log)
     assert outcome["error"].startswith("nothing but failures: the first ")
     assert "No such file" in outcome["error"]
-    assert status_of(tmp_path / "out")["state"] == "interrupted"
+    assert runs.status_of(tmp_path / "out")["state"] == "interrupted"
 
 
 def test_two_workers_fetch_nearly_twice_as_fast_as_one(flink, tmp_path):

@@ -1,8 +1,12 @@
 """The job on a real Spark: a standalone master, two workers, an SDK worker pool beside each."""
 
+import os
+import signal
+
 import engines
 import pytest
 import runs
+from launcher import launchers
 
 pytestmark = [
     pytest.mark.cluster,
@@ -28,3 +32,19 @@ def test_the_table_is_that_of_the_local_runner_and_both_workers_worked(spark, ph
 
 def test_a_real_model_gives_the_table_of_the_local_runner(spark, bundled, tmp_path):
     runs.assert_same_table(runs.run_bundled(tmp_path / "out", spark.options), bundled, rel=1e-4)
+
+
+def test_ctrl_c_ends_the_application_and_the_same_command_finishes_it(spark, photos, expected, tmp_path):
+    master = engines.spark_web_port(spark)
+    command = runs.command_line(photos, tmp_path, spark.options)
+    with launchers(tmp_path) as launch:
+        pid = launch.start(*command, delay=1.0)
+        runs.wait_until(lambda: len(list(tmp_path.glob("out/statistics/*/part-*"))) >= 2)
+        assert len(engines.rest(master, "/json/")["activeapps"]) == 1
+        os.killpg(pid, signal.SIGINT)
+        assert launch.wait(pid) == 130, launch.log
+        runs.wait_until(lambda: not engines.rest(master, "/json/")["activeapps"])
+        assert runs.status_of(tmp_path / "out")["state"] == "interrupted"
+        assert launch.run(*command) == 1, launch.log
+        assert 0 < runs.outcome_of(launch.log)["explained_now"] < 62
+    runs.assert_same_table(runs.rows_of(tmp_path, "out"), expected)

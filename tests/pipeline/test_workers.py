@@ -1,5 +1,6 @@
 """Several worker processes on one machine, Beam's options, and what is sent to a cluster."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,9 @@ from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, Go
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import ExternalEnvironment
 from rich.console import Console
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.config import Config, ConfigError, load_config
 from pipeline.execution import WorkerLostError
 from pipeline.graph import build_graph
@@ -55,6 +58,12 @@ def test_a_mistaken_option_is_refused():
         with_options("beam={flink-master: a}")
     with pytest.raises(ConfigError, match=r"run\.workers: 2 is for this machine's own runner; FlinkRunner has its own"):
         pipeline_options(with_options("run.workers=2"), ["--runner=FlinkRunner"])
+
+
+def test_beam_options_need_no_config_file():
+    ended = CliRunner().invoke(app, ["run", "--set", "run.id=r1", "--", "--runer=FlinkRunner"])
+    assert ended.exit_code == 2
+    assert "runer: not an option of Beam's local runner" in json.loads(ended.stdout.splitlines()[-1])["error"]
 
 
 def test_workers_become_processes_of_the_local_runner():
