@@ -55,7 +55,7 @@ def rules(table: AuditTable) -> list[Rule]:
           for region in table.regions),
         Rule("diffuse", "Most diffuse", "Maps that point nowhere in particular.",
              has_map, "effective_area", "effective_area DESC", "of the cells carry the map"),
-        Rule("unfaithful", "Maps that do not carry the score",
+        Rule("unfaithful", "Maps that carry least of the score",
              "Confident predictions that lose least of their probability without the features under the heatmap.",
              f"{has_map} AND target_rank = 1 AND target_probability >= 0.5 AND feature_remove_drop IS NOT NULL",
              "feature_remove_drop / target_probability", "feature_remove_drop / target_probability",

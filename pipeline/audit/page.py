@@ -31,7 +31,7 @@ def number(value: float | None, digits: int = 2) -> str:
 def percent(value: float | None, digits: int = 0) -> str:
     if value is None or math.isnan(value):
         return _MISSING
-    return f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.{digits}f}\u00a0%"
 
 
 def count(value: int | None) -> str:

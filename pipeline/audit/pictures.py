@@ -104,7 +104,10 @@ def trends(panels: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray, 
 def _vertical_lines(axes: Axes, lines: dict[str, float]) -> None:
     for place, (name, value) in enumerate(lines.items()):
         axes.axvline(value, color=INK, linewidth=0.9, linestyle=("--", ":", "-.")[place % 3], zorder=1)
-        axes.text(value, 1.01, f" {name}", transform=axes.get_xaxis_transform(), fontsize=7, va="bottom", ha="left")
+        # One above the other: values may lie close together.
+        axes.annotate(
+            name, (value, 1), (2, 1 + 8 * place), axes.get_xaxis_transform(), "offset points", fontsize=7, va="bottom"
+        )
 
 
 def _short(name: str, most: int = 28) -> str:

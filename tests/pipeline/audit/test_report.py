@@ -93,7 +93,7 @@ def test_rows_of_an_earlier_version_are_read_without_the_columns_that_they_lack(
     )
     page, _ = report_of(folder)
     assert "Border lovers" in page
-    assert "do not carry the score" not in page
+    assert "carry least of the score" not in page
 
 
 def test_the_page_stands_alone_and_shows_every_picture(planted, page_and_findings):
