@@ -49,7 +49,7 @@ job_server() { # name of ours, module of Beam's. Beam's own jar, or one put toge
         return
     fi
     grep -m 1 ERROR "$log" | cut -c 1-250 >&2 || true
-    echo "  Maven has not got Beam's own jar of $beam; making one as job_servers/$1.xml says" >&2
+    echo "  Maven does not give Beam's own jar of $beam; making one as job_servers/$1.xml says" >&2
     mkdir "$scratch/$1-build"
     cp "$here/job_servers/$1.xml" "$scratch/$1-build/pom.xml"
     step "mvn package of job_servers/$1.xml" \
