@@ -136,7 +136,7 @@ def print_summary(summary: dict[str, Any], uri: str, console: Console) -> None:
             "bottleneck", f"{summary['bottleneck']}: {share:.0%} of the time is spent on it or waiting for it"
         )
     table.add_row("statistics", summary["statistics"])
-    if summary["overlays"]:
+    if summary["overlays"] and summary["explained_now"]:
         table.add_row("overlays", summary["overlays"])
     table.add_row("summary", uri)
     console.print(table)
