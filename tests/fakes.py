@@ -18,7 +18,8 @@ def rerun_probabilities(features: np.ndarray, cams: np.ndarray, classes: np.ndar
     heatmaps = np.divide(positive, highest, out=np.zeros_like(positive), where=highest > 0)[..., None]
     found = []
     for mask in (heatmaps, 1 - heatmaps):
-        exponentials = np.exp((features[:, None] * mask).mean(axis=(2, 3)))
+        scores = (features[:, None] * mask).mean(axis=(2, 3))
+        exponentials = np.exp(scores - scores.max(axis=2, keepdims=True))
         probabilities = exponentials / exponentials.sum(axis=2, keepdims=True)
         found.append(np.take_along_axis(probabilities, classes[:, :, None], axis=2)[:, :, 0])
     return found[0], found[1]
