@@ -1,5 +1,4 @@
-"""A coverage-guided fuzzer (atheris) for what strangers send. ``python fuzzing.py images|manifests SEEDS [options]``, those
-of libFuzzer.
+"""A coverage-guided fuzzer (atheris) for strangers' bytes: ``fuzzing.py images|manifests SEEDS [libFuzzer options]``.
 
 Every input must give a picture or an ``ImageFailure``, a manifest or a ``ManifestError``; all else is a finding, and so
 is an input that takes too long or too much memory. libFuzzer ends the process with another exit code than 0 then.
