@@ -22,14 +22,19 @@ from transforms.storage import Storage
 
 _METADATA_KEY = b"beam_gradcam"
 _READERS = 16  # threads that read parts: they wait for the storage most of the time
+_BLOCK = 1 << 16  # images
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DoneImages:
-    """The images of one part: they have their rows, be it results or failures."""
+    """Images that have their rows, be it results or failures."""
 
     image_ids: tuple[str, ...]
     failed: tuple[bool, ...]
+
+    def __reduce__(self) -> tuple[type["DoneImages"], tuple]:
+        """As :meth:`transforms.records.ImageRef.__reduce__`."""
+        return DoneImages, (self.image_ids, self.failed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,7 +267,17 @@ def write_earlier_parts(table: TableLocation, parts: Iterable[str], storage: Sto
 
 
 def _read_earlier_parts(_impulse: bytes, table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
-    return read_earlier_parts(table, storage)
+    """Some of each bucket in every block: parts of a run with other buckets would fall apart into single images."""
+    image_ids: list[str] = []
+    failed: list[bool] = []
+    for done in read_earlier_parts(table, storage):
+        image_ids += done.image_ids
+        failed += done.failed
+        if len(image_ids) >= _BLOCK:
+            yield DoneImages(tuple(image_ids), tuple(failed))
+            image_ids, failed = [], []
+    if image_ids:
+        yield DoneImages(tuple(image_ids), tuple(failed))
 
 
 def read_earlier_parts(table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
