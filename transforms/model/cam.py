@@ -78,9 +78,9 @@ def evidence(a: Tensor, g: Tensor) -> Tensor:
 
 
 def heatmap(cam: Tensor) -> Tensor:
-    """``P / max P`` with ``P = max(S, 0)``, 0..1, ``[B, h, w]``; zeros where no cell is positive."""
+    """``P / max P`` with ``P = max(S, 0)``, 0..1, ``[..., h, w]``; zeros where no cell is positive."""
     positive = tf.nn.relu(cam)
-    return tf.math.divide_no_nan(positive, tf.reduce_max(positive, _SPACE, keepdims=True))
+    return tf.math.divide_no_nan(positive, tf.reduce_max(positive, [-2, -1], keepdims=True))
 
 
 def _sum_over_channels(g: Tensor, a: Tensor) -> Tensor:

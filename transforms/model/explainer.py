@@ -56,11 +56,6 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
         activations = _channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
 
-        def probability(head_input: Tensor, index: Tensor) -> Tensor:
-            """Of one class per image, where the head sees something else."""
-            rerun = head.run(tf.cast(head_input, seen.dtype), others)
-            return tf.gather(_class_scores(rerun, plan)[1], index, batch_dims=1)
-
         def explain_class(index: Tensor) -> tuple[Tensor, ...]:
             """For one target class per image, int32 ``[B]``."""
             direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
@@ -74,32 +69,50 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
                 gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
                 gradient = _channels_last(gradient, plan.target.channel_axis)
             cam, guarded = method(activations, gradient)
-            if means:
-                shown = tf.reshape(tf.einsum("bhwc,bhw->bc", activations, heatmap(cam)) / cells, tf.shape(seen))
-            else:
-                shown = tf.cast(seen, tf.float32) * tf.expand_dims(heatmap(cam), plan.target.channel_axis)
-            return (
-                cam,
-                evidence(activations, gradient),
-                tf.reduce_sum(differentiated * direction, 1),
-                probability(shown, index),
-                probability(tf.cast(seen, tf.float32) - shown, index),
-                guarded,
-            )
+            return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
 
         # A loop, so that the number of classes is free; the forward pass lies outside it.
-        cams, evidences, target_scores, kept, removed, guarded = (
+        cams, evidences, target_scores, guarded = (
             tf.transpose(stacked, [1, 0, *range(2, stacked.shape.rank)])
             for stacked in tf.map_fn(
                 explain_class,
                 tf.transpose(classes),
                 fn_output_signature=(
                     tf.TensorSpec([None, plan.target.height, plan.target.width]),
-                    *[tf.TensorSpec([None])] * 4,
+                    tf.TensorSpec([None]),
+                    tf.TensorSpec([None]),
                     tf.TensorSpec([None], tf.int32),
                 ),
             )
         )
+
+        def probability(head_input: Tensor, index: Tensor) -> Tensor:
+            """Of one class per row, where the head sees something else."""
+            rerun = head.run(tf.cast(head_input, seen.dtype), others)
+            return tf.gather(_class_scores(rerun, plan)[1], index, batch_dims=1)
+
+        def rerun_class(index_and_cam: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            index, cam = index_and_cam
+            if means:
+                shown = tf.reshape(tf.einsum("bhwc,bhw->bc", activations, heatmap(cam)) / cells, tf.shape(seen))
+            else:
+                shown = all_seen * tf.expand_dims(heatmap(cam), plan.target.channel_axis)
+            return probability(shown, index), probability(all_seen - shown, index)
+
+        all_seen = tf.cast(seen, tf.float32)
+        if means and not beside:  # it reads only weights: each once for all classes, since means are small
+            every = tf.reshape(all_seen, [-1, 1, plan.target.channels])
+            shown = tf.einsum("bhwc,bkhw->bkc", activations, heatmap(cams)) / cells
+            kept, removed = (
+                tf.reshape(
+                    probability(tf.reshape(part, [-1, *seen.shape[1:]]), tf.reshape(classes, [-1])), tf.shape(classes)
+                )
+                for part in (shown, every - shown)
+            )
+        else:
+            by_class = (tf.transpose(classes), tf.transpose(cams, [1, 0, 2, 3]))
+            rerun = tf.map_fn(rerun_class, by_class, fn_output_signature=(tf.TensorSpec([None]), tf.TensorSpec([None])))
+            kept, removed = (tf.transpose(stacked) for stacked in rerun)
         finite = (
             tf.reduce_all(tf.math.is_finite(cams), [2, 3])
             & tf.math.is_finite(evidences)

@@ -50,22 +50,29 @@ def test_probabilities_of_masked_features_are_those_of_the_keras_head(pooled, la
     assert max(changes) > 1e-3  # masking does something
 
 
-def test_a_linear_head_by_hand():
+@pytest.mark.parametrize("batch_of_the_images", [False, True])
+def test_a_linear_head_by_hand(batch_of_the_images):
     """Two cells, two channels, a pooled head with the identity: scores 3 and 2, and a map of 4 and 2."""
     image = np.array([[[4, 2, 0], [2, 2, 0]]], np.uint8)[None]
 
     def model(pixels):
         features = tf.nn.conv2d(pixels, np.eye(3, 2, dtype=np.float32)[None, None], 1, "SAME", name="features")
-        return tf.reduce_mean(features, [1, 2]) @ np.eye(2, dtype=np.float32)
+        means = tf.reduce_mean(features, [1, 2])
+        if batch_of_the_images:  # the head reads more than weights, so each class has a run of its own
+            means = tf.reshape(means, [tf.shape(pixels)[0], 2])
+        return means @ np.eye(2, dtype=np.float32)
 
     plan = planned(small_models.traced_function(model, (None, 1, 2, 3)))
-    result = explained(plan, image, [[0]])
+    result = explained(plan, image, [[0, 1]])
     assert plan.global_mean is not None
     np.testing.assert_allclose(result["cams"][0, 0], [[2, 1]])  # weight 1/2 for channel 0
     # H = (1, 1/2): kept are (4, 2) and (1, 1), whose mean is (2.5, 1.5); removed are (0, 0) and (1, 1): (0.5, 0.5).
     assert result["probabilities"][0, 0] == pytest.approx(1 / (1 + np.exp(2 - 3)))
     assert result["kept_probabilities"][0, 0] == pytest.approx(1 / (1 + np.exp(1.5 - 2.5)))
     assert result["removed_probabilities"][0, 0] == pytest.approx(0.5)
+    # Class 1: a map of 1 and 1, so that all is kept and nothing is left.
+    assert result["kept_probabilities"][0, 1] == pytest.approx(1 / (1 + np.exp(3 - 2)))
+    assert result["removed_probabilities"][0, 1] == pytest.approx(0.5)
 
 
 def test_a_zero_map_keeps_nothing_and_a_flat_one_everything():
