@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from transforms.model.cam import METHODS, evidence, heatmap
+from transforms.model.cam import METHODS, evidence
 from transforms.model.flatten import FlatGraph
 from transforms.model.graphs import Tensor, node_name, splice, tensor_name, tf
 from transforms.model.head import head_behind
+from transforms.model.masking import masked_probabilities
 from transforms.model.plan import Plan
 
 # In bytes: models up to this size have their kernels as constants; a GraphDef cannot hold 2 GB.
@@ -50,7 +51,6 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
         means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
         others = {tensor_name(name): value for name, value in feeds.items()}
         others |= dict(zip(beside, beside_head, strict=True))
-        seen = means[0] if means else features  # by the head
         scores, probabilities = _class_scores(output, plan)
         classes = _resolve(targets, scores)
         activations = _channels_last(features, plan.target.channel_axis)
@@ -86,33 +86,15 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
             )
         )
 
-        def probability(head_input: Tensor, index: Tensor) -> Tensor:
-            """Of one class per row, where the head sees something else."""
-            rerun = head.run(tf.cast(head_input, seen.dtype), others)
-            return tf.gather(_class_scores(rerun, plan)[1], index, batch_dims=1)
-
-        def rerun_class(index_and_cam: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            index, cam = index_and_cam
-            if means:
-                shown = tf.reshape(tf.einsum("bhwc,bhw->bc", activations, heatmap(cam)) / cells, tf.shape(seen))
-            else:
-                shown = all_seen * tf.expand_dims(heatmap(cam), plan.target.channel_axis)
-            return probability(shown, index), probability(all_seen - shown, index)
-
-        all_seen = tf.cast(seen, tf.float32)
-        if means and not beside:  # it reads only weights: each once for all classes, since means are small
-            every = tf.reshape(all_seen, [-1, 1, plan.target.channels])
-            shown = tf.einsum("bhwc,bkhw->bkc", activations, heatmap(cams)) / cells
-            kept, removed = (
-                tf.reshape(
-                    probability(tf.reshape(part, [-1, *seen.shape[1:]]), tf.reshape(classes, [-1])), tf.shape(classes)
-                )
-                for part in (shown, every - shown)
-            )
-        else:
-            by_class = (tf.transpose(classes), tf.transpose(cams, [1, 0, 2, 3]))
-            rerun = tf.map_fn(rerun_class, by_class, fn_output_signature=(tf.TensorSpec([None]), tf.TensorSpec([None])))
-            kept, removed = (tf.transpose(stacked) for stacked in rerun)
+        kept, removed = masked_probabilities(
+            lambda head_input: _class_scores(head.run(head_input, others), plan)[1],
+            means[0] if means else features,
+            activations,
+            cams,
+            classes,
+            channel_axis=None if means else plan.target.channel_axis,
+            at_once=bool(means) and not beside,  # it reads only weights besides
+        )
         finite = (
             tf.reduce_all(tf.math.is_finite(cams), [2, 3])
             & tf.math.is_finite(evidences)
