@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.measure import Finding
 from benchmarks.photos import Photos, find_photos
 
-SECTIONS = ("compute", "classes", "peers", "whole", "bare", "growth", "start")
+SECTIONS = ("compute", "classes", "peers", "whole", "bare", "growth", "start", "gpu")
 _QUICK = ("compute", "classes", "growth")
 
 
@@ -94,6 +94,13 @@ def _findings(
         from benchmarks.start import start
 
         yield from start(photos, folder / "start", rounds)
+    if "gpu" in sections:
+        from benchmarks.gpu import gpu, has_gpu
+
+        if has_gpu():
+            yield from gpu(photos, folder / "gpu", rounds)
+        else:
+            typer.echo("8 gpu: left out, TensorFlow sees no GPU", err=True)
 
 
 def _line(finding: Finding) -> str:

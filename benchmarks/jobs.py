@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,6 +42,13 @@ class JobOfPhotos:
         seconds = seconds_of(lambda: execute(job, options, lambda: None), clock)
         self._check(job)
         return seconds
+
+    def steps(self) -> dict[str, float]:
+        """Seconds by step of the last time, as the parts say: added up over threads, ``WHOLE`` by the clock."""
+        steps = Counter[str]()
+        for part in list_parts(f"{self._config.output.path}/statistics", Storage()):
+            steps.update(read_footer(part, Storage()).seconds)
+        return dict(steps)
 
     def _prepared(self) -> Job:
         for name in ("statistics", "overlays"):

@@ -10,7 +10,7 @@ import numpy as np
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.dry_run import folded_graph
 from transforms.model.explainer import model_input
-from transforms.model.explanation import GradCamModel
+from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.model.graphs import node_name, splice, tf
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
@@ -56,9 +56,9 @@ class TimedModel:
     images: np.ndarray
     scaled: Any
 
-    def explain(self, classes: int = 1) -> None:
+    def explain(self, classes: int = 1) -> BatchExplanation:
         codes = np.tile(-np.arange(1, classes + 1, dtype=np.int32), (len(self.images), 1))
-        self.compiled.explain(self.images, codes)
+        return self.compiled.explain(self.images, codes)
 
     def run_keras(self) -> None:
         self.keras_forward(self.scaled).numpy()
