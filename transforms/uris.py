@@ -4,6 +4,7 @@ A URI without a scheme is a local path, taken literally: nothing in it is a wild
 before a literal path too, as in fsspec. Chains such as ``zip://a.jpg::s3://bucket/x.zip`` are fsspec's.
 """
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -71,8 +72,9 @@ def join(base: str, relative: str) -> str:
     """
     if _SCHEME.match(relative) or is_chained(relative):
         return relative
-    if is_local(base):
-        return os.path.join(local_path(base), relative)
+    folder = _local_folder(base)
+    if folder is not None:
+        return os.path.join(folder, relative)
     link, separator, rest = base.partition("::") if is_chained(base) else (base, "", "")
     scheme, _, path = link.partition("://")
     if scheme.lower() in ("http", "https"):
@@ -81,6 +83,12 @@ def join(base: str, relative: str) -> str:
         path = path.partition("/")[0]
     below = "/".join(part for part in (path.rstrip("/"), relative.lstrip("/")) if part)
     return f"{scheme}://{below}{separator}{rest}"
+
+
+@functools.lru_cache(maxsize=64)
+def _local_folder(base: str) -> str | None:
+    """The path of a local folder; None for a remote one. A manifest of a million lines asks a million times."""
+    return local_path(base) if is_local(base) else None
 
 
 def redact(text: str, options: Mapping[str, Any] | None = None) -> str:
