@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from transforms.manifest_cells import cell_text, class_text, parse_boxes, parse_targets
 from transforms.manifest_lines import Line, Manifest, ManifestError, numbered_lines, without_uri
-from transforms.records import ImageRef, image_id_of
+from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage import Storage
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
@@ -62,10 +62,9 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
     count, extra = 0, dict[str, None]()
     for number, line in numbered_lines(manifest, storage):
-        _image_ref(line, number, manifest, base, storage)  # raises where it cannot be read
+        _cells(line, number, manifest)  # raises where it cannot be read
         count += 1
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
@@ -74,24 +73,32 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
+    written, label, targets, boxes = _cells(line, number, manifest)
+    uri = storage.join(base, written)
+    return ImageRef(
+        uri=uri,
+        image_id=image_id_of(uri),
+        label=label,
+        targets=targets,
+        boxes=boxes,
+        extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+    )
+
+
+def _cells(
+    line: Line, number: int, manifest: Manifest
+) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None]:
+    """URI, label, targets and boxes of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
     if not isinstance(written, str) or not written.strip():
         raise without_uri(manifest, number)
-    uri = storage.join(base, written)
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
         boxes = parse_boxes(line.get(manifest.boxes_column or ""))
     except ValueError as error:
         raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
     label = line.get(manifest.label_column or "")
-    return ImageRef(
-        uri=uri,
-        image_id=image_id_of(uri),
-        label=None if label is None or str(label).strip() == "" else class_text(label),
-        targets=targets,
-        boxes=boxes,
-        extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
-    )
+    return written, None if label is None or str(label).strip() == "" else class_text(label), targets, boxes
 
 
 def _folder_of(uri: str) -> str:
