@@ -128,13 +128,13 @@ def test_a_gradient_that_is_zero_for_every_class():
     )
 
 
-@pytest.mark.parametrize(("weight", "unknown"), [(np.nan, 4), (np.inf, 4)])
-def test_weights_that_are_not_finite_cost_rows_not_the_job(weight, unknown):
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_weights_that_are_not_finite_cost_rows_not_the_job(weight):
     plan = small_models.planned(
         small_models.traced_function(lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ (HEAD * weight))
     )
     graph, notes = folded_graph(plan)
-    assert re.match(f"the scores of {unknown} of 4 made-up images are not finite.*model.preprocessing", notes[0])
+    assert re.match("the scores of 4 of 4 made-up images are not finite.*model.preprocessing", notes[0])
     module = build_explainer(plan, graph)
     refuse_mixed_batches(plan, module)
     assert not module.predict(small_models.images(2))["finite"].numpy().any()
