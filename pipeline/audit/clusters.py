@@ -26,7 +26,7 @@ class Cluster:
     class_index: int
     size: int
     share: float  # of the class's maps that were clustered, 0..1
-    tightness: float  # mean Hellinger distance of its maps to their mean, 0..1; 0 = all the same
+    dispersion: float  # mean Hellinger distance of its maps to their mean, 0..1; 0 = all the same
     probability: float  # mean probability of the class
     mean: np.ndarray  # [h, w], lift of each cell
     medoids: tuple[str, ...]  # image ids nearest to the centre
@@ -59,7 +59,7 @@ def cluster_class(maps: np.ndarray, probabilities: np.ndarray, ids: Sequence[str
                 class_index=class_index,
                 size=len(members),
                 share=len(members) / count,
-                tightness=float(distances.mean()),
+                dispersion=float(distances.mean()),
                 probability=float(np.nanmean(probabilities[members])),
                 mean=maps[members].mean(axis=0) * height * width,
                 medoids=tuple(ids[place] for place in nearest),
@@ -72,7 +72,7 @@ def find_clusters(table: AuditTable, indices: Sequence[int], height: int, width:
     """The clusters of each of the first classes of ``indices`` that have enough maps.
 
     A cluster is a candidate for a shortcut where it is small (at most 30 % of its class, at least 5 maps), tight (at
-    most 0.6 of the median tightness of all clusters of the run) and at least as confident as its class.
+    most 0.6 of the median dispersion of all clusters of the run) and at least as confident as its class.
     """
     counts = table.records(
         "SELECT target_index, count(*) AS maps FROM statistics WHERE status IN ('OK', 'FLAT') GROUP BY target_index"
@@ -94,17 +94,17 @@ def find_clusters(table: AuditTable, indices: Sequence[int], height: int, width:
         found.append(cluster_class(maps, probabilities, list(columns["image_id"][rows]), index))
     if not found:
         return []
-    usual = float(np.median([cluster.tightness for clusters in found for cluster in clusters]))
+    usual = float(np.median([cluster.dispersion for clusters in found for cluster in clusters]))
     return [[_judged(cluster, clusters, usual) for cluster in clusters] for clusters in found]
 
 
-def _judged(cluster: Cluster, clusters: list[Cluster], usual_tightness: float) -> Cluster:
+def _judged(cluster: Cluster, clusters: list[Cluster], usual_dispersion: float) -> Cluster:
     size = sum(other.size for other in clusters)
     probability = sum(other.probability * other.size for other in clusters) / size
     return dataclasses.replace(
         cluster,
         is_candidate=cluster.size >= SMALLEST
         and cluster.share <= SMALL
-        and cluster.tightness <= TIGHT * usual_tightness
+        and cluster.dispersion <= TIGHT * usual_dispersion
         and cluster.probability >= probability,
     )

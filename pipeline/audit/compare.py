@@ -23,7 +23,15 @@ from transforms.storage import Storage
 SHOWN_PAIRS = 12
 SHOWN_IMAGES = 50
 SHOWN_CLASSES = 1000
-FEWEST_PAIRS = 5
+SHOWN_REASONS = 20
+
+_MISSING = {
+    CHANGES.index(
+        "distance"
+    ): "no image has a map of the same class in both runs; explain.targets: label, or a list of "
+    "classes, makes both runs explain the same ones",
+    CHANGES.index("gt_lift_change"): "no image has ground-truth boxes and a map of the same class in both runs",
+}
 
 TITLES = {
     "distance": "JS distance",
@@ -86,13 +94,15 @@ def write_comparison(before: RunRecord, after: RunRecord, gate: Compare, storage
                 fate: _images_of(table, fate) for fate in ("changed class", "newly failing", "new", "gone", "recovered")
             },
             "shown_images": SHOWN_IMAGES,
+            "shown_reasons": SHOWN_REASONS,
+            "cards": [read_card(run.model, storage) for run in (before, after)],
         }
         storage.put(f"{folder}/index.html", page("compare.html.j2", view))
     return summary
 
 
 def check_gate(gate: Compare, counts: ImageCounts, overall: Means, means: Means, names: Sequence[str]) -> list[str]:
-    """Why the gate is closed: every threshold that is passed, with the value."""
+    """Why the gate is closed: every threshold that is passed, with the value, or that nothing can be held against."""
     was_explained = counts.both + counts.newly_failing
     was_there = was_explained + counts.gone + counts.recovered + counts.still_failing
     distance, lift = CHANGES.index("distance"), CHANGES.index("gt_lift_change")
@@ -108,6 +118,12 @@ def check_gate(gate: Compare, counts: ImageCounts, overall: Means, means: Means,
         f"compare.{key}: {what} is {value:.4g}, more than {limit:g}"
         for key, limit, value, what in checks
         if limit is not None and value > limit
+    ]
+    measured = {"max_distance": distance, "max_class_distance": distance, "max_gt_lift_drop": lift}
+    reasons += [
+        f"compare.{key}: nothing to measure: {_MISSING[place]}"
+        for key, place in measured.items()
+        if getattr(gate, key) is not None and not overall.count[0, place]
     ]
     if gate.max_class_distance is not None:
         # The interval's lower end: with many classes, some mean is large by chance.
@@ -142,6 +158,9 @@ def _notes(before: RunRecord, after: RunRecord, storage: Storage) -> list[str]:
             f"The maps have {grids[0][0]} x {grids[0][1]} and {grids[1][0]} x {grids[1][1]} cells: for the distance "
             "both were brought to the coarser grid on each axis, mass by shared area."
         )
+    methods = [card.method for card in cards]
+    if methods[0] != methods[1]:
+        notes.append(f"The methods differ ({methods[0]}, {methods[1]}): part of every shift is due to it.")
     resizes = [run.config["model"]["resize"] for run in (before, after)]
     if resizes[0] != resizes[1]:
         notes.append(f"Images were resized differently ({resizes[0]}, {resizes[1]}): part of every shift is due to it.")

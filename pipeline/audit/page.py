@@ -31,6 +31,11 @@ def number(value: float | None, digits: int = 2) -> str:
 def percent(value: float | None, digits: int = 0) -> str:
     if value is None or math.isnan(value):
         return _MISSING
+    least = 10.0 ** -(digits + 2)  # 1 % where no digit follows the point
+    if 0 < value < least / 2:
+        return f"<\u00a0{100 * least:.{digits}f}\u00a0%"
+    if 1 - least / 2 < value < 1:
+        return f">\u00a0{100 * (1 - least):.{digits}f}\u00a0%"
     return f"{100 * value:.{digits}f}\u00a0%"
 
 

@@ -64,7 +64,7 @@ def match_images(table: AuditTable, key: str) -> ImageCounts:
             "any_value(uri) AS uri, "
             "bool_or(status IN ('OK', 'ZERO', 'FLAT')) AS explained, any_value(predicted_index) AS predicted, "
             "any_value(predicted_name) AS predicted_name, any_value(predicted_probability) AS probability, "
-            f"any_value(error_message) AS error_message FROM {name} WHERE {key} IS NOT NULL GROUP BY {key}"
+            f"any_value(error_message) AS error FROM {name} WHERE {key} IS NOT NULL GROUP BY {key}"
         )
     table.database.execute(
         "CREATE TABLE images AS SELECT CASE WHEN b.key IS NULL THEN 'new' WHEN a.key IS NULL THEN 'gone' "
@@ -74,7 +74,7 @@ def match_images(table: AuditTable, key: str) -> ImageCounts:
         "b.image_id AS image_id_before, coalesce(a.uri, b.uri) AS uri, "
         "b.predicted AS predicted_before, a.predicted AS predicted_after, b.predicted_name AS name_before, "
         "a.predicted_name AS name_after, b.probability AS probability_before, a.probability AS probability_after, "
-        "a.error_message FROM before_images b FULL JOIN after_images a USING (key)"
+        "b.error AS error_before, a.error AS error_after FROM before_images b FULL JOIN after_images a USING (key)"
     )
     fates = {row["fate"]: row["n"] for row in table.records("SELECT fate, count(*) AS n FROM images GROUP BY fate")}
     changed = fates.get("changed class", 0)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "text.color": INK,
+    "text.parse_math": False,  # a class may be called "$5 note"
     "xtick.color": INK,
     "ytick.color": INK,
 }
@@ -62,7 +64,7 @@ def forest(
         axes.hlines(places, low, high, colors=colors, linewidth=1.6)
         axes.scatter(mean, places, c=colors, s=18, zorder=3)
         _vertical_lines(axes, lines)
-        axes.set_yticks(places, [_short(name) for name in names])
+        axes.set_yticks(places, names)
         axes.set_ylim(count - 0.4, -0.6)
         axes.set_xlabel(label)
         axes.tick_params(axis="y", length=0)
@@ -70,34 +72,28 @@ def forest(
         return _svg(figure)
 
 
-def histograms(panels: Sequence[tuple[str, np.ndarray, np.ndarray, dict[str, float]]]) -> str:
-    """One small histogram each: title, edges ``[b + 1]``, counts ``[b]``, vertical marks."""
-    columns = min(4, len(panels))
-    rows = -(-len(panels) // columns)
+def histogram(title: str, edges: np.ndarray, counts: np.ndarray, lines: dict[str, float]) -> str:
+    """Counts ``[b]`` between edges ``[b + 1]``; ``lines`` are vertical marks with a name."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(2.5 * columns, 1.75 * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
-        for axes, (title, edges, counts, lines) in zip(grid.flat, panels, strict=False):
-            axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.75)
-            _vertical_lines(axes, lines)
-            axes.set_xlabel(title)
-            axes.set_yticks([])
-            axes.spines["left"].set_visible(False)
+        figure = Figure(figsize=(2.5, 1.75), layout="constrained")
+        axes = figure.subplots()
+        axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.75)
+        _vertical_lines(axes, lines)
+        axes.set_xlabel(title)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
         return _svg(figure)
 
 
-def trends(panels: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> str:
-    """Binned means with intervals: x title, y title, centres, means, low and high ends."""
+def trend(across: str, up: str, centres: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    """Means of groups with the ends of their intervals, over the groups' centres."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(2.6 * len(panels), 2.1), layout="constrained")
-        grid = figure.subplots(1, len(panels), squeeze=False)
-        for axes, (across, up, centres, mean, low, high) in zip(grid.flat, panels, strict=True):
-            axes.fill_between(centres, low, high, color=ACCENT, alpha=0.2, linewidth=0)
-            axes.plot(centres, mean, color=ACCENT, marker="o", markersize=3, linewidth=1.2)
-            axes.set_xlabel(across)
-            axes.set_title(up)
+        figure = Figure(figsize=(2.6, 2.1), layout="constrained")
+        axes = figure.subplots()
+        axes.fill_between(centres, low, high, color=ACCENT, alpha=0.2, linewidth=0)
+        axes.plot(centres, mean, color=ACCENT, marker="o", markersize=3, linewidth=1.2)
+        axes.set_xlabel(across)
+        axes.set_title(up)
         return _svg(figure)
 
 
@@ -110,14 +106,17 @@ def _vertical_lines(axes: Axes, lines: dict[str, float]) -> None:
         )
 
 
-def _short(name: str, most: int = 28) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+def short(name: str, count: float, most: int = 24) -> str:
+    """A name that fits beside a figure, with a count in brackets."""
+    return f"{name if len(name) <= most else name[: most - 1] + '…'} ({count:.0f})"
 
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the text is set by the browser
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    return re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2).replace("<svg", '<svg class="figure"', 1)
+    return re.sub(r' height="[\d.]+pt"', "", text, count=1).replace("<svg", '<svg class="figure"', 1)

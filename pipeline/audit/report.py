@@ -85,6 +85,7 @@ def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, in
     return {
         "findings": [*health_findings(health), *map_findings(audit, clusters, correlates)],
         "audit": audit,
+        "has_labels": not np.isnan(audit.recall).all() or not np.isnan(audit.precision).all(),
         "columns": _columns(audit),
         "classes": _class_rows(audit, means, brightest),
         "brightest": brightest,
@@ -174,7 +175,7 @@ def _forests(audit: ClassAudit, controls: ControlReadings | None) -> list[str]:
             column = audit.means.column(place)
             figures.append(
                 pictures.forest(
-                    [f"{audit.names[group]} ({audit.means.count[group, place]:.0f})" for group in order],
+                    [pictures.short(audit.names[group], audit.means.count[group, place]) for group in order],
                     column.mean[order], column.low[order], column.high[order], audit.flags[order, place],
                     {"all classes": float(audit.overall.mean[0, place])} | _control_lines(controls, place),
                     f"{measure.title}: {measure.meaning}",
@@ -207,9 +208,9 @@ def _reading(means: Means, row: int, place: int) -> dict[str, float]:
     return {"mean": means.mean[row, place], "low": means.low[row, place], "high": means.high[row, place]}
 
 
-def _histograms(table: AuditTable, audit: ClassAudit) -> str:
+def _histograms(table: AuditTable, audit: ClassAudit) -> list[str]:
     """The distributions of all measures over all rows, cut at the 99.5 % quantile."""
-    panels = []
+    figures = []
     for place, measure in enumerate(audit.measures):
         if measure.name in ("point_hit", "center_hit") or measure.name in {f"corner_{key}" for key in CORNERS}:
             continue
@@ -227,16 +228,16 @@ def _histograms(table: AuditTable, audit: ClassAudit) -> str:
         for row in bins:
             counts[row["bin"]] = row["rows"]
         marks = {"mean": float(audit.overall.mean[0, place])}
-        panels.append((measure.title, np.linspace(low, high, _BINS + 1), counts, marks))
-    return pictures.histograms(panels) if panels else ""
+        figures.append(pictures.histogram(measure.title, np.linspace(low, high, _BINS + 1), counts, marks))
+    return figures
 
 
-def _trends(table: AuditTable, correlates: Sequence[Correlate]) -> str:
+def _trends(table: AuditTable, correlates: Sequence[Correlate]) -> list[str]:
     """The strongest numeric correlates: means of ten equally large groups of images."""
     notable = [
         found for found in correlates if found.is_notable and not found.is_categorical and found.covariate in COVARIATES
     ]
-    panels = []
+    figures = []
     for found in sorted(notable, key=lambda found: -abs(found.strength))[:4]:
         x, y = COVARIATES[found.covariate], LOOKS[found.look]
         rows = table.arrays(
@@ -246,10 +247,12 @@ def _trends(table: AuditTable, correlates: Sequence[Correlate]) -> str:
             "GROUP BY tile HAVING count(*) > 1 ORDER BY tile"
         )
         reach = 1.96 * rows["error"]
-        panels.append(
-            (found.covariate, found.look, rows["centre"], rows["mean"], rows["mean"] - reach, rows["mean"] + reach)
+        figures.append(
+            pictures.trend(
+                found.covariate, found.look, rows["centre"], rows["mean"], rows["mean"] - reach, rows["mean"] + reach
+            )
         )
-    return pictures.trends(panels) if panels else ""
+    return figures
 
 
 def _classes_file(audit: ClassAudit) -> bytes:

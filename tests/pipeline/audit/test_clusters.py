@@ -28,7 +28,7 @@ def test_two_places_are_two_clusters_with_their_sizes_and_means():
         assert cluster.mean.mean() == pytest.approx(1)  # a lift
         members = {f"i{number}" for number in (range(12) if x == 1 else range(12, 30))}
         assert set(cluster.medoids) <= members
-        assert cluster.tightness < 0.1
+        assert cluster.dispersion < 0.1
 
 
 def test_a_few_equal_and_confident_maps_are_a_candidate_and_scattered_ones_are_not(tmp_path):

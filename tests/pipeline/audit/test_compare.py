@@ -98,6 +98,34 @@ def test_the_gate_closes_with_its_reasons(nights):
     assert write_comparison(*nights, open_gate, STORAGE)["reasons"] == []
 
 
+def test_a_threshold_that_nothing_can_be_held_against_closes_the_gate(tmp_path):
+    made = [dataclasses.replace(example, boxes=()) for example in examples(corner=False, per_class=6)]
+    other = [dataclasses.replace(example, scores=tuple(np.roll(example.scores, 1))) for example in made]
+    runs = [
+        run_at(str(write_run(tmp_path / name, "r1", each, fingerprint=16 * name)), STORAGE)
+        for name, each in (("a", made), ("b", other))
+    ]
+    summary = write_comparison(*runs, Compare(max_distance=1.0, max_class_distance=1.0), STORAGE)
+    assert (summary["images"]["changed"], summary["pairs"]) == (18, 0)
+    assert [reason.split(" map")[0] for reason in summary["reasons"]] == [
+        f"compare.{key}: nothing to measure: no image has a" for key in ("max_distance", "max_class_distance")
+    ]
+    assert "no maps can be compared" in Path(summary["page"]).read_text()
+    same = write_comparison(runs[0], runs[0], Compare(max_distance=0.0, max_gt_lift_drop=1.0), STORAGE)
+    assert [reason.partition(":")[0] for reason in same["reasons"]] == ["compare.max_gt_lift_drop"]
+
+
+def test_an_image_that_failed_before_and_is_gone_shows_its_error(tmp_path):
+    lost = Example("lost", blob(0.5, 0.5), (1, 0, 0), is_missing=True)
+    runs = [
+        run_at(str(write_run(tmp_path / name, "r1", made, fingerprint=16 * name)), STORAGE)
+        for name, made in (("a", [*examples(corner=False, per_class=2), lost]), ("b", examples(False, per_class=2)))
+    ]
+    page = Path(write_comparison(*runs, Compare(), STORAGE)["page"]).read_text()
+    assert "Gone: 1" in page
+    assert "No such file" in page
+
+
 def test_a_run_against_itself_has_not_changed(nights):
     before, _ = nights
     summary = write_comparison(before, before, Compare(max_distance=0.0, max_changed=0.0), STORAGE)
