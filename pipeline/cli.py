@@ -8,11 +8,15 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 EXIT_TOO_MANY_FAILURES = 1
 EXIT_USAGE = 2
@@ -70,32 +74,10 @@ def run(
     console = start_logs(as_json, loaded.storage)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        from pipeline.launch import run as launch
-        from pipeline.lease import LeaseTaken
-        from transforms.manifest import ManifestError
-        from transforms.model.errors import ModelRefused
-        from transforms.streak import TooManyFailures
-        from transforms.uris import redact
-
-        code = launch(loaded, beam_options, console)
+        code = _launch(loaded, beam_options, console)
     except KeyboardInterrupt:
         _stop(
             "interrupted; what was committed stays, and the same command goes on from there", EXIT_INTERRUPTED, console
-        )
-    except (ConfigError, ManifestError, ModelRefused) as error:
-        raise _refuse(str(error), EXIT_USAGE, console) from None
-    except LeaseTaken as error:
-        raise _refuse(str(error), EXIT_BUSY, console) from None
-    except TooManyFailures as error:
-        _stop(str(error), EXIT_TOO_MANY_FAILURES, console)
-    except Exception as error:
-        logging.getLogger("beam-gradcam").error("the job stopped", exc_info=error)
-        lines = redact(str(error), loaded.storage).strip().splitlines() or [type(error).__name__]
-        cause = lines[-1] if "Traceback" in lines[0] else " ".join(lines)
-        _stop(
-            f"the job stopped: {cause}; what was committed stays, and the same command goes on from there",
-            EXIT_CRASH,
-            console,
         )
     raise typer.Exit(code)
 
@@ -228,8 +210,12 @@ def render(
 
 
 def main() -> None:
-    """The console script."""
-    app(args=_spelled_out(sys.argv[1:]))
+    """The console script. What nobody foresaw ends with 70: Python's own 1 would say that images failed."""
+    try:
+        app(args=_spelled_out(sys.argv[1:]))
+    except Exception:  # noqa: BLE001 - of whatever kind
+        traceback.print_exc()
+        sys.exit(EXIT_CRASH)
 
 
 def _spelled_out(arguments: list[str]) -> list[str]:
@@ -239,6 +225,35 @@ def _spelled_out(arguments: list[str]) -> list[str]:
     place = arguments.index("--retry-failed") + 1
     has_value = place < len(arguments) and re.fullmatch("all|[A-Z_,]+", arguments[place])
     return arguments if has_value else [*arguments[:place], "all", *arguments[place:]]
+
+
+def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
+    """Run the job; what stops it is said, and becomes an exit code."""
+    from pipeline.config import ConfigError
+    from pipeline.launch import run as launch
+    from pipeline.lease import LeaseTaken
+    from transforms.manifest import ManifestError
+    from transforms.model.errors import ModelRefused
+    from transforms.streak import TooManyFailures
+    from transforms.uris import redact
+
+    try:
+        return launch(config, beam_options, console)
+    except (ConfigError, ManifestError, ModelRefused) as error:
+        raise _refuse(str(error), EXIT_USAGE, console) from None
+    except LeaseTaken as error:
+        raise _refuse(str(error), EXIT_BUSY, console) from None
+    except TooManyFailures as error:
+        _stop(str(error), EXIT_TOO_MANY_FAILURES, console)
+    except Exception as error:
+        logging.getLogger("beam-gradcam").error("the job stopped", exc_info=error)
+        lines = redact(str(error), config.storage).strip().splitlines() or [type(error).__name__]
+        cause = lines[-1] if "Traceback" in lines[0] else " ".join(lines)
+        _stop(
+            f"the job stopped: {cause}; what was committed stays, and the same command goes on from there",
+            EXIT_CRASH,
+            console,
+        )
 
 
 def _audit(command: Callable[[], int]) -> None:
