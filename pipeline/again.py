@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from transforms.ahead import map_ahead
 from transforms.manifest import Manifest, read_manifest
 from transforms.parts import TableLocation, image_statuses, read_footer, read_part, remove_images
-from transforms.patience import Call, map_patiently
-from transforms.records import Stage, Status
+from transforms.patience import map_patiently
+from transforms.records import Status
 from transforms.storage import Storage
 
 _READERS = 16
@@ -81,14 +81,13 @@ def _is_concerned(part: str, table: TableLocation, again: Again, storage: Storag
 def _changed(images: dict[str, tuple[str, str | None]], storage: Storage) -> Iterator[str]:
     """Of images with URI and known version, those of which the store has another version now."""
 
-    def is_changed(call: Call[tuple[str, str, str | None], bool]) -> bool:
-        call.enter(Stage.FETCH)
-        _, uri, known = call.element
+    def is_changed(element: tuple[str, str, str | None]) -> bool:
+        _, uri, known = element
         version = storage.version_of_image(uri)
         return version is not None and version != known
 
     elements = [(image_id, uri, version) for image_id, (uri, version) in images.items()]
-    answers = map_patiently(is_changed, elements, _WATCHERS, 8 * _WATCHERS, storage.timeout, lambda call: False)
+    answers = map_patiently(is_changed, elements, _WATCHERS, 8 * _WATCHERS, storage.timeout, lambda element: False)
     for (image_id, _, _), changed in zip(elements, answers, strict=True):
         if changed:
             yield image_id

@@ -1,6 +1,7 @@
 """Shards -> shard results: the one step that touches pixels.
 
-Fetch and decode run ahead of the model, statistics and overlays behind it, all bounded, so that memory is flat.
+Fetch and decode run ahead of the model, statistics, overlays and their writes behind it, all bounded, so that memory is
+flat.
 """
 
 import contextlib
@@ -17,12 +18,12 @@ import pyarrow as pa
 from transforms.ahead import map_ahead
 from transforms.archives import encode_tar, member_of
 from transforms.batches import BatchExplainer
-from transforms.loading import FailedImage, LoadedImage, load_image
+from transforms.behind import WritesBehind
+from transforms.loading import FailedImage, LoadedImage, load_images
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.runtime import available_cpus, keep_freed_memory
 from transforms.overlays import encode, render_overlay
-from transforms.patience import Call, map_patiently
-from transforms.records import ImageFailure, ImageRef, Shard, ShardResult, Stage, Status
+from transforms.records import ImageFailure, Shard, ShardResult
 from transforms.rows import explained_rows, failed_rows
 from transforms.settings import ExplainSettings
 from transforms.storage import Storage
@@ -30,11 +31,9 @@ from transforms.streak import FailureStreak
 from transforms.tally import Tally
 from transforms.versions import check_versions, versions_here
 
-_CPUS = available_cpus()
-_LOADERS = max(4, 2 * _CPUS)  # threads that fetch and decode: more than cores, since fetching waits
-_BATCHES_AHEAD = 2
-_PATIENCE = 1.2  # of the storage's own limit: where the storage can say itself what took so long, it does
-_FINISHERS = min(_CPUS, 8)  # threads that make statistics and overlays, a batch each
+_FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each
+_WRITERS = 16
+_WRITTEN_BEHIND = 64  # overlays
 
 WAITING = "waiting for images"
 """The step of a tally in which the model had nothing to do because no batch was loaded yet."""
@@ -93,34 +92,26 @@ def explain_shard(
     tally, card = Tally(), explainer.card
     settings = settings.of_shard(shard.shard_id)
     archived: dict[str, bytes] = {}  # overlays that wait for the tar of the shard
-    put = functools.partial(storage.put, durable=False)  # an overlay can be made again
-    write = put if settings.archive is None else archived.__setitem__
 
-    def load(call: Call[ImageRef, LoadedImage | FailedImage]) -> LoadedImage | FailedImage:
-        return load_image(call.element, card, settings, storage, tally, call.enter)
+    def put(uri: str, content: bytes) -> None:
+        with tally.timing("write"):
+            storage.put(uri, content, durable=False)  # an overlay can be made again
 
-    patience = _PATIENCE * storage.timeout
-    give_up = functools.partial(_timed_out, seconds=patience, tally=tally)
-    finish = functools.partial(finish_batch, card=card, settings=settings, write=write, tally=tally)
-    ahead = _BATCHES_AHEAD * settings.batch_size
-    images = map_patiently(load, shard.refs, _LOADERS, ahead, patience, give_up)
-    with tally.timing(WHOLE), contextlib.closing(images), ThreadPoolExecutor(_FINISHERS, "finish") as finishers:
+    images = load_images(shard.refs, card, settings, storage, tally)
+    with (
+        tally.timing(WHOLE),
+        contextlib.closing(images),
+        WritesBehind(put, _WRITERS, _WRITTEN_BEHIND) as put_behind,
+        ThreadPoolExecutor(_FINISHERS, "finish") as finishers,
+    ):
+        write = put_behind if settings.archive is None else archived.__setitem__
+        finish = functools.partial(finish_batch, card=card, settings=settings, write=write, tally=tally)
         batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
         tables = [streak.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
         if settings.archive is not None and archived:
-            with tally.timing("write"):
-                storage.put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
+            put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
     return ShardResult(shard, rows, tally.seconds(), tally.events())
-
-
-def _timed_out(call: Call[ImageRef, LoadedImage | FailedImage], seconds: float, tally: Tally) -> FailedImage:
-    """An image whose fetch or decode hangs."""
-    stage = call.stage or Stage.FETCH
-    status = Status.DECODE_ERROR if stage == Stage.DECODE else Status.FETCH_ERROR
-    tally.count("timed_out")
-    message = f"timed out: {stage} took more than {seconds:g} seconds; input.timeout can allow more"
-    return FailedImage(call.element, ImageFailure(status, stage, message, "TimeoutError"))
 
 
 def explain_batches(
@@ -197,5 +188,4 @@ def _write_overlay(
     with tally.timing("encode"):
         overlay = render_overlay(image.photo, explanation.cams[place], image.placement, look.opacity, look.colormap)
         encoded = encode(overlay, look.format, look.quality)
-    with tally.timing("write"):
-        write(uri, encoded)
+    write(uri, encoded)

@@ -8,13 +8,10 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, InvalidStateError, wait
 from typing import Generic, TypeVar
 
-from transforms.records import Stage
-
 Element = TypeVar("Element")
 Result = TypeVar("Result")
 
 _MOST_LEFT_BEHIND = 256  # threads; each keeps its memory, and perhaps a core, until the process ends
-_LOOK_AGAIN = 0.2  # seconds; a call may have entered another stage, which has a time of its own
 
 _left_behind: set[threading.Thread] = set()
 
@@ -23,42 +20,41 @@ class StuckError(RuntimeError):
     """So many calls hang that something is wrong with the machine or the storage, not with the elements."""
 
 
-class Call(Generic[Element, Result]):
-    """One element on its way. The function that works on it says which stage it enters; each has its own time."""
+class _Call(Generic[Element, Result]):
+    """One element on its way."""
 
     def __init__(self, element: Element):
         self.element = element
-        self.stage: Stage | None = None
         self.future: Future[Result] = Future()
         self.thread: threading.Thread | None = None
-        self._entered: float | None = None
+        self._began: float | None = None
 
-    def enter(self, stage: Stage) -> None:
-        self.stage, self._entered = stage, time.monotonic()
+    def begin(self) -> None:
+        self.thread, self._began = threading.current_thread(), time.monotonic()
 
     def remaining(self, seconds: float) -> float:
-        """What is left of the time of the stage; all of it before the first."""
-        return seconds if self._entered is None else max(self._entered + seconds - time.monotonic(), 0.0)
+        """What is left of the time of the call; all of it before a thread takes it."""
+        return seconds if self._began is None else max(self._began + seconds - time.monotonic(), 0.0)
 
 
 def map_patiently(
-    function: Callable[[Call[Element, Result]], Result],
+    function: Callable[[Element], Result],
     elements: Iterable[Element],
     threads: int,
     depth: int,
     seconds: float,
-    give_up: Callable[[Call[Element, Result]], Result],
+    give_up: Callable[[Element], Result],
 ) -> Generator[Result]:
     """``map`` in threads, in order, with up to ``depth`` elements under way or finished ahead of the consumer.
 
-    A call that stays in one stage for more than ``seconds`` ends as ``give_up(call)``. Its thread cannot be stopped:
-    it is left behind and another takes its place, so neither the other elements nor the end of the process wait for it.
+    A call that takes more than ``seconds`` ends as ``give_up(element)``. Its thread cannot be stopped: it is left
+    behind and another takes its place, so neither the other elements nor the end of the process wait for it.
 
     Raises:
         StuckError: 256 threads of this process have been left behind and hang still.
     """
-    waiting: queue.SimpleQueue[Call[Element, Result] | None] = queue.SimpleQueue()
-    pending: collections.deque[Call[Element, Result]] = collections.deque()
+    waiting: queue.SimpleQueue[_Call[Element, Result] | None] = queue.SimpleQueue()
+    pending: collections.deque[_Call[Element, Result]] = collections.deque()
 
     def start_thread() -> None:
         # Daemons: those of a ThreadPoolExecutor are joined at exit, hanging or not.
@@ -66,18 +62,18 @@ def map_patiently(
 
     def next_result() -> Result:
         call = pending.popleft()
-        while not wait([call.future], min(call.remaining(seconds), _LOOK_AGAIN)).done:
+        while not (call.future.done() or wait([call.future], call.remaining(seconds)).done):
             if not call.remaining(seconds) and call.future.cancel():
                 _leave_behind(call.thread)
                 start_thread()
-                return give_up(call)
+                return give_up(call.element)
         return call.future.result()
 
     for _ in range(threads):
         start_thread()
     try:
         for element in elements:
-            pending.append(Call(element))
+            pending.append(_Call(element))
             waiting.put(pending[-1])
             if len(pending) >= depth:
                 yield next_result()
@@ -90,14 +86,14 @@ def map_patiently(
             waiting.put(None)
 
 
-def _work(function: Callable[[Call], Result], waiting: "queue.SimpleQueue[Call | None]") -> None:
+def _work(function: Callable[[Element], Result], waiting: "queue.SimpleQueue[_Call | None]") -> None:
     while (call := waiting.get()) is not None:
         if call.future.cancelled():  # nobody waits for it any more
             continue
-        call.thread = threading.current_thread()
+        call.begin()
         try:
             try:
-                result = function(call)
+                result = function(call.element)
             except Exception as error:  # noqa: BLE001 - raised in the thread that waits
                 call.future.set_exception(error)
             else:

@@ -67,7 +67,7 @@ def test_nothing_larger_than_a_shard_of_references_is_shuffled(tmp_path):
     storage = Storage()
     first = next(read_manifest(Manifest(str(manifest)), storage))
     reference = len(FastPrimitivesCoder().encode((first,)))
-    shard = 1.5 * SHARD * reference  # hashing does not fill all shards alike
+    shard = 0.6 * SHARD * reference  # packed; but hashing does not fill all shards alike
     for run_id, expected_parts in (("r1", 0), ("r2", bucket_count(IMAGES, SHARD))):  # the second finds all done
         job = Job(
             manifest=Manifest(str(manifest)),
@@ -87,7 +87,7 @@ def test_nothing_larger_than_a_shard_of_references_is_shuffled(tmp_path):
         (plan,) = (place for place in sizes if place.startswith("PlanShards"))
         assert len(sizes[plan]) == bucket_count(IMAGES, SHARD) * (1 if run_id == "r1" else 2)
         assert max(sizes[plan]) < shard
-        assert sum(sizes[plan]) > 0.3 * IMAGES * reference  # the references did go this way
+        assert sum(sizes[plan]) > 16 * IMAGES  # the references did go this way: 16 bytes of each are its id
         others = {place: sizes[place] for place in sizes if place != plan}
         assert others, "the totals are shuffled too"
         assert max(max(some, default=0) for some in others.values()) < 500  # counts: rows stay where they are made

@@ -14,6 +14,7 @@ from transforms import loading
 from transforms.batches import BatchExplainer
 from transforms.explain import explain_shard
 from transforms.model.explanation import BatchExplanation
+from transforms.model.runtime import available_cpus
 from transforms.parts import TableLocation
 from transforms.records import ImageRef, Shard, image_id_of
 from transforms.schema import statistics_schema
@@ -85,6 +86,45 @@ def test_a_decoder_that_hangs_costs_one_row(tmp_path, monkeypatch):
     assert [name for name, row in rows.items() if row["status"] != "OK"] == ["03.png"]
     assert (rows["03.png"]["status"], rows["03.png"]["error_stage"]) == ("DECODE_ERROR", "decode")
     assert rows["03.png"]["error_message"].startswith("timed out: decode took more than 0.3 seconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class FarStore(Storage):
+    """Answers only while so many others are asking too, as if each answer took very long."""
+
+    readers: threading.Barrier = None
+    writers: threading.Barrier = None
+
+    def fetch(self, uri, max_bytes, on_retry=None):
+        self.readers.wait()
+        return super().fetch(uri, max_bytes, on_retry)
+
+    def put(self, uri, content, durable=True):
+        self.writers.wait()
+        super().put(uri, content, durable)
+
+
+def test_a_far_store_is_asked_for_many_images_at_a_time_and_decoders_are_no_more_than_cores(tmp_path, monkeypatch):
+    decoding, most = set(), []
+    decode = loading.decode
+
+    def counted(*arguments):
+        decoding.add(threading.get_ident())
+        most.append(len(decoding))
+        time.sleep(0.002)
+        try:
+            return decode(*arguments)
+        finally:
+            decoding.discard(threading.get_ident())
+
+    monkeypatch.setattr(loading, "decode", counted)
+    storage = FarStore(readers=threading.Barrier(16, timeout=20), writers=threading.Barrier(16, timeout=20))
+    look = OverlaySettings(max_side=16)
+    rows, events = explain(write_shard(tmp_path, 48), tmp_path, storage=storage, overlays=look)
+    assert [row["status"] for row in rows.values()] == ["OK"] * 48
+    assert len(list((tmp_path / "out" / "overlays").rglob("*.jpg"))) == 48
+    assert "timed_out" not in events
+    assert max(most) <= available_cpus()
 
 
 class BrokenModel(FakeModel):

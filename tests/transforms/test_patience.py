@@ -4,12 +4,11 @@ import time
 import pytest
 
 from transforms import patience
-from transforms.patience import Call, StuckError, map_patiently
-from transforms.records import Stage
+from transforms.patience import StuckError, map_patiently
 
 
 def mapped(function, elements, threads=2, depth=4, seconds=0.3):
-    return list(map_patiently(function, elements, threads, depth, seconds, lambda call: f"gave up {call.element}"))
+    return list(map_patiently(function, elements, threads, depth, seconds, lambda element: f"gave up {element}"))
 
 
 @pytest.fixture
@@ -21,10 +20,9 @@ def forever():
 
 
 def test_it_is_map_in_the_order_of_the_elements():
-    def square(call: Call) -> int:
-        call.enter(Stage.FETCH)
-        time.sleep(0.01 * (call.element % 3))
-        return call.element**2
+    def square(number: int) -> int:
+        time.sleep(0.01 * (number % 3))
+        return number**2
 
     assert mapped(square, range(40)) == [number**2 for number in range(40)]
     assert mapped(square, []) == []
@@ -38,18 +36,17 @@ def test_never_more_than_depth_elements_ahead_of_the_consumer():
             seen.append(number)
             yield number
 
-    results = map_patiently(lambda call: call.element, elements(), 2, 5, 1.0, lambda call: -1)
+    results = map_patiently(lambda number: number, elements(), 2, 5, 1.0, lambda number: -1)
     assert next(results) == 0
     assert len(seen) == 5
     results.close()
 
 
 def test_more_hanging_calls_than_threads_cost_a_result_each_and_no_other(forever):
-    def work(call: Call) -> int:
-        call.enter(Stage.DECODE)
-        if call.element % 3 == 0:
+    def work(number: int) -> int:
+        if number % 3 == 0:
             forever.wait()
-        return call.element
+        return number
 
     start = time.monotonic()
     expected = [f"gave up {n}" if n % 3 == 0 else n for n in range(12)]
@@ -57,29 +54,31 @@ def test_more_hanging_calls_than_threads_cost_a_result_each_and_no_other(forever
     assert time.monotonic() - start < 4 * 0.3 + 1  # four hang, at most one after the other
 
 
-def test_each_stage_has_the_whole_time():
-    def work(call: Call) -> str:
-        for stage in (Stage.FETCH, Stage.DECODE):
-            call.enter(stage)
-            time.sleep(0.25)
-        return "done"
+def test_waiting_for_a_thread_is_not_of_the_time_of_a_call():
+    def work(number: int) -> int:
+        time.sleep(0.25)
+        return number
 
-    assert mapped(work, [1], seconds=0.4) == ["done"]
-    stages = []
+    assert mapped(work, range(4), threads=1, depth=4, seconds=0.4) == [0, 1, 2, 3]
 
-    def slow_decode(call: Call) -> str:
-        call.enter(Stage.FETCH)
-        call.enter(Stage.DECODE)
-        time.sleep(0.6)
-        return "late"
 
-    results = map_patiently(slow_decode, [1], 1, 1, 0.2, lambda call: stages.append(call.stage))
-    assert list(results) == [None]
-    assert stages == [Stage.DECODE]
+def test_of_two_in_a_row_each_has_the_whole_time_and_the_second_goes_on_when_a_call_of_the_first_hangs(forever):
+    def first(number: int) -> int:
+        if number == 1:
+            forever.wait()
+        time.sleep(0.25)
+        return number
+
+    def second(number: int | None) -> str:
+        time.sleep(0.25)
+        return f"{number} twice"
+
+    firsts = map_patiently(first, range(3), 2, 4, 0.4, lambda number: None)
+    assert list(map_patiently(second, firsts, 2, 4, 0.4, lambda number: "late")) == ["0 twice", "None twice", "2 twice"]
 
 
 def test_an_error_of_the_function_is_raised_to_the_consumer_also_when_it_is_a_timeout():
-    def work(call: Call) -> None:
+    def work(number: int) -> None:
         raise TimeoutError("of its own")
 
     with pytest.raises(TimeoutError, match="of its own"):
@@ -88,7 +87,7 @@ def test_an_error_of_the_function_is_raised_to_the_consumer_also_when_it_is_a_ti
 
 def test_a_consumer_that_stops_leaves_no_thread_behind():
     others = set(threading.enumerate())
-    results = map_patiently(lambda call: call.element, range(100), 4, 8, 1.0, lambda call: -1)
+    results = map_patiently(lambda number: number, range(100), 4, 8, 1.0, lambda number: -1)
     assert [next(results), next(results)] == [0, 1]
     results.close()
     deadline = time.monotonic() + 5
@@ -101,8 +100,7 @@ def test_when_everything_hangs_the_job_stops(forever, monkeypatch):
     monkeypatch.setattr(patience, "_MOST_LEFT_BEHIND", 3)
     monkeypatch.setattr(patience, "_left_behind", set())
 
-    def work(call: Call) -> None:
-        call.enter(Stage.FETCH)
+    def work(number: int) -> None:
         forever.wait()
 
     with pytest.raises(StuckError, match="3 images hang"):
