@@ -1,7 +1,10 @@
 """References -> shards: the only shuffle of the job. Duplicates and finished images fall out here."""
 
+import dataclasses
 import hashlib
 import itertools
+import pickle
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +12,27 @@ import apache_beam as beam
 
 from transforms.parts import DoneImages
 from transforms.records import ImageRef, Shard
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PackedRefs:
+    """References on their way through the shuffle, which may hold those of a whole manifest in memory, several times.
+
+    Compressed they take a third or less: URIs have most of their text in common.
+    """
+
+    packed: bytes
+
+    @classmethod
+    def of(cls, refs: Iterable[ImageRef]) -> "PackedRefs":
+        return cls(zlib.compress(pickle.dumps(tuple(refs)), level=1))
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return iter(pickle.loads(zlib.decompress(self.packed)))
+
+    def __reduce__(self) -> tuple[type["PackedRefs"], tuple]:
+        """As :meth:`transforms.records.ImageRef.__reduce__`."""
+        return PackedRefs, (self.packed,)
 
 
 class PlanShards(beam.PTransform):
@@ -44,13 +68,13 @@ def bucket_of(image_id: str, buckets: int) -> int:
     return int(image_id[:16], 16) % buckets
 
 
-def split_refs(refs: Iterable[ImageRef], buckets: int) -> Iterator[tuple[int, tuple[ImageRef, ...]]]:
+def split_refs(refs: Iterable[ImageRef], buckets: int) -> Iterator[tuple[int, PackedRefs]]:
     """The references of one block, by bucket."""
     by_bucket: dict[int, list[ImageRef]] = {}
     for ref in refs:
         by_bucket.setdefault(bucket_of(ref.image_id, buckets), []).append(ref)
     for bucket, some in by_bucket.items():
-        yield bucket, tuple(some)
+        yield bucket, PackedRefs.of(some)
 
 
 def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, DoneImages]]:

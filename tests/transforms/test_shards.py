@@ -1,11 +1,20 @@
 import apache_beam as beam
 import pytest
+from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
 from transforms.parts import DoneImages
 from transforms.records import ImageRef, image_id_of
-from transforms.shards import PlanShards, automatic_shard_size, bucket_count, bucket_of, plan_shard, split_done
+from transforms.shards import (
+    PlanShards,
+    automatic_shard_size,
+    bucket_count,
+    bucket_of,
+    plan_shard,
+    split_done,
+    split_refs,
+)
 
 
 def ref(uri: str, **known) -> ImageRef:
@@ -45,6 +54,19 @@ def test_finished_images_are_dealt_to_the_buckets_of_their_references():
     assert sum(len(images.image_ids) for images in dealt.values()) == 50
     for bucket, images in dealt.items():
         assert {bucket_of(image_id, 7) for image_id in images.image_ids} == {bucket}
+
+
+def test_what_is_shuffled_is_small_and_comes_out_as_it_went_in():
+    coder = FastPrimitivesCoder()
+    refs = [ref(f"s3://bucket/photos/2024-05/camera-3/{i:06d}.jpg", label=str(i % 7)) for i in range(100)]
+    refs += [ref("a b.png", targets=("3", "cat"), boxes=((1.0, 2.0, 3.0, 4.5),), extra=("é", None))]
+    ((bucket, packed),) = split_refs(refs, 1)
+    assert (bucket, list(packed)) == (0, refs)
+    assert list(coder.decode(coder.encode(packed))) == refs
+    assert len(coder.encode(packed)) < len(coder.encode(refs)) / 3
+    images = done(*((one.uri, i % 3 == 0) for i, one in enumerate(refs)))
+    assert coder.decode(coder.encode(images)) == images
+    assert len(coder.encode(images)) < 20 * len(refs)
 
 
 @pytest.mark.parametrize(
