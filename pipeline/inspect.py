@@ -70,5 +70,7 @@ def _numbers(values: object) -> str:
     return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
 
 
-def _shape(shape: tuple[int | None, ...]) -> str:
+def _shape(shape: tuple[int | None, ...] | None) -> str:
+    if shape is None:
+        return "of unknown shape"
     return "[" + ", ".join("N" if size is None else str(size) for size in shape) + "]"

@@ -1,15 +1,72 @@
 """What keeps a graph from being explained, found before any job starts. Imports TensorFlow."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graphs import CONTROL_FLOW, GraphDef, Operation, tf
+from transforms.model.flatten import FlatGraph, open_inputs
+from transforms.model.graphs import CONTROL_FLOW, PYTHON, GraphDef, Operation, node_name, tf
 from transforms.model.network import FeatureMap
 from transforms.model.scores import ScoreTensor
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
+_RESOURCE = tf.resource.as_datatype_enum
 _ROUNDING = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign"})
 _RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatefulUniform", "StatefulStandardNormal", "RngReadAndSkip")
+
+
+@contextlib.contextmanager
+def refusing_failures() -> Iterator[None]:
+    """Around a run on made-up images.
+
+    Raises:
+        ModelRefused: in place of an error of TensorFlow.
+    """
+    try:
+        yield
+    except tf.errors.UnimplementedError as error:  # NCHW convolutions on a processor without oneDNN, for one
+        raise ModelRefused(
+            f"TensorFlow cannot run the model on this machine: {error.message} Compile it on a "
+            "machine with the device that the workers have."
+        ) from error
+    except (tf.errors.OpError, ValueError) as error:  # the latter where the shapes alone show that it must fail
+        raise ModelRefused(
+            f"The model fails on made-up images: {str(error).rstrip('. ')}. If it was trained with images of another "
+            "size, set model.input_size."
+        ) from error
+
+
+def refuse_other_than_images(flat: FlatGraph) -> None:
+    """Refuse a graph that needs more than the images and its weights.
+
+    Raises:
+        ModelRefused: it calls Python code, reads weights inside control flow, or has further inputs.
+    """
+    python = [f"{node.name} ({node.op})" for node in flat.graph_def.node if node.op in PYTHON]
+    if python:
+        raise ModelRefused(
+            f"The scores need Python code, which no model file holds and no worker has: {_first(python)}. Replace "
+            "tf.py_function and tf.numpy_function by TensorFlow operations."
+        )
+    missing = open_inputs(flat)
+    if any(node.attr["dtype"].type == _RESOURCE for node in flat.graph_def.node if node.name in missing):
+        raise ModelRefused(
+            "Weights or tables are read inside control flow or by an unusual operation: "
+            f"{_first(_readers(flat.graph_def, missing))}. Build the model without "
+            "tf.cond, loops and tables between the image and the scores; recurrent layers with unroll=True."
+        )
+    if missing:
+        raise ModelRefused(
+            f"The scores need other inputs than the image: {_first(missing)}. Export the model with these fixed."
+        )
+
+
+def _readers(graph_def: GraphDef, names: Sequence[str]) -> list[str]:
+    """The operations that read some nodes, themselves or through identities."""
+    readers = [node for node in graph_def.node if {node_name(i) for i in node.input} & set(names)]
+    identities = [node.name for node in readers if node.op == "Identity"]
+    found = [f"{node.name} ({node.op})" for node in readers if node.op != "Identity"]
+    return [*found, *(_readers(graph_def, identities) if identities else ())]
 
 
 def refuse_training_mode(graph_def: GraphDef) -> None:

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from transforms.model.checks import refusing_failures
 from transforms.model.errors import ModelRefused
 from transforms.model.explainer import model_input
 from transforms.model.flatten import FlatGraph
@@ -35,10 +36,16 @@ def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
     """The plan's graph with its batch norms folded, and notes; unfolded where that would change the numbers.
 
     Raises:
-        ModelRefused: no gradient reaches the target layer.
+        ModelRefused: no gradient reaches the target layer, or there is not one map and one row of scores per image.
     """
     images = sample_images(plan)
     scores, features, gradient = _scores_and_gradient(plan, plan.flat, images)
+    if not len(images) == len(scores) == len(features):
+        raise ModelRefused(
+            f"The model makes {len(features)} feature maps {plan.target.name} and {len(scores)} rows of scores of "
+            f"{len(images)} images. If it takes several crops or flips of each, explain it without them; if it was "
+            f"trained with another size than {plan.input_height} x {plan.input_width}, set model.input_size."
+        )
     notes: tuple[str, ...] = ()
     unknown = int((~np.isfinite(scores).all(axis=1)).sum())
     if unknown:  # no reason to refuse: a gray picture divided by its own deviation, and photos may do well
@@ -88,13 +95,8 @@ def _scores_and_gradient(plan: Plan, graph: FlatGraph, images: np.ndarray) -> tu
         mixture = tf.random.stateless_normal(tf.shape(scores), [1, 2], dtype=scores.dtype)
         return [tf.cast(t, tf.float32) for t in (scores, features, tf.gradients(scores, features, mixture)[0])]
 
-    try:
+    with refusing_failures():
         values = run(tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()})
-    except tf.errors.UnimplementedError as error:  # NCHW convolutions on a processor without oneDNN, for one
-        raise ModelRefused(
-            f"TensorFlow cannot run the model on this machine: {error.message} Compile it on a "
-            "machine with the device that the workers have."
-        ) from error
     return tuple(value.numpy() for value in values)
 
 

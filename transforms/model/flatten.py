@@ -27,7 +27,9 @@ _IN_THE_WAY_OF_FUNCTIONS = ("_XlaMustCompile", "_noinline", "api_implements", "_
 class FlatGraph:
     """A model as plain operations on one batch of images."""
 
-    graph_def: GraphDef  # weights are Placeholders; no calls, control inputs, variables or devices
+    # Weights are Placeholders, and so is what is not plain numbers (tables, variables inside control flow); no calls,
+    # control inputs, variables or devices.
+    graph_def: GraphDef
     weights: dict[str, np.ndarray]  # node name -> value
     input: str  # tensor name of the images
     outputs: tuple[str, ...]  # tensor names
@@ -37,8 +39,7 @@ def flatten(function: Any) -> FlatGraph:
     """Flatten a ``tf.types.experimental.ConcreteFunction`` of one tensor.
 
     Raises:
-        ModelRefused: where calls cannot be inlined, a variable is read inside control flow, or the outputs
-            need more than the images.
+        ModelRefused: it takes more than one tensor, or calls cannot be inlined.
     """
     inputs = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
     if len(inputs) != 1:
@@ -50,17 +51,16 @@ def flatten(function: Any) -> FlatGraph:
     outputs = [tensor.name for tensor in function.outputs]
     graph_def = _inlined(function.graph.as_graph_def(), [inputs[0].name, *outputs])
     graph_def = ancestors(graph_def, [inputs[0].name, *outputs])
-    weights = _weights(graph_def, function)
+    weights, first_reads = _weights(graph_def, function)
 
     flat = empty_like(graph_def)
     for node in graph_def.node:
         if node.name in weights:
             flat.node.append(placeholder(node.name, weights[node.name]))
-        else:
-            _copy_without_control_inputs(node, flat)
+        elif node.name not in first_reads:
+            _copy_without_control_inputs(node, flat, first_reads)
     flat = ancestors(flat, [inputs[0].name, *outputs])
     _own_functions(flat)
-    _refuse_open_inputs(flat, weights, node_name(inputs[0].name))
     kept = {node.name for node in flat.node}
     return FlatGraph(flat, {n: w for n, w in weights.items() if n in kept}, inputs[0].name, tuple(outputs))
 
@@ -82,8 +82,8 @@ def _inlined(graph_def: GraphDef, fetches: list[str]) -> GraphDef:
         _clean(graph_def)
     calls = ", ".join(node.name for node in graph_def.node if node.op in CALLS)
     raise ModelRefused(
-        f"TensorFlow would not inline these function calls: {calls}. Rebuild the model without functions that are "
-        "recursive or implemented for another device."
+        f"TensorFlow would not inline these function calls: {calls}. They hold variables of TF1 or conditions on its "
+        "training switch, are recursive, or are made for another device: export the model with TF2, in inference mode."
     )
 
 
@@ -105,8 +105,21 @@ def _remove(attributes: Any, names: tuple[str, ...]) -> None:
             del attributes[name]
 
 
-def _weights(graph_def: GraphDef, function: Any) -> dict[str, np.ndarray]:
-    """The value of every node that reads a variable, is a captured tensor, or is a large constant."""
+def open_inputs(flat: FlatGraph) -> list[str]:
+    """The nodes, besides the images, whose values are not in the flat graph."""
+    return [
+        node.name
+        for node in flat.graph_def.node
+        if node.op == "Placeholder" and node.name not in flat.weights and node.name != node_name(flat.input)
+    ]
+
+
+def _weights(graph_def: GraphDef, function: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The value of every node that reads a variable, is a captured tensor, or is a large constant.
+
+    A variable that is read many times, as in an unrolled loop, is one weight: the second value gives for each further
+    node that reads it the first one.
+    """
     nodes = {node.name: node for node in graph_def.node}
     placeholders = function.inputs[len(function.inputs) - len(function.captured_inputs) :]
     captured = {p.op.name: value for p, value in zip(placeholders, function.captured_inputs, strict=True)}
@@ -118,24 +131,29 @@ def _weights(graph_def: GraphDef, function: Any) -> dict[str, np.ndarray]:
         return node
 
     weights: dict[str, np.ndarray] = {}
+    first_of: dict[str, str] = {}  # variable -> the node that reads it
+    first_reads: dict[str, str] = {}
     for node in graph_def.node:
-        if node.op == "ReadVariableOp" and source(node.input[0]).name in captured:
-            variable = captured[source(node.input[0]).name]
+        if node.op == "ReadVariableOp" and (name := source(node.input[0]).name) in captured:
+            if first_of.setdefault(name, node.name) != node.name:
+                first_reads[node.name] = first_of[name]
+                continue
+            variable = captured[name]
             weights[node.name] = tf.raw_ops.ReadVariableOp(resource=variable, dtype=node.attr["dtype"].type).numpy()
         elif node.name in captured and captured[node.name].dtype not in (tf.resource, tf.variant, tf.string):
             weights[node.name] = captured[node.name].numpy()
         elif node.op == "Const" and node.ByteSize() > _LARGE_CONSTANT and node.attr["dtype"].type != tf.string:
             weights[node.name] = tf.make_ndarray(node.attr["value"].tensor)
-    return weights
+    return weights, first_reads
 
 
-def _copy_without_control_inputs(node: NodeDef, graph_def: GraphDef) -> None:
+def _copy_without_control_inputs(node: NodeDef, graph_def: GraphDef, renamed: dict[str, str]) -> None:
     if node.op == "NoOp":
         return
     copy = graph_def.node.add()
     copy.CopyFrom(node)
     del copy.input[:]
-    copy.input.extend(i for i in node.input if not i.startswith("^"))
+    copy.input.extend(renamed.get(node_name(i), i) for i in node.input if not i.startswith("^"))
 
 
 def _own_functions(graph_def: GraphDef) -> None:
@@ -162,16 +180,3 @@ def _own_functions(graph_def: GraphDef) -> None:
 def _function_references(node: NodeDef) -> list[Any]:
     values = node.attr.values()
     return [v.func for v in values if v.HasField("func")] + [f for v in values for f in v.list.func]
-
-
-def _refuse_open_inputs(graph_def: GraphDef, weights: dict[str, np.ndarray], images: str) -> None:
-    open_inputs = [n for n in graph_def.node if n.op == "Placeholder" and n.name not in weights and n.name != images]
-    if not open_inputs:
-        return
-    names = ", ".join(node.name for node in open_inputs)
-    if any(node.attr["dtype"].type == tf.resource.as_datatype_enum for node in open_inputs):
-        raise ModelRefused(
-            f"Weights or tables are read inside control flow or by an unusual operation: {names}. Export the model "
-            "in inference mode, without tf.cond or tf.while_loop around its layers."
-        )
-    raise ModelRefused(f"The model's outputs need other inputs than the image: {names}. Export it with these fixed.")

@@ -25,6 +25,7 @@ CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 CONTROL_FLOW = frozenset(
     {"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase", "Switch", "Merge", "Enter", "Exit"}
 )
+PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 SAME_VALUE = frozenset(
     {"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape", "Snapshot", "CheckNumerics"}
 )

@@ -6,7 +6,7 @@ are laid out as a grid again. Imports TensorFlow.
 
 from collections.abc import Sequence
 
-from transforms.model.graphs import Operation, Tensor
+from transforms.model.graphs import Operation, Tensor, tf
 
 _MATRIX_PRODUCTS = frozenset({"Einsum", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
 
@@ -26,10 +26,10 @@ def over_the_image(order: Sequence[Operation]) -> set[Operation]:
 
 
 def _keeps_the_grid(operation: Operation, source: Tensor, is_grid: bool) -> bool:
-    results = [tensor.shape for tensor in operation.outputs if tensor.shape.rank in (None, 4)]
+    results = [shape for shape in map(_shape, operation.outputs) if shape.rank in (None, 4)]
     if not results:
         return False
-    if results[0].rank is None or source.shape.rank is None:
+    if results[0].rank is None or _shape(source).rank is None:
         return is_grid
     before, after = source.shape.as_list(), results[0].as_list()
     same_cells = before[1:3] == after[1:3]
@@ -39,3 +39,8 @@ def _keeps_the_grid(operation: Operation, source: Tensor, is_grid: bool) -> bool
     if operation.type in _MATRIX_PRODUCTS or len(before) != 4:
         return same_cells and (is_grid or len(before) != 4)
     return is_grid
+
+
+def _shape(tensor: Tensor) -> tf.TensorShape:
+    """That of what is in it: of a list, as in ``tf.map_fn``, it is not known."""
+    return tf.TensorShape(None) if tensor.dtype == tf.variant else tensor.shape

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+from transforms.model.checks import refusing_failures
 from transforms.model.dry_run import sample_images
 from transforms.model.explainer import model_input
 from transforms.model.graphs import node_name, splice, tf
@@ -36,7 +37,7 @@ class Inspection:
     input_layout: str  # NHWC or NCHW
     input_dtype: str
     preprocessing: dict[str, object]  # name, scale, offset, bgr
-    outputs: dict[str, tuple[int | None, ...]]  # name -> shape
+    outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     score_output: str  # the output that holds the class scores
     logits_tensor: str
     activation: str  # what was peeled off the output: softmax, sigmoid or none
@@ -112,5 +113,6 @@ def _mean_gradients(plan: Plan, maps: list[FeatureMap]) -> list[float | None]:
         return gradients
 
     images = tf.constant(sample_images(plan))
-    gradients = run(images, {name: tf.constant(array) for name, array in graph.weights.items()})
+    with refusing_failures():
+        gradients = run(images, {name: tf.constant(array) for name, array in graph.weights.items()})
     return [float(gradients[m.tensor]) if m.tensor in gradients else None for m in maps]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graphs import Tensor, same_value, tensor_name
-from transforms.model.network import WEIGHTED, FeatureMap, Network, channel_axis
+from transforms.model.network import FeatureMap, Network, channel_axis
 
 _POOLING = frozenset({"MaxPool", "MaxPoolV2", "AvgPool"})
 
@@ -63,8 +63,8 @@ def _last(network: Network) -> tuple[FeatureMap, str]:
 
 def _refuse_if_early(network: Network, chosen: FeatureMap) -> None:
     """A vision transformer's patch embedding is a feature map, and not one that shows what the model sees."""
-    behind = sum(operation.type in WEIGHTED for operation in network.head_of(chosen))
-    before = sum(operation.type in WEIGHTED for operation in network.order) - behind
+    every, behind = (network.weighted_layers(part) for part in (network.order, network.head_of(chosen)))
+    before = every - behind
     if behind > 8 * before:
         raise ModelRefused(
             f"The last feature map, {chosen.name}, comes after {before} of the network's {before + behind} layers "

@@ -88,6 +88,13 @@ class Network:
         after = reachable(start, consumers)
         return [operation for operation in self.order if operation in after and operation is not start]
 
+    def weighted_layers(self, operations: Iterable[Operation]) -> int:
+        """How many layers with weights there are; a kernel counts once, however often an unrolled loop takes it."""
+        weighted = [operation for operation in operations if operation.type in WEIGHTED]
+        kernels = [operation.inputs[1].op for operation in weighted]
+        # In attention two activations are multiplied.
+        return len({o if k in self.position else _roots(k) for o, k in zip(weighted, kernels, strict=True)})
+
     def global_mean_of(self, target: FeatureMap) -> str | None:
         """The tensor ``[B, C]`` or ``[B, 1, 1, C]`` of means over all cells, where the scores see nothing but them."""
         tensor = self.graph.get_tensor_by_name(target.tensor)
@@ -193,6 +200,13 @@ def _names(tensors_of: Mapping[str, Sequence[Tensor]]) -> dict[str, str]:
             if tensor.name not in names or path.startswith(names[tensor.name] + "/"):
                 names[tensor.name] = path
     return names
+
+
+def _roots(value: Operation) -> frozenset[Operation]:
+    """The weights that something is computed from; the constants where there are none."""
+    constants = {operation for operation in reachable(value, producers) if not operation.inputs}
+    weights = {operation for operation in constants if operation.type == "Placeholder"}
+    return frozenset(weights or constants)
 
 
 def _multiply_adds(operation: Operation) -> int:

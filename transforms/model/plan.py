@@ -1,20 +1,27 @@
 """A loaded model and the user's options -> everything that must be known to explain it. Imports TensorFlow."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
-from transforms.model.checks import refuse_broken_gradient, refuse_straight_through, refuse_training_mode
+from transforms.model.activation import ends_squashed
+from transforms.model.checks import (
+    refuse_broken_gradient,
+    refuse_other_than_images,
+    refuse_straight_through,
+    refuse_training_mode,
+    refusing_failures,
+)
 from transforms.model.errors import ModelRefused
 from transforms.model.features import refuse_features
 from transforms.model.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
-from transforms.model.graphs import Graph, ancestors, evaluate, import_graph, node_name, same_value, tf
+from transforms.model.graphs import Graph, ancestors, evaluate, import_graph, node_name, same_value
 from transforms.model.layers import choose_layer
 from transforms.model.network import FeatureMap, Network
 from transforms.model.options import ModelOptions
 from transforms.model.preprocessing import Preprocessing
 from transforms.model.scores import ScoreTensor, find_scores
+from transforms.model.shapes import learn_shapes
 from transforms.model.traced import TracedModel
 
 
@@ -28,7 +35,7 @@ class Plan:
     reason: str  # why this layer
     global_mean: str | None  # the tensor of its means over all cells, where the scores depend on nothing else of it
     candidates: tuple[FeatureMap, ...]
-    outputs: dict[str, tuple[int | None, ...]]  # name -> shape
+    outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     preprocessing: Preprocessing
     input_height: int  # pixels
     input_width: int
@@ -55,14 +62,18 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     flat = flatten(traced.function)
     channels_first, height, width = _image_layout(traced)
     graph = import_graph(flat.graph_def)
-    _learn_shapes(graph, flat, (2, *traced.function.inputs[0].shape[1:]))
+    learn_shapes(graph, flat)
 
-    scores = find_scores(graph, traced.outputs, flat.outputs, options.output)
+    scores = find_scores(graph, flat, traced.outputs, options.output)
     part = ancestors(flat.graph_def, [flat.input, scores.tensor])
+    kept = {node.name for node in part.node}
+    needed = FlatGraph(part, {n: w for n, w in flat.weights.items() if n in kept}, flat.input, flat.outputs)
+    refuse_other_than_images(needed)
     refuse_training_mode(part)
-    if scores.activation == "none" and scores.units > 1:
-        scores = dataclasses.replace(scores, are_probabilities=_sum_to_one(flat, scores, traced.function.inputs[0]))
-        if options.output is None and not scores.are_probabilities:
+    if scores.activation == "none":
+        sum_to_one, are_probabilities = _probabilities(graph, needed, scores)
+        scores = dataclasses.replace(scores, are_probabilities=are_probabilities)
+        if options.output is None and scores.units > 1 and not sum_to_one:
             refuse_features(graph, scores)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
     target, reason = choose_layer(network, options.target_layer)
@@ -82,16 +93,15 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
             "to one name for each class, or leave it out."
         )
-    kept = {node.name for node in part.node}
     return Plan(
-        flat=FlatGraph(part, {n: w for n, w in flat.weights.items() if n in kept}, flat.input, flat.outputs),
+        flat=needed,
         scores=scores,
         target=target,
         reason=reason,
         global_mean=network.global_mean_of(target),
         candidates=network.candidates,
         outputs={
-            name: tuple(graph.get_tensor_by_name(tensor).shape)
+            name: tuple(shape) if (shape := graph.get_tensor_by_name(tensor).shape).rank is not None else None
             for name, tensor in zip(traced.outputs, flat.outputs, strict=True)
         },
         preprocessing=preprocessing,
@@ -119,35 +129,16 @@ def _image_layout(traced: TracedModel) -> tuple[bool, int, int]:
     return channels_first, height, width
 
 
-def _learn_shapes(graph: Graph, flat: FlatGraph, images: Sequence[int]) -> None:
-    """Fill in what shape inference left open, from one run over blank images."""
-    unknown = [
-        tensor
-        for operation in graph.get_operations()
-        for tensor in operation.outputs
-        if tensor.dtype.is_floating and operation.type != "Placeholder" and not _is_known(tensor)
-    ]
-    if not unknown:
-        return
-    dtype = graph.get_tensor_by_name(flat.input).dtype.as_numpy_dtype
-    arrays = {**flat.weights, node_name(flat.input): np.zeros(images, dtype)}
-    values = evaluate(flat.graph_def, arrays, [tensor.name for tensor in unknown])
-    for tensor in unknown:
-        shape = values[tensor.name].shape
-        if shape and shape[0] == images[0]:
-            tensor.set_shape([None, *shape[1:]])
-
-
-def _is_known(tensor: tf.Tensor) -> bool:
-    return tensor.shape.rank is not None and None not in tensor.shape.as_list()[1:]
-
-
-def _sum_to_one(flat: FlatGraph, scores: ScoreTensor, images: tf.Tensor) -> bool:
-    """Whether the values are probabilities already, of a softmax that could not be found (or an average of several)."""
+def _probabilities(graph: Graph, flat: FlatGraph, scores: ScoreTensor) -> tuple[bool, bool]:
+    """Whether the values sum to one, and whether they are probabilities of an activation that could not be found."""
+    images, output = (graph.get_tensor_by_name(name) for name in (flat.input, scores.tensor))
     noise = np.random.default_rng(0).uniform(0, 255, (4, *images.shape[1:])).astype(images.dtype.as_numpy_dtype)
-    values = evaluate(flat.graph_def, {**flat.weights, node_name(flat.input): noise}, [scores.tensor])[scores.tensor]
-    values = values.reshape(len(noise), -1)
-    return bool(np.all(values >= 0) and np.allclose(values.sum(1), 1, atol=1e-3))
+    with refusing_failures():
+        found = evaluate(flat.graph_def, {**flat.weights, node_name(flat.input): noise}, [scores.tensor])
+    values = found[scores.tensor].reshape(len(noise), -1)
+    in_range = bool(np.all((values >= 0) & (values <= 1 + 1e-3)))
+    sum_to_one = in_range and scores.units > 1 and bool(np.allclose(values.sum(1), 1, atol=1e-3))
+    return sum_to_one, sum_to_one or (in_range and ends_squashed(output))
 
 
 def _preprocessing(traced: TracedModel) -> Preprocessing:

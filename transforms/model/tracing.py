@@ -41,9 +41,15 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
         with recording_layers(*_layer_bases()) as calls:
             function = tf.function(scores, autograph=_takes_autograph(model)).get_concrete_function(signature)
     except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
+        remedy = (
+            "Give the model and its layers names without spaces: set layer.name (tf_keras: layer._name) and save it "
+            "again, or do so in a Python function that returns the model: model.source: package.module:function"
+            if "scope name" in str(error)
+            else "If it takes another size, say model.input_size; "
+            "Python conditions and loops over tensors must be tf.cond"
+        )
         raise ModelRefused(
-            f"the model {model.name} cannot be called with images {_shape(tuple(signature.shape))}: {error}. If it "
-            "takes another size, say model.input_size; Python conditions and loops over tensors must be tf.cond"
+            f"the model {model.name} cannot be called with images {_shape(tuple(signature.shape))}: {error}. {remedy}"
         ) from error
     return TracedModel(
         function=function,
@@ -136,7 +142,11 @@ def _declared_input(model: Any) -> Any:
         return None
     if len(inputs) > 1:
         names = ", ".join(f"{tensor.name} {_shape(tuple(tensor.shape))}" for tensor in inputs)
-        raise ModelRefused(f"the model has {len(inputs)} inputs ({names}): only models of one image can be explained")
+        raise ModelRefused(
+            f"the model has {len(inputs)} inputs ({names}): a heatmap is drawn on one image. Wrap the model in "
+            "one that takes the image alone and supplies the others, in a Python function: model.source: "
+            "package.module:function"
+        )
     return inputs[0]
 
 

@@ -86,6 +86,69 @@ def test_control_flow_before_the_features_does_no_harm():
     assert explained["finite"].all()
 
 
+def test_python_code_in_the_graph():
+    def model(images):
+        images = tf.ensure_shape(tf.numpy_function(lambda array: array, [images], tf.float32), [None, 32, 32, 3])
+        return tf.reduce_mean(features_of(images), [1, 2]) @ HEAD
+
+    refused(model, r"The scores need Python code.*PyFunc.*Replace tf\.py_function")
+
+
+def labels():
+    keys = tf.range(5, dtype=tf.int64)
+    names = tf.lookup.KeyValueTensorInitializer(keys, tf.constant(["a", "b", "c", "d", "e"]))
+    weights = tf.lookup.KeyValueTensorInitializer(keys, tf.constant([1.0, 2.0, 3.0, 4.0, 5.0]))
+    return tf.lookup.StaticHashTable(names, "?"), tf.lookup.StaticHashTable(weights, 0.0)
+
+
+def test_what_only_other_outputs_need_does_no_harm():
+    names, _ = labels()
+
+    def model(images):
+        scores = tf.nn.softmax(tf.reduce_mean(features_of(images), [1, 2]) @ HEAD)
+        remark = tf.numpy_function(lambda array: array, [scores], tf.float32)
+        return {"label": names.lookup(tf.argmax(scores, 1)), "remark": remark, "scores": scores}
+
+    plan = small_models.planned(small_models.traced_function(model))
+    compile_checks(plan)
+    assert plan.scores.output == "scores"
+    assert plan.outputs == {"label": None, "remark": None, "scores": (None, 5)}
+
+
+def test_a_table_between_image_and_scores():
+    _, weights = labels()
+    refused(
+        lambda x: tf.reduce_mean(features_of(x), [1, 2]) @ HEAD * weights.lookup(tf.range(5, dtype=tf.int64)),
+        r"Weights or tables are read.*\(LookupTableFindV2\)\. Build the model without",
+    )
+
+
+def test_a_variable_inside_control_flow():
+    weight = tf.Variable(tf.ones([4, 5]))
+
+    def model(images):
+        pooled = tf.reduce_mean(features_of(images), [1, 2])
+        return tf.cond(tf.reduce_sum(images) > 0, lambda: pooled @ weight, lambda: pooled @ HEAD)
+
+    refused(model, r"are read inside control flow.*cond \(If\).*unroll=True")
+
+
+def test_several_crops_of_each_image():
+    def model(images):
+        both = tf.reshape(tf.stack([images, images[:, :, ::-1]], 1), [-1, 32, 32, 3])
+        scores = tf.nn.softmax(tf.reduce_mean(features_of(both), [1, 2]) @ HEAD)
+        return tf.reduce_mean(tf.reshape(scores, [-1, 2, 5]), 1)
+
+    refused(model, "makes 8 feature maps features:0 and 4 rows of scores of 4 images")
+
+
+def test_a_model_that_fails_when_it_runs():
+    refused(
+        lambda x: tf.reshape(features_of(x), [-1, 1000]) @ tf.ones([1000, 5]),
+        r"fails on made-up images.*evenly divisible by 1000 but is 4096.*set model\.input_size",
+    )
+
+
 def test_an_operation_without_a_gradient():
     refused(
         lambda x: (

@@ -102,11 +102,8 @@ def test_two_inputs_are_refused_by_name():
         flatten(function)
 
 
-def test_a_variable_inside_control_flow_is_refused():
-    weight = tf.Variable(tf.ones([3]))
-
-    def branching(images):
-        return tf.cond(tf.reduce_sum(images) > 0, lambda: images * weight, lambda: images)
-
-    with pytest.raises(ModelRefused, match="inside control flow"):
-        flatten(concrete(branching))
+def test_a_variable_that_is_read_many_times_is_one_weight():
+    weight = tf.Variable(tf.fill([3], 2.0))
+    flat = flatten(concrete(lambda images: images * weight.read_value() * weight.read_value() + weight.read_value()))
+    assert len(flat.weights) == 1
+    np.testing.assert_array_equal(values_of(flat)[0], 4 * IMAGES + 2)

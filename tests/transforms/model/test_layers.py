@@ -170,6 +170,27 @@ def test_auto_refuses_the_patch_embedding_of_a_transformer():
     assert small_models.planned(model, target_layer="patches").target.height == 4
 
 
+def test_a_recurrent_head_is_no_transformer_however_far_it_is_unrolled():
+    model = network(
+        layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="features"),
+        layers.Reshape((16, 128)),
+        layers.LSTM(4, unroll=True),
+        layers.Dense(3),
+    )
+    plan = small_models.planned(model)
+    assert plan.target.name == "features"
+    assert sum(node.op == "MatMul" for node in plan.flat.graph_def.node) == 33
+    assert sum(array.ndim == 2 for array in plan.flat.weights.values()) == 3
+
+
+def test_a_loop_over_the_images_leads_to_images():
+    def model(images):
+        images = tf.map_fn(tf.image.per_image_standardization, images)
+        return tf.reduce_mean(tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME"), name="features"), [1, 2]) @ HEAD
+
+    assert small_models.planned(small_models.traced_function(model)).target.tensor == "features:0"
+
+
 def test_channels_first_is_seen():
     def model(images):
         x = tf.nn.relu(tf.nn.conv2d(images, KERNEL, 2, "SAME", data_format="NCHW"))

@@ -336,3 +336,13 @@ def test_keras_on_another_backend(tmp_path):
         env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert result.stdout.split()[-1] == "tensorflow"
+
+
+def test_names_with_spaces_are_refused_with_what_to_rename():
+    inputs = keras.Input((8, 8, 3))
+    features = keras.layers.Conv2D(4, 3, name="last map")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(features)))
+    with pytest.raises(ModelRefused, match=r"(?s)'last map' is not a valid scope name.*set layer\.name"):
+        trace_keras_model(model, "auto")
+    model.get_layer("last map").name = "last_map"
+    assert "last_map" in trace_keras_model(model, "auto").layer_tensors
