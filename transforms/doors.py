@@ -54,7 +54,7 @@ class Doors:
                 )
         links = uri.split("::") if is_chained(uri) else [uri]
         if self.allowed_roots and not any(_is_below(links[-1], root) for root in self.allowed_roots):
-            raise ForbiddenError(f"it is below none of input.allowed_roots: {', '.join(self.allowed_roots)}")
+            raise ForbiddenError(f"{links[-1]} is below none of input.allowed_roots: {', '.join(self.allowed_roots)}")
         for origin in filter(None, map(_origin, links)):
             try:
                 ipaddress.ip_address(origin[0].partition("%")[0])

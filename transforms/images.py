@@ -39,7 +39,7 @@ def decode(
     max_side: int = 640,
     background: Colour = (255, 255, 255),
 ) -> DecodedImage:
-    """Decode JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF; of several frames or pages the first.
+    """Decode JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM (PBM, PGM, PPM); of several frames or pages the first.
 
     Everything becomes RGB uint8: gray and palette are expanded, transparency is laid over ``background``, CMYK is
     converted without colour management, 16 bits are scaled down, the EXIF orientation is applied. Embedded colour

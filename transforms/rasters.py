@@ -15,6 +15,7 @@ from PIL import (
     ImageFile,
     ImageOps,
     PngImagePlugin,
+    PpmImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
     features,
@@ -35,6 +36,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
+    "PNM": PpmImagePlugin.PpmImageFile,
 }
 _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
 _NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 254, 258, 262, 284, 339  # TIFF tags
@@ -71,7 +73,7 @@ def to_rgb(image: ImageFile.ImageFile, encoded: bytes, background: tuple[int, in
     is_white_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
     image.load()
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
+    if upright.mode.startswith("I;16") or (image.format == "PPM" and upright.mode == "I"):  # scaled to 16 bits
         # round(value * 255 / 65535), as 65535 = 255 * 257
         gray = ((np.asarray(upright).astype(np.uint32) + 128) // 257).astype(np.uint8)
         # Pillow turns "0 is white" around for 8 bits only.

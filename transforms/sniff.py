@@ -1,5 +1,7 @@
 """What encoded bytes are, by their first bytes. Names and extensions lie."""
 
+import re
+
 from transforms.records import ImageFailure, Stage, Status
 
 _CONVERT = "convert it to JPEG or PNG"
@@ -15,6 +17,9 @@ _READABLE = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
+
+# A number follows the signature: "P5" alone begins many a text.
+_PNM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s")
 
 # Pictures and archives of pictures that no decoder here is asked to open.
 _UNSUPPORTED = {
@@ -71,7 +76,7 @@ _TEXTS = {
 
 
 def image_format(encoded: bytes) -> str:
-    """The format of an image: JPEG, PNG, WEBP, GIF, BMP, TIFF or AVIF.
+    """The format of an image: JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF or PNM (PBM, PGM, PPM).
 
     Raises:
         ImageFailure: UNSUPPORTED for other kinds of pictures, DECODE_ERROR for what is no picture at all. The message
@@ -84,6 +89,8 @@ def image_format(encoded: bytes) -> str:
             return name
     if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
         return "WEBP"
+    if _PNM.match(encoded):
+        return "PNM"
     if encoded[4:8] == b"ftyp":
         kind = _BRANDS.get(encoded[8:12], "video")
         if kind == "AVIF":

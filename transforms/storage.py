@@ -54,7 +54,7 @@ class Storage:
         except ImageFailure:
             raise
         except Exception as error:
-            message = self.redact(_explain(error))
+            message = self.redact(_explain(error, uri))
             # Every library has a timeout class of its own; rows are grouped by this name.
             name = "TimeoutError" if isinstance(error, TimeoutError) else type(error).__name__
             raise ImageFailure(Status.FETCH_ERROR, Stage.FETCH, message, name) from error
@@ -194,12 +194,16 @@ class Storage:
         return kind(**{**kind._get_kwargs_from_urls(uri), **own_options}), kind._strip_protocol(uri)
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, uri: str) -> str:
     text = str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
         text = f"timed out: {text}"
     elif isinstance(error, FileNotFoundError) and error.errno is None:
         text = f"not found: {text}"
+    elif isinstance(error, FileNotFoundError) and uri.startswith("file:") and "%" in uri:
+        text += "; what follows file:// is taken literally, so write the name itself in place of percent escapes"
+    elif isinstance(error, ValueError) and text.startswith("Protocol not known"):
+        text += "; install the fsspec package for it, or correct the scheme"
     notes = getattr(error, "__notes__", [])
     return f"{text} ({', '.join(notes)})" if notes else text
 

@@ -129,6 +129,13 @@ def test_messages_say_the_remedy():
         Doors().check("http://169.254.169.254/")
 
 
+def test_what_is_below_no_root_is_named():
+    doors = Doors.of_manifest("/m.csv", roots=["http://example.org/photos"])
+    message = r"^http://evil.net/a.jpg is below none of input.allowed_roots: http://example.org/photos$"
+    with pytest.raises(ForbiddenError, match=message):
+        doors.check("http://evil.net/a.jpg")
+
+
 def test_doors_travel():
     doors = Doors.of_manifest("http://10.0.0.5/m.csv", roots=["/data"])
     assert pickle.loads(pickle.dumps(doors)) == doors

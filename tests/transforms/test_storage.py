@@ -111,7 +111,16 @@ def test_the_limit_on_bytes_holds_while_reading(tmp_path):
 
 
 def test_unknown_schemes_name_themselves():
-    assert "nonsense" in failure_of("nonsense://a/b.jpg").message
+    message = failure_of("nonsense://a/b.jpg").message
+    assert message == "Protocol not known: nonsense; install the fsspec package for it, or correct the scheme"
+
+
+def test_percent_escapes_of_a_file_uri_are_explained(tmp_path):
+    (tmp_path / "a b.jpg").write_bytes(b"x")
+    message = failure_of((tmp_path / "a b.jpg").as_uri()).message
+    assert "a%20b.jpg" in message
+    assert "write the name itself in place of percent escapes" in message
+    assert "the name itself" not in failure_of(tmp_path / "c%20d.jpg").message
 
 
 def test_the_doors_are_asked(tmp_path):
