@@ -222,10 +222,22 @@ def redacted(config: Config) -> dict[str, Any]:
     return tree
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML takes the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(location: str) -> dict[str, Any]:
     try:
         with fsspec.open(location, "r", encoding="utf-8") as file:
-            tree = yaml.safe_load(file)
+            tree = yaml.load(file, _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{location}: there is no such config file (looked in {Path.cwd()})") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:

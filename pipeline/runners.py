@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptio
 from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
-from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.config import Config, ConfigError
@@ -25,8 +25,8 @@ def pipeline_options(config: Config, beam_arguments: Sequence[str]) -> PipelineO
     """The options of ``beam:`` in the config; those of the command line come after them and win.
 
     Raises:
-        ConfigError: an option that Beam's local runner does not know (others have options of their own, which their
-            job server knows), or ``run.workers`` on a runner that has its own workers.
+        ConfigError: a runner that cannot be used, an option that Beam's local runner does not know (others have options
+            of their own, which their job server knows), or ``run.workers`` on a runner that has its own workers.
     """
     options = PipelineOptions([*_arguments(config.beam), *beam_arguments])
     runner = options.view_as(StandardOptions).runner
@@ -41,6 +41,11 @@ def pipeline_options(config: Config, beam_arguments: Sequence[str]) -> PipelineO
             f"run.workers: {config.run.workers} is for this machine's own runner; {runner} has its own workers, "
             "as many as its cluster and its options (such as beam.parallelism for Flink) say"
         )
+    if runner not in LOCAL_RUNNERS:
+        try:
+            create_runner(runner)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise ConfigError(f"runner: {runner} cannot be used: {error}") from None
     return options
 
 

@@ -65,6 +65,9 @@ def test_a_setting_without_a_value_and_a_file_that_is_not_there_are_explained(tm
     broken.write_text("input: [1, 2")
     with pytest.raises(ConfigError, match="line 1"):
         load_config(str(broken))
+    broken.write_text("input: {limit: 1}\nrun: {workers: 2}\ninput: {limit: 2}")
+    with pytest.raises(ConfigError, match=r"(?s)the key input stands twice.*line 3"):
+        load_config(str(broken))
 
 
 def test_storage_options_are_not_shown():

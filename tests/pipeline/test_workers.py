@@ -54,6 +54,9 @@ def test_options_of_the_config_reach_beam_and_those_of_the_command_line_win():
 def test_a_mistaken_option_is_refused():
     with pytest.raises(ConfigError, match="runer: not an option of Beam's local runner; did you mean runner"):
         pipeline_options(Config(), ["--runer=FlinkRunner"])
+    for runner in ("FlinkRuner", "os.FlinkRunner", "nowhere.FlinkRunner"):
+        with pytest.raises(ConfigError, match=f"runner: {runner} cannot be used: "):
+            pipeline_options(Config(), [f"--runner={runner}"])
     with pytest.raises(ConfigError, match=r"beam: .*without hyphens, such as flink_master"):
         with_options("beam={flink-master: a}")
     with pytest.raises(ConfigError, match=r"run\.workers: 2 is for this machine's own runner; FlinkRunner has its own"):
