@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.measure import Finding
 from benchmarks.photos import Photos, find_photos
 
-SECTIONS = ("compute", "classes", "peers", "whole", "bare", "growth", "start", "gpu")
+SECTIONS = ("compute", "classes", "peers", "whole", "far", "bare", "growth", "start", "gpu")
 _QUICK = ("compute", "classes", "growth")
 
 
@@ -81,6 +81,10 @@ def _findings(
         from benchmarks.end_to_end import whole_job
 
         yield from whole_job(photos, folder, rounds)
+    if "far" in sections:
+        from benchmarks.far import far_store
+
+        yield from far_store(photos, folder / "far", rounds)
     if "bare" in sections:
         from benchmarks.end_to_end import without_model
 
