@@ -112,7 +112,8 @@ def print_status(output: str, run_id: str | None, as_json: bool, storage: Storag
             f"{run.run_id}  {run.state}, started {run.started}: {run.images:,} images of {run.inputs:,} lines{speed}"
         )
     counts = [f"{count:,} {status}" for status, count in sorted(runs[-1].statuses.items())]
-    console.print(f"images by status in {runs[-1].run_id}: {', '.join(counts) or 'none yet'}")
+    none = "nothing was left to explain" if runs[-1].state == "finished" else "none yet"
+    console.print(f"images by status in {runs[-1].run_id}: {', '.join(counts) or none}")
     for error in errors:
         console.print(f"  {error['status']} {error['uri']}: {error['error_message'] or ''}")
 

@@ -58,6 +58,13 @@ def test_a_person_reads_the_runs_the_failures_and_the_last_errors(output):
     assert said(output, "r1").splitlines()[1:] == ["images by status in r1: 2 OK"]
 
 
+def test_a_finished_run_with_nothing_new_says_so(tmp_path):
+    write_run(tmp_path / "out", "r1", [Example("a", np.eye(7, dtype=np.float32), (1.0, 0.0, 0.0))])
+    (part,) = (tmp_path / "out" / "statistics" / "run=r1").iterdir()
+    part.unlink()  # as where the images were done before
+    assert said(tmp_path / "out").splitlines()[1:] == ["images by status in r1: nothing was left to explain"]
+
+
 def test_a_program_reads_json(output, capsys):
     print_status(str(output), None, True, STORAGE, Console())
     read = json.loads(capsys.readouterr().out)
