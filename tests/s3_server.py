@@ -23,10 +23,15 @@ class FaultyS3:
         self.busy = 0  # so many further answers are 503 SlowDown
         self.busy_every = 0  # one answer of so many, too
         self.delay = 0.0  # seconds before an answer
+        self.waiting: set[int] = set()  # threads with a request that is not answered yet
+        self.most_waiting = 0
 
     def __call__(self, environ, start_response):
         self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+        self.waiting.add(threading.get_ident())
+        self.most_waiting = max(self.most_waiting, len(self.waiting))
         time.sleep(self.delay)
+        self.waiting.discard(threading.get_ident())
         if self.busy > 0 or (self.busy_every and len(self.requests) % self.busy_every == 0):
             self.busy -= 1
             start_response(

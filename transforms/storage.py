@@ -22,6 +22,11 @@ from transforms.retries import http_status, with_retries
 
 _RANGE_NOT_SATISFIABLE = 416  # what object stores say to the first bytes of an empty object
 
+# Options by scheme, where the user has no others. botocore's own default lets ten requests out at a time.
+_DEFAULTS: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    scheme: {"config_kwargs": {"max_pool_connections": 64}} for scheme in ("s3", "s3a")
+}
+
 # What the file systems of fsspec call the fact that a file is another than before.
 _VERSION_FACTS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "updated", "created", "date_time")
 
@@ -181,7 +186,7 @@ class Storage:
 
     def _filesystem(self, uri: str, doors: Doors | None = None) -> tuple[Any, str]:
         """fsspec's file system and path. fsspec keeps one file system per options and thread."""
-        options = {scheme: dict(self.options.get(scheme, {})) for scheme in uris.schemes_of(uri)}
+        options = {scheme: _with_defaults(scheme, self.options.get(scheme, {})) for scheme in uris.schemes_of(uri)}
         if doors is not None:
             for scheme in {"http", "https"} & options.keys():
                 from transforms import http
@@ -206,6 +211,11 @@ def _explain(error: Exception, uri: str) -> str:
         text += "; install the fsspec package for it, or correct the scheme"
     notes = getattr(error, "__notes__", [])
     return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def _with_defaults(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = _DEFAULTS.get(scheme, {})
+    return {**options, **{name: {**values, **options.get(name, {})} for name, values in defaults.items()}}
 
 
 def _whole_uri(filesystem: Any, name: str, uri: str) -> str:

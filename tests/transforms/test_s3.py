@@ -3,6 +3,7 @@
 import io
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -55,6 +56,14 @@ def test_put_and_fetch(s3, name):
 def test_a_put_is_one_request(s3):
     s3.storage.put("s3://photos/one/a.jpg", bytes(1_000_000))
     assert s3.requests == [("PUT", "/photos/one/a.jpg")]
+
+
+def test_more_requests_at_a_time_than_ten(s3):
+    s3.storage.put("s3://photos/one/b.jpg", b"content")
+    s3.delay, s3.most_waiting = 1.0, 0
+    with ThreadPoolExecutor(24) as readers:
+        assert set(readers.map(lambda _: s3.storage.fetch("s3://photos/one/b.jpg", 100), range(24))) == {b"content"}
+    assert s3.most_waiting == 24
 
 
 def test_listing_sees_what_others_wrote(s3):
