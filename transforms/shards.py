@@ -13,6 +13,9 @@ import apache_beam as beam
 from transforms.parts import DoneImages
 from transforms.records import ImageRef, Shard
 
+# Bytes. Below it compression takes longer than the rest of planning: in large jobs few lines of a block share a bucket.
+_WORTH_COMPRESSING = 1000
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PackedRefs:
@@ -21,18 +24,23 @@ class PackedRefs:
     Compressed they take a third or less: URIs have most of their text in common.
     """
 
-    packed: bytes
+    content: bytes
+    is_compressed: bool
 
     @classmethod
     def of(cls, refs: Iterable[ImageRef]) -> "PackedRefs":
-        return cls(zlib.compress(pickle.dumps(tuple(refs)), level=1))
+        content = pickle.dumps(tuple(refs))
+        if len(content) < _WORTH_COMPRESSING:
+            return cls(content, False)
+        compress = zlib.compressobj(level=1, wbits=13, memLevel=4)  # a small window: making a large one takes 70 us
+        return cls(compress.compress(content) + compress.flush(), True)
 
     def __iter__(self) -> Iterator[ImageRef]:
-        return iter(pickle.loads(zlib.decompress(self.packed)))
+        return iter(pickle.loads(zlib.decompress(self.content) if self.is_compressed else self.content))
 
     def __reduce__(self) -> tuple[type["PackedRefs"], tuple]:
         """As :meth:`transforms.records.ImageRef.__reduce__`."""
-        return PackedRefs, (self.packed,)
+        return PackedRefs, (self.content, self.is_compressed)
 
 
 class PlanShards(beam.PTransform):

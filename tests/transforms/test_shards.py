@@ -64,6 +64,8 @@ def test_what_is_shuffled_is_small_and_comes_out_as_it_went_in():
     assert (bucket, list(packed)) == (0, refs)
     assert list(coder.decode(coder.encode(packed))) == refs
     assert len(coder.encode(packed)) < len(coder.encode(refs)) / 3
+    ((_, few),) = split_refs(refs[:3], 1)
+    assert list(coder.decode(coder.encode(few))) == refs[:3]
     images = done(*((one.uri, i % 3 == 0) for i, one in enumerate(refs)))
     assert coder.decode(coder.encode(images)) == images
     assert len(coder.encode(images)) < 20 * len(refs)
