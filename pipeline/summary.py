@@ -13,7 +13,7 @@ from pipeline.config import Config, redacted
 from pipeline.job import Job
 from pipeline.progress import Progressed
 from pipeline.runs import utc_now
-from transforms.explain import WAITING, WHOLE
+from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.parts import TableLocation, Totals, list_parts
 from transforms.records import Status
 from transforms.schema import SCHEMA_VERSION
@@ -128,6 +128,8 @@ def print_summary(summary: dict[str, Any], uri: str, console: Console) -> None:
             table.add_row(f"  {status}", f"{count:,}")
     if summary["failures"]:
         table.add_row("failed", f"{summary['failures']:,} ({summary['failure_rate']:.2%})")
+    if unknown := summary["events"].get(UNKNOWN_LABELS):
+        table.add_row("unknown labels", f"{unknown:,}: is_correct is NULL there; compare them with model.class_names")
     if summary["explained_now"]:
         table.add_row("speed", f"{summary['images_per_second']:.1f} images/s over {summary['run_seconds']:.1f} s")
     if summary["bottleneck"]:

@@ -29,6 +29,7 @@ from transforms.settings import ExplainSettings
 from transforms.storage import Storage
 from transforms.streak import FailureStreak
 from transforms.tally import Tally
+from transforms.targets import has_unknown_label
 from transforms.versions import check_versions, versions_here
 
 _FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each
@@ -37,6 +38,8 @@ _WRITTEN_BEHIND = 64  # overlays
 
 WAITING = "waiting for images"
 """The step of a tally in which the model had nothing to do because no batch was loaded yet."""
+UNKNOWN_LABELS = "unknown_labels"
+"""The event of a tally for each explained image with a label that no class of the model has."""
 WHOLE = "shard"
 """The step of a tally that all of a shard takes, by the clock on the wall. The others add up over threads."""
 
@@ -167,6 +170,7 @@ def finish_batch(
         rows = explained_rows(batch.images, batch.explanation, card, settings)
         # Some classes that were asked for may not exist: one more row says so.
         unknown = [image.failed(image.targets.failure) for image in batch.images if image.targets.failure]
+        tally.count(UNKNOWN_LABELS, sum(has_unknown_label(image.ref, card.classes) for image in batch.images))
     for row, image in enumerate(batch.images):
         for column in range(len(image.targets.codes)):
             _write_overlay(image, batch.explanation, (row, column), settings, write, tally)

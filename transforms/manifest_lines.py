@@ -82,7 +82,9 @@ def numbered_lines(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, 
             yield line
     except FileNotFoundError:
         raise ManifestError(f"{manifest.uri}: there is no such manifest; check input.manifest") from None
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{manifest.uri}: the manifest is not UTF-8 ({error}); save it as UTF-8") from None
+    except (OSError, EOFError) as error:
         raise ManifestError(f"{manifest.uri}: the manifest cannot be read: {error}") from error
 
 
@@ -110,11 +112,11 @@ def _read_csv(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]
     tabs = format_of(manifest, storage) == "tsv"
     with _text(manifest, storage) as lines:
         rows = csv.reader(lines, delimiter="\t" if tabs else ",", strict=True)
-        header = next(rows, None)
+        header = _next_row(rows, 1, manifest)
         if header is None:
             raise ManifestError(f"{manifest.uri}: the manifest is empty; its first line must name the columns")
         _check_columns(header, manifest)
-        while (number := rows.line_num + 1) and (cells := next(rows, None)) is not None:
+        while (number := rows.line_num + 1) and (cells := _next_row(rows, number, manifest)) is not None:
             if not cells:
                 continue
             if len(cells) != len(header):
@@ -123,6 +125,16 @@ def _read_csv(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]
                     "quote cells that contain the separator"
                 )
             yield number, dict(zip(header, cells, strict=True))
+
+
+def _next_row(rows: Iterator[list[str]], number: int, manifest: Manifest) -> list[str] | None:
+    try:
+        return next(rows, None)
+    except csv.Error as error:
+        raise ManifestError(
+            f"{manifest.uri}: the row that begins in line {number} cannot be read ({error}); "
+            'a quoted cell ends with ", and a " inside it is written twice'
+        ) from None
 
 
 def _read_jsonl(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:

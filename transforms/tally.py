@@ -39,8 +39,9 @@ class Tally:
             yield element
 
     def count(self, event: str, times: int = 1) -> None:
-        with self._lock:
-            self._events[event] += times
+        if times:
+            with self._lock:
+                self._events[event] += times
 
     def seconds(self) -> dict[str, float]:
         with self._lock:

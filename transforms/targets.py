@@ -131,3 +131,8 @@ def label_index_of(ref: ImageRef, classes: Classes) -> int | None:
         return classes.index_of(ref.label)
     except UnknownClassError:
         return None  # the model may well lack a class of the data set: then nothing can be said about correctness
+
+
+def has_unknown_label(ref: ImageRef, classes: Classes) -> bool:
+    """Whether the manifest gives the image a label that no class of the model has: most often a misspelt name."""
+    return ref.label is not None and label_index_of(ref, classes) is None

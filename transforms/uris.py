@@ -1,7 +1,8 @@
 """URIs of images, manifests and outputs: what is local, how names are joined, and what must not be shown.
 
 A URI without a scheme is a local path, taken literally: nothing in it is a wildcard or an escape. ``file://`` goes
-before a literal path too, as in fsspec. Chains such as ``zip://a.jpg::s3://bucket/x.zip`` are fsspec's.
+before a literal path too, as in fsspec, or ``file:`` alone, as Hadoop writes it. Chains such as
+``zip://a.jpg::s3://bucket/x.zip`` are fsspec's.
 """
 
 import functools
@@ -12,7 +13,7 @@ from typing import Any
 
 import fsspec
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(?i:(file)):(?=/)")
 _LOCAL = ("file", "local")
 _WRAPPERS = {"zip", "tar", "libarchive", "dir", "reference", "simplecache", "filecache", "blockcache", "cached"}
 
@@ -31,7 +32,7 @@ _REDACTIONS = (
 def scheme_of(uri: str) -> str:
     """The scheme in lower case; ``file`` for a local path."""
     match = _SCHEME.match(uri)
-    scheme = match[1].lower() if match else "file"
+    scheme = (match[1] or match[2]).lower() if match else "file"
     return "file" if scheme in _LOCAL else scheme
 
 

@@ -88,6 +88,15 @@ def test_a_decoder_that_hangs_costs_one_row(tmp_path, monkeypatch):
     assert rows["03.png"]["error_message"].startswith("timed out: decode took more than 0.3 seconds")
 
 
+def test_labels_that_the_model_does_not_know_are_counted(tmp_path):
+    shard = write_shard(tmp_path, 5)
+    labels = ("blue", "bleu", "2", "3", None)
+    refs = tuple(dataclasses.replace(ref, label=label) for ref, label in zip(shard.refs, labels, strict=True))
+    rows, events = explain(dataclasses.replace(shard, refs=refs), tmp_path)
+    assert [row["label_index"] for row in rows.values()] == [2, None, 2, None, None]
+    assert events["unknown_labels"] == 2
+
+
 @dataclasses.dataclass(frozen=True)
 class FarStore(Storage):
     """Answers only while so many others are asking too, as if each answer took very long."""

@@ -106,7 +106,11 @@ def test_mistakes_name_file_line_and_remedy(tmp_path):
     path.write_text(f"uri,targets\na.jpg,{';'.join(map(str, range(1001)))}\n")
     assert "line 2: 1001 target classes" in refused(path)
     path.write_bytes(b"uri\n\xff\xfe.jpg\n")
-    assert "cannot be read" in refused(path)
+    assert "is not UTF-8" in refused(path)
+    path.write_text('uri,label\na.jpg,1\n"b.jpg,2\nc.jpg,3\n')
+    assert "the row that begins in line 3 cannot be read (unexpected end of data)" in refused(path)
+    (tmp_path / "m.csv.gz").write_bytes(b"uri\na.jpg\n")
+    assert "cannot be read: Not a gzipped file" in refused(tmp_path / "m.csv.gz")
     text = tmp_path / "m.txt"
     text.write_text("a.jpg\n\nb.jpg\n")
     assert "line 2: the line has no URI" in refused(text)

@@ -14,6 +14,10 @@ def test_what_is_local():
     assert not is_local("s3://bucket/a.jpg")
     assert not is_local("zip://a.jpg::/data/x.zip")
     assert local_path("file:///data/a%20b.jpg") == "/data/a%20b.jpg"  # literal, as in fsspec
+    assert local_path("file:/data/a.jpg") == "/data/a.jpg"  # as Hadoop and Spark write it
+    assert is_local("File:/data/a.jpg")
+    assert join("/base", "file:/data/a.jpg") == "file:/data/a.jpg"
+    assert local_path("file:a.jpg") == "file:a.jpg"
 
 
 def test_schemes_of_chains_are_those_that_fsspec_sees():
