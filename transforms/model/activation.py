@@ -90,7 +90,7 @@ def _run(head: Head, flat: FlatGraph, logits: Tensor, numbers: np.ndarray) -> np
     constants = {name: tf.constant(value) for name, value in others.items()}
     signature = [tf.TensorSpec(logits.shape, logits.dtype)]
     function = tf.function(lambda start: head.run(start, constants), input_signature=signature, autograph=False)
-    values = tf.cast(function(tf.cast(numbers, logits.dtype)), tf.float32).numpy()
+    values = tf.cast(function.get_concrete_function()(tf.cast(numbers, logits.dtype)), tf.float32).numpy()
     return values.reshape(values.shape[0], -1)
 
 

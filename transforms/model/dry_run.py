@@ -96,7 +96,8 @@ def _scores_and_gradient(plan: Plan, graph: FlatGraph, images: np.ndarray) -> tu
         return [tf.cast(t, tf.float32) for t in (scores, features, tf.gradients(scores, features, mixture)[0])]
 
     with refusing_failures():
-        values = run(tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()})
+        given = tf.constant(images), {name: tf.constant(array) for name, array in graph.weights.items()}
+        values = run.get_concrete_function(*given)(*given)
     return tuple(value.numpy() for value in values)
 
 

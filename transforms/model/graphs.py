@@ -119,7 +119,9 @@ def evaluate(graph_def: GraphDef, arrays: Mapping[str, np.ndarray], fetches: Col
     def run(values: dict[str, Tensor]) -> list[Tensor]:
         return splice(part, values, fetches)
 
-    values = run({name: tf.constant(array) for name, array in feeds.items()})
+    tensors = {name: tf.constant(array) for name, array in feeds.items()}
+    # Called in one go, TensorFlow would warn that something is traced again and again.
+    values = run.get_concrete_function(tensors)(tensors)
     return {name: value.numpy() for name, value in zip(fetches, values, strict=True)}
 
 
