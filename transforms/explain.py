@@ -170,7 +170,8 @@ def finish_batch(
         rows = explained_rows(batch.images, batch.explanation, card, settings)
         # Some classes that were asked for may not exist: one more row says so.
         unknown = [image.failed(image.targets.failure) for image in batch.images if image.targets.failure]
-        tally.count(UNKNOWN_LABELS, sum(has_unknown_label(image.ref, card.classes) for image in batch.images))
+        if unlabelled := sum(has_unknown_label(image.ref, card.classes) for image in batch.images):
+            tally.count(UNKNOWN_LABELS, unlabelled)
     for row, image in enumerate(batch.images):
         for column in range(len(image.targets.codes)):
             _write_overlay(image, batch.explanation, (row, column), settings, write, tally)

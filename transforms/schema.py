@@ -40,7 +40,7 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("target_score", pa.float32(), "the value that was differentiated, in logits by default"),
         ("target_probability", pa.float32(), "0..1"),
         ("margin", pa.float32(), "target score - best other score"),
-        ("label_index", pa.int32(), "true class; NULL without a label"),
+        ("label_index", pa.int32(), "true class; NULL without a label, or where no class is called so"),
         ("is_correct", pa.bool_(), "predicted_index = label_index; NULL without a label"),
     ],
     "Magnitude (score units)": [

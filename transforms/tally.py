@@ -39,9 +39,8 @@ class Tally:
             yield element
 
     def count(self, event: str, times: int = 1) -> None:
-        if times:
-            with self._lock:
-                self._events[event] += times
+        with self._lock:
+            self._events[event] += times
 
     def seconds(self) -> dict[str, float]:
         with self._lock:

@@ -149,7 +149,7 @@ def test_interrupted_it_says_one_line_and_goes_at_once(photos, launch, undisturb
     output = tmp_path / "out"
     for number in (signal.SIGINT, signal.SIGTERM):
         before = count_parts(output)
-        pid = launch.start(*arguments(photos, output), delay=0.2)
+        pid = launch.start(*arguments(photos, output), delay=0.5)
         wait_for(lambda: count_parts(output) > before)  # noqa: B023 - called in this turn
         start = time.monotonic()
         os.kill(pid, number)
