@@ -20,7 +20,7 @@ from transforms.overlays import encode, render_overlay
 from transforms.parts import list_parts, read_footer, write_earlier_parts
 from transforms.placement import place
 from transforms.settings import OverlaySettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 _LOOK = OverlaySettings()
 

@@ -15,7 +15,7 @@ from transforms.model.graphs import node_name, splice, tf
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan import make_plan
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 BUNDLED = "bundled"
 

@@ -13,7 +13,7 @@ from transforms.images import decode, resize
 from transforms.manifest import Manifest, read_manifest
 from transforms.manifest_lines import IMAGE_SUFFIXES
 from transforms.placement import place
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 _LARGE = (3000, 4000)  # height, width: 12 megapixels
 

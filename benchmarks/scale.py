@@ -29,7 +29,7 @@ from transforms.parts import TableLocation, encode_part, list_parts, read_earlie
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.schema import statistics_schema
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 SHARD = 1024  # the automatic size, from 16,384 images on
 MANY_PARTS = 100_000

@@ -98,7 +98,7 @@ def compile_(
         from pipeline.job import model_options
         from transforms.model.compiled import export_model
         from transforms.model.errors import ModelRefused
-        from transforms.storage import Storage
+        from transforms.storage.storage import Storage
 
         storage = Storage(config.storage)
         folder = storage.absolute(directory)
@@ -164,7 +164,7 @@ def status(
     try:
         loaded = load_config(config)
         from pipeline.status import NoRunError, print_status
-        from transforms.storage import Storage
+        from transforms.storage.storage import Storage
 
         storage = Storage(loaded.storage)
         print_status(
@@ -234,8 +234,8 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     from pipeline.lease import LeaseTaken
     from transforms.manifest import ManifestError
     from transforms.model.errors import ModelRefused
+    from transforms.storage.uris import redact
     from transforms.streak import TooManyFailures
-    from transforms.uris import redact
 
     try:
         return launch(config, beam_options, console)

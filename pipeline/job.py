@@ -17,7 +17,7 @@ from transforms.parts import TableLocation
 from transforms.schema import column_names_for, statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.shards import automatic_shard_size, bucket_count
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.targets import TargetPolicy, UnknownClassError
 
 

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from transforms.parts import TableLocation
-from transforms.storage import Storage
-from transforms.uris import is_local
+from transforms.storage.storage import Storage
+from transforms.storage.uris import is_local
 
 _BEAT = 15.0  # seconds between heartbeats
 _DEAD_AFTER = 4  # beats without a sign

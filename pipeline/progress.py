@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from transforms.parts import PartFooter, TableLocation, list_parts, read_footer
 from transforms.records import Status
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 _PLAIN_INTERVAL = 30.0  # seconds between lines where there is no terminal
 

@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.config import Config, ConfigError, redacted
 from transforms.parts import TableLocation, list_parts
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 
 def choose_run_id(

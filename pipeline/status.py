@@ -12,7 +12,7 @@ from pipeline.progress import PartWatch
 from pipeline.runs import list_run_ids, read_record, utc_now
 from transforms.parts import PartFooter, TableLocation, read_part
 from transforms.records import Status
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 _ERRORS = 5
 

@@ -17,7 +17,7 @@ from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.parts import TableLocation, Totals, list_parts
 from transforms.records import Status
 from transforms.schema import SCHEMA_VERSION
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 

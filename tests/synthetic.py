@@ -22,7 +22,7 @@ from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
 from transforms.rows import explained_rows, failed_rows
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.tally import Tally
 
 NAMES = ("cat", "cup", "rocket")

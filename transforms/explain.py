@@ -26,7 +26,7 @@ from transforms.overlays import encode, render_overlay
 from transforms.records import ImageFailure, Shard, ShardResult
 from transforms.rows import explained_rows, failed_rows
 from transforms.settings import ExplainSettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.streak import FailureStreak
 from transforms.tally import Tally
 from transforms.targets import has_unknown_label

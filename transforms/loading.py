@@ -14,7 +14,7 @@ from transforms.patience import map_patiently
 from transforms.placement import Placement, place
 from transforms.records import ImageFailure, ImageRef, Stage, Status
 from transforms.settings import ExplainSettings, OverlaySettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.tally import Tally
 from transforms.targets import ImageTargets, targets_of
 

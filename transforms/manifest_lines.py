@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from transforms.manifest_cells import parse_json
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")

@@ -10,7 +10,7 @@ from pipeline.audit.report import write_report
 from pipeline.audit.table import open_table
 from pipeline.config import Config
 from transforms.model.compiled import load_compiled
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 _TOLD = 5
 

@@ -5,7 +5,7 @@ import sys
 
 from pipeline.audit.finished import find_run, run_at
 from pipeline.config import load_config
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 EXIT_GATE = 3
 

@@ -18,7 +18,7 @@ from pipeline.audit.render import overlay_pictures
 from pipeline.audit.table import AuditTable, open_table
 from pipeline.config import Compare
 from transforms.model.compiled import read_card
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 SHOWN_PAIRS = 12
 SHOWN_IMAGES = 50

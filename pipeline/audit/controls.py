@@ -22,7 +22,7 @@ from transforms.model.explanation import GradCamModel
 from transforms.placement import place
 from transforms.records import ImageRef, image_id_of
 from transforms.rows import explained_rows
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.targets import ImageTargets
 
 IMAGES = 32  # of each control

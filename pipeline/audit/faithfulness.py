@@ -18,7 +18,7 @@ from pipeline.audit.originals import sampled_images
 from pipeline.audit.table import AuditTable
 from transforms.model.explanation import GradCamModel
 from transforms.statistics import upsample
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STEPS = 10
 CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")

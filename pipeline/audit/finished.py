@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from transforms.doors import Doors
-from transforms.storage import Storage
+from transforms.storage.access import Doors
+from transforms.storage.storage import Storage
 
 
 class AuditError(ValueError):

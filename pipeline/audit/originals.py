@@ -14,7 +14,7 @@ from transforms.parts import TableLocation
 from transforms.records import Box, ImageRef
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.tally import Tally
 
 _LOADERS = 8

@@ -19,7 +19,7 @@ from transforms.model.compiled import read_card
 from transforms.overlays import encode, render_overlay
 from transforms.records import ImageRef
 from transforms.settings import OverlaySettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.tally import Tally
 
 _RENDERERS = max(4, 2 * (os.cpu_count() or 1))

@@ -26,7 +26,7 @@ from pipeline.audit.page import page
 from pipeline.audit.render import overlay_pictures
 from pipeline.audit.table import AuditTable, open_table
 from transforms.model.compiled import read_card
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 SHOWN_CLASSES = 1000
 SHOWN_CLUSTERS = 12  # classes whose clusters are shown with pictures

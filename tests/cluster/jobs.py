@@ -18,13 +18,13 @@ from pipeline.config import Config
 from pipeline.execution import execute
 from pipeline.job import Job
 from pipeline.runners import pipeline_options
-from transforms.doors import Doors
 from transforms.manifest import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings
-from transforms.storage import Storage
+from transforms.storage.access import Doors
+from transforms.storage.storage import Storage
 from transforms.targets import TargetPolicy
 
 EXIT_STOPPED = 70

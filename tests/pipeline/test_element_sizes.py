@@ -17,7 +17,7 @@ from transforms.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings
 from transforms.shards import bucket_count
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.targets import TargetPolicy
 
 IMAGES, SHARD = 1000, 64

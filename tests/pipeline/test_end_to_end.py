@@ -17,7 +17,7 @@ from transforms.images import decode, resize
 from transforms.manifest import Manifest, read_manifest
 from transforms.model.bundled import efficientnet_lite0
 from transforms.placement import place
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 CONSOLE = Console(stderr=True)
 

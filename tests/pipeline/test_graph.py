@@ -18,7 +18,7 @@ from transforms.manifest import Manifest, ManifestSummary
 from transforms.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.targets import TargetPolicy
 
 COLOURS = {"red": (0, 0, 200), "green": (0, 200, 0), "blue": (200, 0, 0)}  # BGR, as cv2.imwrite takes it

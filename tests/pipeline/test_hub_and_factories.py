@@ -15,7 +15,7 @@ import yaml
 from test_end_to_end import model_input
 
 from transforms.manifest import Manifest, read_manifest
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 SIDE = 64
 TOLERANCE = 1e-4  # of the largest value of a map, in float32; the stored map is float16

@@ -14,7 +14,7 @@ import pytest
 
 from transforms.images import decode
 from transforms.manifest import Manifest, read_manifest
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 CROPS = 40
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.lease import Lease, LeaseLost, LeaseTaken, is_alive
 from transforms.parts import LeaseLostError, TableLocation, check_lease
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 BEAT = 0.1

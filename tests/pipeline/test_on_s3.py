@@ -18,7 +18,7 @@ pytest.importorskip("moto.server")
 from launcher import launchers
 from s3_server import s3_server
 
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 KEY, SECRET = "AKIASESAME0PEN", "open+sesame/secret"
 PHOTOS = 24

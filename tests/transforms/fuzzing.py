@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["transforms"]):
     from transforms.manifest import Manifest, ManifestError, read_manifest, survey_manifest
     from transforms.records import ImageFailure
     from transforms.settings import Limits
-    from transforms.storage import Storage
+    from transforms.storage.storage import Storage
 
 _LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)
 _KINDS = ("m.csv", "m.tsv", "m.txt", "m.jsonl", "m.parquet", "m.csv.gz")

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from transforms.doors import Doors, ForbiddenError, is_public
+from transforms.storage.access import Doors, ForbiddenError, is_public
 
 
 def is_open(doors: Doors, uri: str) -> bool:

@@ -19,7 +19,7 @@ from transforms.parts import TableLocation
 from transforms.records import ImageRef, Shard, image_id_of
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 from transforms.streak import FailureStreak, TooManyFailures, too_many_failures
 
 

@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from transforms.doors import Doors
 from transforms.records import ImageFailure, Status
-from transforms.storage import Storage
+from transforms.storage.access import Doors
+from transforms.storage.storage import Storage
 
 CONTENT = bytes(range(256)) * 40
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.manifest import Manifest, ManifestError, read_manifest, survey_manifest
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from transforms.manifest import Manifest, ManifestError, ManifestSummary, read_manifest, survey_manifest
 from transforms.records import ImageRef
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -19,7 +19,7 @@ from transforms.parts import (
 )
 from transforms.records import ImageRef, Shard, ShardResult
 from transforms.schema import statistics_schema
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 ROWS = [("a", 0, "OK"), ("a", 1, "ZERO"), ("b", 0, "OK"), ("b", None, "BAD_TARGET"), ("c", None, "FETCH_ERROR")]

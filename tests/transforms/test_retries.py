@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from transforms.retries import is_transient, with_retries
+from transforms.storage.retries import is_transient, with_retries
 
 
 class HttpError(Exception):

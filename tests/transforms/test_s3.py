@@ -12,9 +12,9 @@ pytest.importorskip("moto.server")
 
 from s3_server import s3_server
 
-from transforms.doors import Doors
 from transforms.records import ImageFailure, Status
-from transforms.storage import Storage
+from transforms.storage.access import Doors
+from transforms.storage.storage import Storage
 
 
 @pytest.fixture(scope="module")

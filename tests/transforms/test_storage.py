@@ -10,9 +10,9 @@ import zipfile
 
 import pytest
 
-from transforms.doors import Doors
 from transforms.records import ImageFailure, Stage, Status
-from transforms.storage import Storage
+from transforms.storage.access import Doors
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 NAMES = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transforms.uris import absolute, is_local, join, local_path, redact, scheme_of, schemes_of
+from transforms.storage.uris import absolute, is_local, join, local_path, redact, scheme_of, schemes_of
 
 
 def test_what_is_local():

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from transforms import uris
 from transforms.model.errors import ModelRefused
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.no_model import NO_MODEL, NoModel, no_model_card
 from transforms.model.options import ModelOptions
 from transforms.model.source_digest import source_digest
-from transforms.storage import Storage
+from transforms.storage import uris
+from transforms.storage.storage import Storage
 
 _CARD = "explanation.json"
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))

@@ -7,10 +7,10 @@ from typing import Any
 
 from transforms.model.errors import ModelRefused
 from transforms.model.hub_library import import_hub
-from transforms.model.local_copy import local_copy
 from transforms.model.options import ModelOptions
 from transforms.model.savedmodel import choose_endpoint, endpoints_of, load_savedmodel, trace_endpoint
 from transforms.model.traced import TracedModel
+from transforms.storage.local_copy import local_copy
 
 # The common signatures of Hub's image modules, the one with scores first.
 _TF1_SIGNATURES = ("image_classification", "default")

@@ -12,13 +12,13 @@ from transforms.model.errors import ModelRefused
 from transforms.model.expectation import expected_preprocessing
 from transforms.model.factory import call_factory
 from transforms.model.hub_library import hub_layers, hub_layers_in_savedmodel
-from transforms.model.local_copy import local_copy
 from transforms.model.options import ModelOptions
 from transforms.model.runtime import import_tensorflow
 from transforms.model.savedmodel import Endpoint, choose_endpoint, endpoints_of, load_savedmodel, trace_endpoint
 from transforms.model.source import ModelSource, parse_source
 from transforms.model.traced import TracedModel
 from transforms.model.tracing import trace_keras_model
+from transforms.storage.local_copy import local_copy
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -5,7 +5,7 @@ from synthetic import Example, blob, write_run
 from pipeline.audit.clusters import cluster_class, find_clusters
 from pipeline.audit.finished import run_at
 from pipeline.audit.table import open_table
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 

@@ -11,7 +11,7 @@ from synthetic import Example, blob, write_run
 from pipeline.audit.compare import write_comparison
 from pipeline.audit.finished import AuditError, run_at
 from pipeline.config import Compare
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 

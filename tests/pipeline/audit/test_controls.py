@@ -14,7 +14,7 @@ from pipeline.audit.measures import measures
 from pipeline.audit.report import write_report
 from pipeline.audit.table import open_table
 from transforms.model.explanation import BatchExplanation
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 

@@ -9,7 +9,7 @@ from synthetic import blob, write_run
 from pipeline.audit.correlates import find_correlates
 from pipeline.audit.finished import run_at
 from pipeline.audit.table import open_table
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 

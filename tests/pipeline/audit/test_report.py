@@ -13,7 +13,7 @@ from pipeline.audit.finished import AuditError, find_run, run_at
 from pipeline.audit.galleries import find_galleries
 from pipeline.audit.report import write_report
 from pipeline.audit.table import open_table
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 

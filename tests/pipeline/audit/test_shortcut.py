@@ -17,7 +17,7 @@ from pipeline.audit.measures import measures
 from pipeline.audit.table import open_table
 from pipeline.config import load_config
 from pipeline.launch import run
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 IMAGES, SIDE = 160, 224
 SEEDS = (0, 1, 2)  # of the crops; the thresholds of the audit were set with the first

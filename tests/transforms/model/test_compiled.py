@@ -14,7 +14,7 @@ from transforms.model import compiled
 from transforms.model.compiled import compile_model, load_compiled, read_card
 from transforms.model.errors import ModelRefused
 from transforms.model.options import ModelOptions
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 STORAGE = Storage()
 IMAGES = small_models.images(3)
@@ -122,7 +122,7 @@ def test_a_second_time_finds_it_without_tensorflow(options, compiled_model):
         import sys
         from transforms.model.compiled import compile_model
         from transforms.model.options import ModelOptions
-        from transforms.storage import Storage
+        from transforms.storage.storage import Storage
         card = compile_model({options!r}, {directory!r}, Storage())
         assert card.fingerprint == {card.fingerprint!r}
         assert "tensorflow" not in sys.modules and "keras" not in sys.modules

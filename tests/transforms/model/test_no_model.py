@@ -7,7 +7,7 @@ import numpy as np
 
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.options import ModelOptions
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 
 
 def test_maps_are_the_green_of_some_pixels_and_ranks_are_classes(tmp_path):
@@ -26,7 +26,7 @@ def test_tensorflow_stays_out(tmp_path):
     script = f"""
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.options import ModelOptions
-from transforms.storage import Storage
+from transforms.storage.storage import Storage
 card = compile_model(ModelOptions("none"), {str(tmp_path)!r}, Storage())
 load_compiled({str(tmp_path)!r} + "/" + card.fingerprint, Storage())
 import sys

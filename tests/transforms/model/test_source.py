@@ -4,8 +4,8 @@ import fsspec
 import pytest
 
 from transforms.model.errors import ModelRefused
-from transforms.model.local_copy import local_copy
 from transforms.model.source import ModelSource, parse_source
+from transforms.storage.local_copy import local_copy
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from transforms.doors import check_bytes
+from transforms.storage.access import check_bytes
 
 _TEMPORARY = ".beam-gradcam-"
 
@@ -34,7 +34,7 @@ def _check_regular(status: os.stat_result, path: str) -> None:
 
 
 def replace(path: str, content: bytes, durable: bool) -> None:
-    """Write a file in one step; see :meth:`transforms.storage.Storage.put`."""
+    """Write a file in one step; see :meth:`transforms.storage.storage.Storage.put`."""
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:

@@ -15,10 +15,10 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
-from transforms import local_files, uris
-from transforms.doors import Doors, check_bytes
 from transforms.records import ImageFailure, Stage, Status
-from transforms.retries import http_status, with_retries
+from transforms.storage import local_files, uris
+from transforms.storage.access import Doors, check_bytes
+from transforms.storage.retries import http_status, with_retries
 
 _RANGE_NOT_SATISFIABLE = 416  # what object stores say to the first bytes of an empty object
 
@@ -151,11 +151,11 @@ class Storage:
         return local_files.sweep(uris.local_path(uri), older_than) if uris.is_local(uri) else 0
 
     def absolute(self, uri: str) -> str:
-        """See :func:`transforms.uris.absolute`."""
+        """See :func:`transforms.storage.uris.absolute`."""
         return uris.absolute(uri)
 
     def join(self, base: str, relative: str) -> str:
-        """See :func:`transforms.uris.join`."""
+        """See :func:`transforms.storage.uris.join`."""
         return uris.join(base, relative)
 
     def redact(self, text: str) -> str:
@@ -167,7 +167,7 @@ class Storage:
             return local_files.read(uris.local_path(uri), max_bytes)
         filesystem, path = self._filesystem(uri, self.doors)
         if uris.scheme_of(uri) in ("http", "https"):
-            from transforms import http
+            from transforms.storage import http_client as http
 
             return http.get(filesystem, path, max_bytes, seconds)
         content = _read_remote(filesystem, path, max_bytes + 1, seconds)
@@ -189,7 +189,7 @@ class Storage:
         options = {scheme: _with_defaults(scheme, self.options.get(scheme, {})) for scheme in uris.schemes_of(uri)}
         if doors is not None:
             for scheme in {"http", "https"} & options.keys():
-                from transforms import http
+                from transforms.storage import http_client as http
 
                 options[scheme] = http.guarded_options(options[scheme], doors)
         if uris.is_chained(uri):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from transforms.records import ImageFailure, Stage, Status
-from transforms.uris import is_chained, is_local, local_path, scheme_of, schemes_of
+from transforms.storage.uris import is_chained, is_local, local_path, scheme_of, schemes_of
 
 _ALIASES = ({"s3", "s3a"}, {"gs", "gcs"}, {"abfs", "abfss", "az"})
 _PORTS = {"http": 80, "https": 443}

@@ -13,7 +13,7 @@ from aiohttp.abc import ResolveResult
 from fsspec.implementations.http import HTTPFileSystem
 from yarl import URL
 
-from transforms.doors import Doors, check_bytes
+from transforms.storage.access import Doors, check_bytes
 
 
 def guarded_options(options: dict[str, Any], doors: Doors) -> dict[str, Any]:
