@@ -10,8 +10,8 @@ import numpy as np
 import simplejpeg
 
 from transforms.images import decode, resize
-from transforms.manifest import Manifest, read_manifest
-from transforms.manifest_lines import IMAGE_SUFFIXES
+from transforms.manifest.formats import IMAGE_SUFFIXES
+from transforms.manifest.read import Manifest, read_manifest
 from transforms.placement import place
 from transforms.storage.storage import Storage
 

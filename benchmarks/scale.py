@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.progress import PartWatch
-from transforms.manifest import Manifest, read_blocks, read_manifest, survey_manifest
+from transforms.manifest.read import Manifest, read_blocks, read_manifest, survey_manifest
 from transforms.parts import TableLocation, encode_part, list_parts, read_earlier_parts, write_earlier_parts
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.schema import statistics_schema

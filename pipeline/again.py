@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from transforms.ahead import map_ahead
-from transforms.manifest import Manifest, read_manifest
+from transforms.manifest.read import Manifest, read_manifest
 from transforms.parts import TableLocation, image_statuses, read_footer, read_part, remove_images
 from transforms.patience import map_patiently
 from transforms.records import Status

@@ -232,7 +232,7 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     from pipeline.config import ConfigError
     from pipeline.launch import run as launch
     from pipeline.lease import LeaseTaken
-    from transforms.manifest import ManifestError
+    from transforms.manifest.read import ManifestError
     from transforms.model.errors import ModelRefused
     from transforms.storage.uris import redact
     from transforms.streak import TooManyFailures

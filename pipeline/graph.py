@@ -4,7 +4,7 @@ import apache_beam as beam
 
 from pipeline.job import Job
 from transforms.explain import ExplainImages
-from transforms.manifest import ReadManifest
+from transforms.manifest.read import ReadManifest
 from transforms.parts import ReadDoneImages, WriteStatistics, WriteTotals
 from transforms.shards import PlanShards
 

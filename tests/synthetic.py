@@ -15,7 +15,7 @@ from pipeline.progress import PartWatch
 from pipeline.runs import close_run, open_run, utc_now
 from pipeline.summary import summarize
 from transforms.loading import FailedImage, load_image
-from transforms.manifest import Manifest, ManifestSummary
+from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.parts import TableLocation, Totals, write_part, write_totals
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of

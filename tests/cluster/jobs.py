@@ -18,7 +18,7 @@ from pipeline.config import Config
 from pipeline.execution import execute
 from pipeline.job import Job
 from pipeline.runners import pipeline_options
-from transforms.manifest import Manifest, ManifestSummary
+from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.schema import statistics_schema

@@ -14,7 +14,7 @@ from pipeline.config import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
-from transforms.manifest import Manifest, ManifestSummary
+from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings

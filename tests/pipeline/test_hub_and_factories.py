@@ -14,7 +14,7 @@ import tf_keras
 import yaml
 from test_end_to_end import model_input
 
-from transforms.manifest import Manifest, read_manifest
+from transforms.manifest.read import Manifest, read_manifest
 from transforms.storage.storage import Storage
 
 SIDE = 64

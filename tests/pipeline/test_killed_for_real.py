@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.images import decode
-from transforms.manifest import Manifest, read_manifest
+from transforms.manifest.read import Manifest, read_manifest
 from transforms.storage.storage import Storage
 
 CROPS = 40

@@ -12,7 +12,7 @@ import atheris
 
 with atheris.instrument_imports(include=["transforms"]):
     from transforms.images import decode
-    from transforms.manifest import Manifest, ManifestError, read_manifest, survey_manifest
+    from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
     from transforms.records import ImageFailure
     from transforms.settings import Limits
     from transforms.storage.storage import Storage

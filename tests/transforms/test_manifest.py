@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.manifest import Manifest, ManifestError, read_manifest, survey_manifest
+from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

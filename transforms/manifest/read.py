@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
-from transforms.manifest_cells import cell_text, class_text, parse_boxes, parse_targets
-from transforms.manifest_lines import Line, Manifest, ManifestError, numbered_lines, without_uri
+from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
+from transforms.manifest.formats import Line, Manifest, ManifestError, numbered_lines, without_uri
 from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage.storage import Storage
 
