@@ -14,7 +14,7 @@ from pipeline.config import load_config
 from pipeline.execution import execute
 from pipeline.job import Job, prepare_job
 from pipeline.runners import pipeline_options
-from transforms.images import decode, shrink
+from transforms.images.decode import decode, shrink
 from transforms.model.runtime import available_cpus
 from transforms.overlays import encode, render_overlay
 from transforms.parts import list_parts, read_footer, write_earlier_parts

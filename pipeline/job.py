@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.runs import choose_run_id
-from transforms.images import Limits
+from transforms.images.decode import Limits
 from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.explanation import GradCamModel, ModelCard

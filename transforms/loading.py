@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 
 import numpy as np
 
-from transforms.images import decode, resize, shrink
+from transforms.images.decode import decode, resize, shrink
 from transforms.model.explanation import ModelCard
 from transforms.model.runtime import available_cpus
 from transforms.patience import map_patiently

@@ -5,7 +5,7 @@ import dataclasses
 import pyarrow as pa
 
 from transforms.archives import member_uri
-from transforms.images import Limits
+from transforms.images.decode import Limits
 from transforms.overlays import ImageFormat
 from transforms.parts import TableLocation
 from transforms.placement import Resize

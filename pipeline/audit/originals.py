@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.audit.finished import RunRecord
 from pipeline.audit.table import AuditTable
 from transforms.ahead import map_ahead
-from transforms.images import Limits
+from transforms.images.decode import Limits
 from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.compiled import read_card
 from transforms.parts import TableLocation

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.config import Config
 from pipeline.launch import run
-from transforms.images import decode, resize
+from transforms.images.decode import decode, resize
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.model.bundled import efficientnet_lite0
 from transforms.placement import place

@@ -12,7 +12,7 @@ import cv2
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.images import decode
+from transforms.images.decode import decode
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.storage.storage import Storage
 

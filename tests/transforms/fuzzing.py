@@ -11,7 +11,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["transforms"]):
-    from transforms.images import decode
+    from transforms.images.decode import decode
     from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
     from transforms.records import ImageFailure
     from transforms.settings import Limits

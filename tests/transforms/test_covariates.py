@@ -9,7 +9,7 @@ import pytest
 import simplejpeg
 
 from transforms.covariates import covariates
-from transforms.images import decode, resize
+from transforms.images.decode import decode, resize
 from transforms.placement import place
 
 

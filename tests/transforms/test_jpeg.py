@@ -8,8 +8,8 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from transforms import jpeg
-from transforms.jpeg import JpegError, decode, read_header
+from transforms.images import jpeg
+from transforms.images.jpeg import JpegError, decode, read_header
 
 RGB = encoded.picture()
 PLAIN = encoded.encode(RGB, "JPEG", quality=90)

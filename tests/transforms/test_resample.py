@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from transforms.resample import shrink_area
+from transforms.images.resize import shrink_area
 
 NOISE = np.random.default_rng(0)
 

@@ -5,10 +5,11 @@ import dataclasses
 import cv2
 import numpy as np
 
-from transforms import jpeg, rasters, sniff
+from transforms.images import jpeg, sniff
+from transforms.images import pillow as rasters
+from transforms.images.resize import shrink_area
 from transforms.placement import Placement
 from transforms.records import ImageFailure, Stage, Status
-from transforms.resample import shrink_area
 
 Colour = tuple[int, int, int]
 

@@ -43,7 +43,7 @@ _NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 254, 258, 262,
 
 
 def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
-    """Read the header; ``kind`` as of :func:`transforms.sniff.image_format`. No pixel is decoded yet.
+    """Read the header; ``kind`` as of :func:`transforms.images.sniff.image_format`. No pixel is decoded yet.
 
     Raises:
         ImageFailure: UNSUPPORTED where this Pillow, or any, cannot decode it.
