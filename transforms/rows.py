@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.covariates import covariates
-from transforms.ground_truth import ground_truth_statistics
 from transforms.loading import FailedImage, LoadedImage
 from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
 from transforms.settings import ExplainSettings
-from transforms.statistics import map_statistics, region_statistics
+from transforms.statistics.covariates import covariates
+from transforms.statistics.ground_truth import ground_truth_statistics
+from transforms.statistics.map_statistics import map_statistics, region_statistics
 from transforms.targets import label_index_of
 
 _MESSAGE_LENGTH = 500

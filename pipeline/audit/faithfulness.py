@@ -17,7 +17,7 @@ from pipeline.audit.intervals import Means, group_means
 from pipeline.audit.originals import sampled_images
 from pipeline.audit.table import AuditTable
 from transforms.model.explanation import GradCamModel
-from transforms.statistics import upsample
+from transforms.statistics.map_statistics import upsample
 from transforms.storage.storage import Storage
 
 STEPS = 10

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from transforms.covariates import covariates
 from transforms.images.decode import decode, resize
 from transforms.placement import place
+from transforms.statistics.covariates import covariates
 
 
 def slow(pixels: np.ndarray) -> dict[str, float]:

@@ -11,7 +11,7 @@ from map_oracle import is_near_a_level, statistics_of
 
 from transforms.placement import place
 from transforms.schema import statistics_schema
-from transforms.statistics import map_statistics, region_statistics
+from transforms.statistics.map_statistics import map_statistics, region_statistics
 
 SQUARE = place(224, 224, 224, 224, "stretch")
 BOX = ("box_x0", "box_y0", "box_x1", "box_y1")

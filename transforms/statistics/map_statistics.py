@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from transforms.coverage import TINY, WHOLE, box_coverage
-from transforms.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 from transforms.placement import Placement
 from transforms.records import Box, Status
+from transforms.statistics.coverage import TINY, WHOLE, box_coverage
+from transforms.statistics.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 
 Columns = dict[str, np.ndarray]
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from transforms.coverage import TINY, BoxUnion
-from transforms.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 from transforms.placement import Placement
 from transforms.records import Box, Status
+from transforms.statistics.coverage import TINY, BoxUnion
+from transforms.statistics.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 
 _TOLERANCE = 15 / 224  # Zhang et al. 2018: 15 pixels; at another input size, the same share of each side
 
