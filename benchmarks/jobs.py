@@ -16,7 +16,7 @@ from pipeline.job import Job, prepare_job
 from pipeline.runners import pipeline_options
 from transforms.images.decode import decode, shrink
 from transforms.model.runtime import available_cpus
-from transforms.overlays import encode, render_overlay
+from transforms.overlays.render import encode, render_overlay
 from transforms.parts import list_parts, read_footer, write_earlier_parts
 from transforms.placement import place
 from transforms.settings import OverlaySettings

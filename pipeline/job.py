@@ -12,7 +12,7 @@ from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.explanation import GradCamModel, ModelCard
 from transforms.model.options import ModelOptions
-from transforms.overlays import colormaps
+from transforms.overlays.render import colormaps
 from transforms.parts import TableLocation
 from transforms.schema import column_names_for, statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings

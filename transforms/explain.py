@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.ahead import map_ahead
-from transforms.archives import encode_tar, member_of
 from transforms.batches import BatchExplainer
 from transforms.behind import WritesBehind
 from transforms.loading import FailedImage, LoadedImage, load_images
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.runtime import available_cpus, keep_freed_memory
-from transforms.overlays import encode, render_overlay
+from transforms.overlays.archive import encode_tar, member_of
+from transforms.overlays.render import encode, render_overlay
 from transforms.records import ImageFailure, Shard, ShardResult
 from transforms.rows import explained_rows, failed_rows
 from transforms.settings import ExplainSettings

@@ -4,9 +4,9 @@ import dataclasses
 
 import pyarrow as pa
 
-from transforms.archives import member_uri
 from transforms.images.decode import Limits
-from transforms.overlays import ImageFormat
+from transforms.overlays.archive import member_uri
+from transforms.overlays.render import ImageFormat
 from transforms.parts import TableLocation
 from transforms.placement import Resize
 from transforms.records import Box

@@ -16,7 +16,7 @@ from pipeline.audit.table import AuditTable
 from transforms.ahead import map_ahead
 from transforms.loading import FailedImage, load_image
 from transforms.model.compiled import read_card
-from transforms.overlays import encode, render_overlay
+from transforms.overlays.render import encode, render_overlay
 from transforms.records import ImageRef
 from transforms.settings import OverlaySettings
 from transforms.storage.storage import Storage

@@ -3,7 +3,7 @@ import tarfile
 
 import fsspec
 
-from transforms.archives import encode_tar, member_of, member_uri
+from transforms.overlays.archive import encode_tar, member_of, member_uri
 
 
 def test_a_tar_holds_the_files_and_does_not_depend_on_their_order(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from transforms.overlays import colormaps, encode, render_overlay
+from transforms.overlays.render import colormaps, encode, render_overlay
 from transforms.placement import place
 
 JET = {"low": (0, 0, 128), "high": (128, 0, 0)}  # RGB ends of OpenCV's table

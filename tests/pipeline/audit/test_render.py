@@ -13,7 +13,7 @@ from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
 from pipeline.audit.table import open_table
 from pipeline.cli import app
 from transforms.loading import load_image
-from transforms.overlays import render_overlay
+from transforms.overlays.render import render_overlay
 from transforms.parts import TableLocation
 from transforms.records import ImageRef
 from transforms.schema import statistics_schema
