@@ -17,9 +17,9 @@ from benchmarks.measure import Finding, at_most, resident_bytes
 from benchmarks.photos import Photos
 from pipeline.config import load_config
 from pipeline.job import prepare_job
-from transforms.parts import encode_part
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.storage.storage import Storage
+from transforms.table.parts import encode_part
 
 _SECONDS, _BYTES = 60.0, 2 << 30
 _SETTINGS = ("model.source=none", "model.input_size=32", "run.shard_size=250", "overlays.policy=none")

@@ -17,10 +17,10 @@ from pipeline.runners import pipeline_options
 from transforms.images.decode import decode, shrink
 from transforms.model.runtime import available_cpus
 from transforms.overlays.render import encode, render_overlay
-from transforms.parts import list_parts, read_footer, write_earlier_parts
 from transforms.placement import place
 from transforms.settings import OverlaySettings
 from transforms.storage.storage import Storage
+from transforms.table.parts import list_parts, read_footer, write_earlier_parts
 
 _LOOK = OverlaySettings()
 

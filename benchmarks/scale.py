@@ -25,11 +25,11 @@ from rich.table import Table
 
 from pipeline.progress import PartWatch
 from transforms.manifest.read import Manifest, read_blocks, read_manifest, survey_manifest
-from transforms.parts import TableLocation, encode_part, list_parts, read_earlier_parts, write_earlier_parts
 from transforms.records import Shard, ShardResult, image_id_of
-from transforms.schema import statistics_schema
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, encode_part, list_parts, read_earlier_parts, write_earlier_parts
+from transforms.table.schema import statistics_schema
 
 SHARD = 1024  # the automatic size, from 16,384 images on
 MANY_PARTS = 100_000

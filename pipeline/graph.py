@@ -5,8 +5,8 @@ import apache_beam as beam
 from pipeline.job import Job
 from transforms.explain import ExplainImages
 from transforms.manifest.read import ReadManifest
-from transforms.parts import ReadDoneImages, WriteStatistics, WriteTotals
 from transforms.shards import PlanShards
+from transforms.table.parts import ReadDoneImages, WriteStatistics, WriteTotals
 
 
 def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:

@@ -13,11 +13,11 @@ from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.explanation import GradCamModel, ModelCard
 from transforms.model.options import ModelOptions
 from transforms.overlays.render import colormaps
-from transforms.parts import TableLocation
-from transforms.schema import column_names_for, statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation
+from transforms.table.schema import column_names_for, statistics_schema
 from transforms.targets import TargetPolicy, UnknownClassError
 
 

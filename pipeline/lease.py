@@ -2,7 +2,7 @@
 
 Two launchers at once would both find the same images without rows and explain them both. A lease is a small file; the
 launcher that wrote it last holds it. Workers look at it before they commit a part
-(:func:`transforms.parts.check_lease`), so what a launcher leaves running when it dies adds nothing once another has
+(:func:`transforms.table.parts.check_lease`), so what a launcher leaves running when it dies adds nothing once another has
 taken over.
 """
 
@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from transforms.parts import TableLocation
 from transforms.storage.storage import Storage
 from transforms.storage.uris import is_local
+from transforms.table.parts import TableLocation
 
 _BEAT = 15.0  # seconds between heartbeats
 _DEAD_AFTER = 4  # beats without a sign

@@ -10,9 +10,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from transforms.parts import PartFooter, TableLocation, list_parts, read_footer
 from transforms.records import Status
 from transforms.storage.storage import Storage
+from transforms.table.parts import PartFooter, TableLocation, list_parts, read_footer
 
 _PLAIN_INTERVAL = 30.0  # seconds between lines where there is no terminal
 

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from pipeline.config import Config, ConfigError, redacted
-from transforms.parts import TableLocation, list_parts
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, list_parts
 
 
 def choose_run_id(

@@ -10,9 +10,9 @@ from rich.console import Console
 from pipeline.lease import is_alive
 from pipeline.progress import PartWatch
 from pipeline.runs import list_run_ids, read_record, utc_now
-from transforms.parts import PartFooter, TableLocation, read_part
 from transforms.records import Status
 from transforms.storage.storage import Storage
+from transforms.table.parts import PartFooter, TableLocation, read_part
 
 _ERRORS = 5
 

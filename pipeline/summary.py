@@ -14,10 +14,10 @@ from pipeline.job import Job
 from pipeline.progress import Progressed
 from pipeline.runs import utc_now
 from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
-from transforms.parts import TableLocation, Totals, list_parts
 from transforms.records import Status
-from transforms.schema import SCHEMA_VERSION
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, Totals, list_parts
+from transforms.table.schema import SCHEMA_VERSION
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 

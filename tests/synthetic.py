@@ -17,12 +17,12 @@ from pipeline.summary import summarize
 from transforms.loading import FailedImage, load_image
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
-from transforms.parts import TableLocation, Totals, write_part, write_totals
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
 from transforms.rows import explained_rows, failed_rows
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, Totals, write_part, write_totals
+from transforms.table.schema import statistics_schema
 from transforms.tally import Tally
 
 NAMES = ("cat", "cup", "rocket")

@@ -7,9 +7,9 @@ import pyarrow as pa
 from transforms.images.decode import Limits
 from transforms.overlays.archive import member_uri
 from transforms.overlays.render import ImageFormat
-from transforms.parts import TableLocation
 from transforms.placement import Resize
 from transforms.records import Box
+from transforms.table.parts import TableLocation
 from transforms.targets import TargetPolicy
 
 

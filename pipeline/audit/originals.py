@@ -10,11 +10,11 @@ from transforms.ahead import map_ahead
 from transforms.images.decode import Limits
 from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.compiled import read_card
-from transforms.parts import TableLocation
 from transforms.records import Box, ImageRef
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation
+from transforms.table.schema import statistics_schema
 from transforms.tally import Tally
 
 _LOADERS = 8

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 from pipeline.audit.finished import AuditError, RunRecord, list_runs
 from transforms.ahead import map_ahead
-from transforms.parts import list_parts, read_footer
-from transforms.schema import statistics_schema
 from transforms.statistics.coverage import box_coverage
 from transforms.storage import uris
 from transforms.storage.storage import Storage
+from transforms.table.parts import list_parts, read_footer
+from transforms.table.schema import statistics_schema
 
 _READERS = 16
 

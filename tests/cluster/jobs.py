@@ -20,11 +20,11 @@ from pipeline.job import Job
 from pipeline.runners import pipeline_options
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
-from transforms.parts import TableLocation, list_parts, write_earlier_parts
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 
 EXIT_STOPPED = 70

@@ -2,15 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.columns import columns_markdown, with_columns
-from transforms.schema import statistics_schema
+from transforms.table.markdown import columns_markdown, with_columns
+from transforms.table.schema import statistics_schema
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_readme_has_the_columns_of_the_schema():
     text = README.read_text()
-    assert with_columns(text) == text, "the columns have changed: run python -m pipeline.columns"
+    assert with_columns(text) == text, "the columns have changed: run python -m transforms.table.markdown"
 
 
 def test_every_column_has_its_line():

@@ -13,11 +13,11 @@ from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
 from transforms.manifest.read import Manifest, ManifestSummary, read_manifest
-from transforms.parts import TableLocation, list_parts, write_earlier_parts
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings
 from transforms.shards import bucket_count
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 
 IMAGES, SHARD = 1000, 64

@@ -15,10 +15,10 @@ from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
 from transforms.manifest.read import Manifest, ManifestSummary
-from transforms.parts import TableLocation, list_parts, write_earlier_parts
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 
 COLOURS = {"red": (0, 0, 200), "green": (0, 200, 0), "blue": (200, 0, 0)}  # BGR, as cv2.imwrite takes it

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from pipeline.lease import Lease, LeaseLost, LeaseTaken, is_alive
-from transforms.parts import LeaseLostError, TableLocation, check_lease
 from transforms.storage.storage import Storage
+from transforms.table.parts import LeaseLostError, TableLocation, check_lease
 
 STORAGE = Storage()
 BEAT = 0.1

@@ -8,8 +8,8 @@ from synthetic import Example, write_run
 
 from pipeline.lease import Lease
 from pipeline.status import NoRunError, print_status, run_status, runs_of
-from transforms.parts import TableLocation
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation
 
 STORAGE = Storage()
 

@@ -15,12 +15,12 @@ from transforms.batches import BatchExplainer
 from transforms.explain import explain_shard
 from transforms.model.explanation import BatchExplanation
 from transforms.model.runtime import available_cpus
-from transforms.parts import TableLocation
 from transforms.records import ImageRef, Shard, image_id_of
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
 from transforms.streak import FailureStreak, TooManyFailures, too_many_failures
+from transforms.table.parts import TableLocation
+from transforms.table.schema import statistics_schema
 
 
 def write_shard(folder: Path, count: int) -> Shard:

@@ -5,7 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.parts import (
+from transforms.records import ImageRef, Shard, ShardResult
+from transforms.storage.storage import Storage
+from transforms.table.parts import (
     TableLocation,
     Totals,
     list_parts,
@@ -17,9 +19,7 @@ from transforms.parts import (
     write_earlier_parts,
     write_part,
 )
-from transforms.records import ImageRef, Shard, ShardResult
-from transforms.schema import statistics_schema
-from transforms.storage.storage import Storage
+from transforms.table.schema import statistics_schema
 
 STORAGE = Storage()
 ROWS = [("a", 0, "OK"), ("a", 1, "ZERO"), ("b", 0, "OK"), ("b", None, "BAD_TARGET"), ("c", None, "FETCH_ERROR")]

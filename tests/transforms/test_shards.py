@@ -4,7 +4,6 @@ from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
-from transforms.parts import DoneImages
 from transforms.records import ImageRef, image_id_of
 from transforms.shards import (
     PlanShards,
@@ -15,6 +14,7 @@ from transforms.shards import (
     split_done,
     split_refs,
 )
+from transforms.table.parts import DoneImages
 
 
 def ref(uri: str, **known) -> ImageRef:

@@ -14,7 +14,7 @@ import numpy as np
 from transforms.model.flatten import FlatGraph
 from transforms.model.graphs import NodeDef, node_name, tensor_name
 from transforms.model.plan import Plan
-from transforms.schema import SCHEMA_VERSION
+from transforms.table.schema import SCHEMA_VERSION
 
 # They name things of the process that traced.
 _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})

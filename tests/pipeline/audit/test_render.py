@@ -14,11 +14,11 @@ from pipeline.audit.table import open_table
 from pipeline.cli import app
 from transforms.loading import load_image
 from transforms.overlays.render import render_overlay
-from transforms.parts import TableLocation
 from transforms.records import ImageRef
-from transforms.schema import statistics_schema
 from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation
+from transforms.table.schema import statistics_schema
 from transforms.tally import Tally
 
 STORAGE = Storage()

@@ -1,9 +1,9 @@
-"""The columns of the statistics table as Markdown; ``python -m pipeline.columns`` writes them into the README."""
+"""The columns of the statistics table as Markdown; ``python -m transforms.table.markdown`` writes them into the README."""
 
 import pathlib
 import sys
 
-from transforms.schema import column_meanings, statistics_schema
+from transforms.table.schema import column_meanings, statistics_schema
 
 _BEGIN, _END = "<!-- columns -->", "<!-- /columns -->"
 

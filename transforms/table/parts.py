@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from transforms.ahead import map_ahead
 from transforms.records import FAILURES, ShardResult
-from transforms.schema import SCHEMA_VERSION
 from transforms.storage.storage import Storage
+from transforms.table.schema import SCHEMA_VERSION
 
 _METADATA_KEY = b"beam_gradcam"
 _READERS = 16  # threads that read parts: they wait for the storage most of the time
