@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.jobs import JobOfPhotos
 from benchmarks.measure import Finding, seconds_of, several
 from benchmarks.photos import Photos
-from transforms.explain import WHOLE
+from transforms.explain.shard import WHOLE
 
 _MODELS = ("MobileNetV2", "ResNet50")
 _BATCHES = (32, 64, 128, 256, 512)

@@ -14,11 +14,11 @@ from pipeline.config import load_config
 from pipeline.execution import execute
 from pipeline.job import Job, prepare_job
 from pipeline.runners import pipeline_options
+from transforms.explain.settings import OverlaySettings
 from transforms.images.decode import decode, shrink
 from transforms.model.runtime import available_cpus
 from transforms.overlays.render import encode, render_overlay
 from transforms.placement import place
-from transforms.settings import OverlaySettings
 from transforms.storage.storage import Storage
 from transforms.table.parts import list_parts, read_footer, write_earlier_parts
 

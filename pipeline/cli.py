@@ -232,10 +232,10 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     from pipeline.config import ConfigError
     from pipeline.launch import run as launch
     from pipeline.lease import LeaseTaken
+    from transforms.explain.failure_limit import TooManyFailures
     from transforms.manifest.read import ManifestError
     from transforms.model.errors import ModelRefused
     from transforms.storage.uris import redact
-    from transforms.streak import TooManyFailures
 
     try:
         return launch(config, beam_options, console)

@@ -3,7 +3,7 @@
 import apache_beam as beam
 
 from pipeline.job import Job
-from transforms.explain import ExplainImages
+from transforms.explain.shard import ExplainImages
 from transforms.manifest.read import ReadManifest
 from transforms.shards import PlanShards
 from transforms.table.parts import ReadDoneImages, WriteStatistics, WriteTotals

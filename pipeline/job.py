@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.runs import choose_run_id
+from transforms.explain.settings import ExplainSettings, OverlaySettings
 from transforms.images.decode import Limits
 from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.explanation import GradCamModel, ModelCard
 from transforms.model.options import ModelOptions
 from transforms.overlays.render import colormaps
-from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation

@@ -18,9 +18,9 @@ from pipeline.progress import PartWatch, ProgressDisplay
 from pipeline.runners import pipeline_options
 from pipeline.runs import close_run, open_run
 from pipeline.summary import brief, check_parts, print_summary, summarize
+from transforms.explain.failure_limit import too_many_failures
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage
-from transforms.streak import too_many_failures
 from transforms.table.parts import list_parts, write_earlier_parts
 
 EXIT_DONE = 0

@@ -13,7 +13,7 @@ from pipeline.config import Config, redacted
 from pipeline.job import Job
 from pipeline.progress import Progressed
 from pipeline.runs import utc_now
-from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
+from transforms.explain.shard import UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation, Totals, list_parts

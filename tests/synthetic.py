@@ -14,16 +14,16 @@ from pipeline.job import Job
 from pipeline.progress import PartWatch
 from pipeline.runs import close_run, open_run, utc_now
 from pipeline.summary import summarize
-from transforms.loading import FailedImage, load_image
+from transforms.explain.loading import FailedImage, load_image
+from transforms.explain.rows import explained_rows, failed_rows
+from transforms.explain.settings import ExplainSettings
+from transforms.explain.tally import Tally
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
-from transforms.rows import explained_rows, failed_rows
-from transforms.settings import ExplainSettings
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation, Totals, write_part, write_totals
 from transforms.table.schema import statistics_schema
-from transforms.tally import Tally
 
 NAMES = ("cat", "cup", "rocket")
 GRID = 7

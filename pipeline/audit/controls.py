@@ -17,11 +17,11 @@ from pipeline.audit.measures import Measure
 from pipeline.audit.originals import sampled_images, settings_of
 from pipeline.audit.pairs import jensen_shannon_distance
 from pipeline.audit.table import AuditTable
-from transforms.loading import LoadedImage
+from transforms.explain.loading import LoadedImage
+from transforms.explain.rows import explained_rows
 from transforms.model.explanation import GradCamModel
 from transforms.placement import place
 from transforms.records import ImageRef, image_id_of
-from transforms.rows import explained_rows
 from transforms.storage.storage import Storage
 from transforms.targets import ImageTargets
 

@@ -7,15 +7,15 @@ from typing import Any
 from pipeline.audit.finished import RunRecord
 from pipeline.audit.table import AuditTable
 from transforms.ahead import map_ahead
+from transforms.explain.loading import FailedImage, LoadedImage, load_image
+from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.tally import Tally
 from transforms.images.decode import Limits
-from transforms.loading import FailedImage, LoadedImage, load_image
 from transforms.model.compiled import read_card
 from transforms.records import Box, ImageRef
-from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation
 from transforms.table.schema import statistics_schema
-from transforms.tally import Tally
 
 _LOADERS = 8
 

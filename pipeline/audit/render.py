@@ -14,13 +14,13 @@ from pipeline.audit.galleries import rules
 from pipeline.audit.originals import settings_of
 from pipeline.audit.table import AuditTable
 from transforms.ahead import map_ahead
-from transforms.loading import FailedImage, load_image
+from transforms.explain.loading import FailedImage, load_image
+from transforms.explain.settings import OverlaySettings
+from transforms.explain.tally import Tally
 from transforms.model.compiled import read_card
 from transforms.overlays.render import encode, render_overlay
 from transforms.records import ImageRef
-from transforms.settings import OverlaySettings
 from transforms.storage.storage import Storage
-from transforms.tally import Tally
 
 _RENDERERS = max(4, 2 * (os.cpu_count() or 1))
 

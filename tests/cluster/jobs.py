@@ -18,9 +18,9 @@ from pipeline.config import Config
 from pipeline.execution import execute
 from pipeline.job import Job
 from pipeline.runners import pipeline_options
+from transforms.explain.settings import ExplainSettings
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
-from transforms.settings import ExplainSettings
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation, list_parts, write_earlier_parts

@@ -12,8 +12,8 @@ from pipeline.config import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
+from transforms.explain.settings import ExplainSettings
 from transforms.manifest.read import Manifest, ManifestSummary, read_manifest
-from transforms.settings import ExplainSettings
 from transforms.shards import bucket_count
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation, list_parts, write_earlier_parts

@@ -14,8 +14,8 @@ from pipeline.config import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.runners import pipeline_options, runner_of
+from transforms.explain.settings import ExplainSettings, OverlaySettings
 from transforms.manifest.read import Manifest, ManifestSummary
-from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
 from transforms.table.schema import statistics_schema

@@ -1,8 +1,8 @@
 """Where the time of a run went."""
 
 from pipeline.summary import time_split
-from transforms.explain import WAITING, WHOLE
-from transforms.tally import Tally
+from transforms.explain.shard import WAITING, WHOLE
+from transforms.explain.tally import Tally
 
 
 def test_the_shares_add_up_to_the_whole():

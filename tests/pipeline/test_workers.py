@@ -180,7 +180,7 @@ def is_listening(port: int) -> bool:
 def test_workers_from_the_wheel_in_a_clean_environment_do_the_job(clean_venv, tmp_path, monkeypatch):
     python = str(clean_venv / "bin" / "python")
     environment = {"PATH": f"{clean_venv / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    code = "import pipeline, transforms.explain as e; print(pipeline.__file__, e.__file__)"
+    code = "import pipeline, transforms.explain.shard as e; print(pipeline.__file__, e.__file__)"
     shown = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path)
     assert all(str(clean_venv) in path for path in shown.stdout.split())
     with socket.socket() as listener:

@@ -11,10 +11,10 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["transforms"]):
+    from transforms.explain.settings import Limits
     from transforms.images.decode import decode
     from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
     from transforms.records import ImageFailure
-    from transforms.settings import Limits
     from transforms.storage.storage import Storage
 
 _LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)

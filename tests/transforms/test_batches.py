@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from fakes import FakeModel
 
-from transforms.batches import BatchExplainer
+from transforms.explain.batches import BatchExplainer
+from transforms.explain.tally import Tally
 from transforms.records import ImageFailure, Status
-from transforms.tally import Tally
 
 
 class Choking(FakeModel):

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from fakes import CARD, FakeModel
 
-from transforms import loading
-from transforms.batches import BatchExplainer
-from transforms.explain import explain_shard
+from transforms.explain import loading
+from transforms.explain.batches import BatchExplainer
+from transforms.explain.failure_limit import FailureStreak, TooManyFailures, too_many_failures
+from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.shard import explain_shard
 from transforms.model.explanation import BatchExplanation
 from transforms.model.runtime import available_cpus
 from transforms.records import ImageRef, Shard, image_id_of
-from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
-from transforms.streak import FailureStreak, TooManyFailures, too_many_failures
 from transforms.table.parts import TableLocation
 from transforms.table.schema import statistics_schema
 

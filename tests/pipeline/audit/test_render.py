@@ -12,14 +12,14 @@ from pipeline.audit.finished import AuditError, run_at
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render, select_rows
 from pipeline.audit.table import open_table
 from pipeline.cli import app
-from transforms.loading import load_image
+from transforms.explain.loading import load_image
+from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.tally import Tally
 from transforms.overlays.render import render_overlay
 from transforms.records import ImageRef
-from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
 from transforms.table.parts import TableLocation
 from transforms.table.schema import statistics_schema
-from transforms.tally import Tally
 
 STORAGE = Storage()
 

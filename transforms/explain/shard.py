@@ -16,19 +16,19 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.ahead import map_ahead
-from transforms.batches import BatchExplainer
 from transforms.behind import WritesBehind
-from transforms.loading import FailedImage, LoadedImage, load_images
+from transforms.explain.batches import BatchExplainer
+from transforms.explain.failure_limit import FailureStreak
+from transforms.explain.loading import FailedImage, LoadedImage, load_images
+from transforms.explain.rows import explained_rows, failed_rows
+from transforms.explain.settings import ExplainSettings
+from transforms.explain.tally import Tally
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.runtime import available_cpus, keep_freed_memory
 from transforms.overlays.archive import encode_tar, member_of
 from transforms.overlays.render import encode, render_overlay
 from transforms.records import ImageFailure, Shard, ShardResult
-from transforms.rows import explained_rows, failed_rows
-from transforms.settings import ExplainSettings
 from transforms.storage.storage import Storage
-from transforms.streak import FailureStreak
-from transforms.tally import Tally
 from transforms.targets import has_unknown_label
 from transforms.versions import check_versions, versions_here
 

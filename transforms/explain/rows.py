@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.loading import FailedImage, LoadedImage
+from transforms.explain.loading import FailedImage, LoadedImage
+from transforms.explain.settings import ExplainSettings
 from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
-from transforms.settings import ExplainSettings
 from transforms.statistics.covariates import covariates
 from transforms.statistics.ground_truth import ground_truth_statistics
 from transforms.statistics.map_statistics import map_statistics, region_statistics

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from transforms.explain.tally import Tally
 from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.records import ImageFailure, Stage, Status
-from transforms.tally import Tally
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ from collections.abc import Generator, Iterable
 
 import numpy as np
 
+from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.tally import Tally
 from transforms.images.decode import decode, resize, shrink
 from transforms.model.explanation import ModelCard
 from transforms.model.runtime import available_cpus
 from transforms.patience import map_patiently
 from transforms.placement import Placement, place
 from transforms.records import ImageFailure, ImageRef, Stage, Status
-from transforms.settings import ExplainSettings, OverlaySettings
 from transforms.storage.storage import Storage
-from transforms.tally import Tally
 from transforms.targets import ImageTargets, targets_of
 
 _DECODERS = available_cpus()
