@@ -11,7 +11,7 @@ from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.dry_run import folded_graph
 from transforms.model.explainer import model_input
 from transforms.model.explanation import BatchExplanation, GradCamModel
-from transforms.model.graphs import node_name, splice, tf
+from transforms.model.graph.graph_def import node_name, splice, tf
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan import make_plan

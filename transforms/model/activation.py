@@ -9,9 +9,19 @@ from typing import Literal
 
 import numpy as np
 
-from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import Graph, Operation, Tensor, consumers, evaluate, node_name, producers, reachable, tf
-from transforms.model.head import Head, head_behind
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.graph_def import (
+    Graph,
+    Operation,
+    Tensor,
+    consumers,
+    evaluate,
+    node_name,
+    producers,
+    reachable,
+    tf,
+)
+from transforms.model.graph.head import Head, head_behind
 from transforms.model.network import WEIGHTED
 
 Activation = Literal["softmax", "sigmoid", "none"]

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.flatten import FlatGraph, open_inputs
-from transforms.model.graphs import CONTROL_FLOW, PYTHON, GraphDef, Operation, node_name, tf
+from transforms.model.graph.flatten import FlatGraph, open_inputs
+from transforms.model.graph.graph_def import CONTROL_FLOW, PYTHON, GraphDef, Operation, node_name, tf
 from transforms.model.network import FeatureMap
 from transforms.model.scores import ScoreTensor
 

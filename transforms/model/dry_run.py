@@ -7,9 +7,9 @@ import numpy as np
 from transforms.model.checks import refusing_failures
 from transforms.model.errors import ModelRefused
 from transforms.model.explainer import model_input
-from transforms.model.flatten import FlatGraph
-from transforms.model.fold import fold
-from transforms.model.graphs import node_name, splice, tf
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.fold import fold
+from transforms.model.graph.graph_def import node_name, splice, tf
 from transforms.model.plan import Plan
 
 _log = logging.getLogger(__name__)

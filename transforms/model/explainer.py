@@ -3,9 +3,9 @@
 import numpy as np
 
 from transforms.model.cam import METHODS, evidence
-from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import Tensor, node_name, splice, tensor_name, tf
-from transforms.model.head import head_behind
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.graph_def import Tensor, node_name, splice, tensor_name, tf
+from transforms.model.graph.head import head_behind
 from transforms.model.masking import masked_probabilities
 from transforms.model.plan import Plan
 

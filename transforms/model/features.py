@@ -1,7 +1,7 @@
 """A model without a head: features in place of class scores. Imports TensorFlow."""
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graphs import Graph, Tensor, same_value
+from transforms.model.graph.graph_def import Graph, Tensor, same_value
 from transforms.model.scores import ScoreTensor
 
 _RESHAPES = frozenset({"Squeeze", "Reshape", "Cast", "ConcatV2", "Pack"})

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import NodeDef, node_name, tensor_name
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.graph_def import NodeDef, node_name, tensor_name
 from transforms.model.plan import Plan
 from transforms.table.schema import SCHEMA_VERSION
 

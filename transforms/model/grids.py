@@ -6,7 +6,7 @@ are laid out as a grid again. Imports TensorFlow.
 
 from collections.abc import Sequence
 
-from transforms.model.graphs import Operation, Tensor, tf
+from transforms.model.graph.graph_def import Operation, Tensor, tf
 
 _MATRIX_PRODUCTS = frozenset({"Einsum", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graphs import Tensor, same_value, tensor_name
+from transforms.model.graph.graph_def import Tensor, same_value, tensor_name
 from transforms.model.network import FeatureMap, Network, channel_axis
 
 _POOLING = frozenset({"MaxPool", "MaxPoolV2", "AvgPool"})

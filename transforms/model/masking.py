@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from transforms.model.cam import heatmap
-from transforms.model.graphs import Tensor, tf
+from transforms.model.graph.graph_def import Tensor, tf
 
 
 def masked_probabilities(

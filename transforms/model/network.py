@@ -10,7 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.graphs import Graph, Operation, Tensor, consumers, node_name, producers, reachable, same_value, tf
+from transforms.model.graph.graph_def import (
+    Graph,
+    Operation,
+    Tensor,
+    consumers,
+    node_name,
+    producers,
+    reachable,
+    same_value,
+    tf,
+)
 from transforms.model.grids import over_the_image
 
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.

@@ -14,8 +14,8 @@ from transforms.model.checks import (
 )
 from transforms.model.errors import ModelRefused
 from transforms.model.features import refuse_features
-from transforms.model.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
-from transforms.model.graphs import Graph, ancestors, evaluate, import_graph, node_name, same_value
+from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
+from transforms.model.graph.graph_def import Graph, ancestors, evaluate, import_graph, node_name, same_value
 from transforms.model.layers import choose_layer
 from transforms.model.network import FeatureMap, Network
 from transforms.model.options import ModelOptions

@@ -7,7 +7,7 @@ neither inline it nor read its weights.
 from typing import TYPE_CHECKING, Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graphs import ancestors, node_name, placeholder
+from transforms.model.graph.graph_def import ancestors, node_name, placeholder
 from transforms.model.runtime import import_tensorflow
 
 if TYPE_CHECKING:

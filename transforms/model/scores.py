@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from transforms.model.activation import Activation, find_activation
 from transforms.model.errors import ModelRefused
-from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import Graph, Tensor, same_value
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.graph_def import Graph, Tensor, same_value
 
 _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 # What may follow the activation without changing which class a value belongs to, or which is the largest.

@@ -5,7 +5,7 @@ import small_models
 import tensorflow as tf
 
 from transforms.model.fingerprint import fingerprint, graph_digests
-from transforms.model.flatten import flatten
+from transforms.model.graph.flatten import flatten
 
 
 def print_of(model=None, preprocessing="none", **options):

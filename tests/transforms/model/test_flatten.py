@@ -6,8 +6,8 @@ import small_models
 import tensorflow as tf
 
 from transforms.model.errors import ModelRefused
-from transforms.model.flatten import CUSTOM_GRADIENT, flatten
-from transforms.model.graphs import CALLS, evaluate, node_name
+from transforms.model.graph.flatten import CUSTOM_GRADIENT, flatten
+from transforms.model.graph.graph_def import CALLS, evaluate, node_name
 
 IMAGES = small_models.images(2).astype(np.float32)
 

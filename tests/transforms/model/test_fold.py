@@ -5,9 +5,9 @@ import small_models
 import tensorflow as tf
 from keras import layers
 
-from transforms.model.flatten import flatten
-from transforms.model.fold import fold, precompute
-from transforms.model.graphs import evaluate, node_name
+from transforms.model.graph.flatten import flatten
+from transforms.model.graph.fold import fold, precompute
+from transforms.model.graph.graph_def import evaluate, node_name
 
 NOISE = np.random.default_rng(3)
 IMAGES = NOISE.normal(size=(2, 16, 16, 4)).astype(np.float32)

@@ -9,7 +9,7 @@ from small_models import explained, planned, traced
 
 from transforms.model.cam import METHODS, heatmap
 from transforms.model.explainer import build_explainer
-from transforms.model.head import head_behind
+from transforms.model.graph.head import head_behind
 
 IMAGES = small_models.images(3)
 TARGETS = [[0, -1, -5], [4, -1, -2], [2, -1, 2]]

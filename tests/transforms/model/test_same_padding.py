@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transforms.model.flatten import flatten
-from transforms.model.graphs import evaluate, node_name
-from transforms.model.same_padding import pad_in_convolutions
+from transforms.model.graph.flatten import flatten
+from transforms.model.graph.graph_def import evaluate, node_name
+from transforms.model.graph.same_padding import pad_in_convolutions
 
 NOISE = np.random.default_rng(5)
 

@@ -4,8 +4,8 @@ import small_models
 import tensorflow as tf
 
 from transforms.model.errors import ModelRefused
-from transforms.model.flatten import flatten
-from transforms.model.graphs import import_graph
+from transforms.model.graph.flatten import flatten
+from transforms.model.graph.graph_def import import_graph
 from transforms.model.scores import find_scores
 
 LAST_KERNEL = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)

@@ -8,8 +8,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import Operation, ancestors, empty_like, import_graph, node_name, tf
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.graph_def import Operation, ancestors, empty_like, import_graph, node_name, tf
 
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 
-from transforms.model.graphs import GraphDef, Tensor, ancestors, empty_like, node_name, splice, tensor_name, tf
+from transforms.model.graph.graph_def import GraphDef, Tensor, ancestors, empty_like, node_name, splice, tensor_name, tf
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

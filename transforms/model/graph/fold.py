@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from transforms.model.flatten import FlatGraph
-from transforms.model.graphs import (
+from transforms.model.graph.flatten import FlatGraph
+from transforms.model.graph.graph_def import (
     NodeDef,
     ancestors,
     constant,
@@ -26,7 +26,7 @@ from transforms.model.graphs import (
     tensor_name,
     tf,
 )
-from transforms.model.same_padding import pad_in_convolutions
+from transforms.model.graph.same_padding import pad_in_convolutions
 
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 _BATCH_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
