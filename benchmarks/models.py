@@ -14,7 +14,7 @@ from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.model.graph.graph_def import node_name, splice, tf
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.plan import make_plan
+from transforms.model.plan.plan import make_plan
 from transforms.storage.storage import Storage
 
 BUNDLED = "bundled"

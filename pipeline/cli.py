@@ -130,7 +130,7 @@ def inspect(
         from transforms.model.errors import ModelRefused
         from transforms.model.inspection import describe
         from transforms.model.load import load_model
-        from transforms.model.plan import make_plan
+        from transforms.model.plan.plan import make_plan
 
         options = model_options(config)
         inspection = describe(make_plan(load_model(options, config.storage), options))

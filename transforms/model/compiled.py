@@ -99,9 +99,9 @@ def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
 def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
     from transforms.model.dry_run import folded_graph
-    from transforms.model.fingerprint import fingerprint
     from transforms.model.load import load_model
-    from transforms.model.plan import make_plan
+    from transforms.model.plan.fingerprint import fingerprint
+    from transforms.model.plan.plan import make_plan
 
     plan = make_plan(load_model(options, fsspec_options), options)
     graph, notes = folded_graph(plan)

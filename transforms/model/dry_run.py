@@ -4,13 +4,13 @@ import logging
 
 import numpy as np
 
-from transforms.model.checks import refusing_failures
 from transforms.model.errors import ModelRefused
 from transforms.model.explainer import model_input
 from transforms.model.graph.flatten import FlatGraph
 from transforms.model.graph.fold import fold
 from transforms.model.graph.graph_def import node_name, splice, tf
-from transforms.model.plan import Plan
+from transforms.model.plan.checks import refusing_failures
+from transforms.model.plan.plan import Plan
 
 _log = logging.getLogger(__name__)
 

@@ -3,12 +3,12 @@
 import dataclasses
 import json
 
-from transforms.model.checks import refusing_failures
 from transforms.model.dry_run import sample_images
 from transforms.model.explainer import model_input
 from transforms.model.graph.graph_def import node_name, splice, tf
-from transforms.model.network import FeatureMap
-from transforms.model.plan import Plan
+from transforms.model.plan.checks import refusing_failures
+from transforms.model.plan.network import FeatureMap
+from transforms.model.plan.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True)

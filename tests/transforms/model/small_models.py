@@ -12,7 +12,7 @@ from keras import layers
 from transforms.model.dry_run import folded_graph
 from transforms.model.explainer import build_explainer
 from transforms.model.options import ModelOptions
-from transforms.model.plan import Plan, make_plan
+from transforms.model.plan.plan import Plan, make_plan
 from transforms.model.preprocessing import NAMED, Preprocessing
 from transforms.model.traced import TracedModel
 from transforms.model.tracing import trace_keras_model

@@ -9,7 +9,7 @@ from small_models import explained, planned, randomised, relative_error
 
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.plan import make_plan
+from transforms.model.plan.plan import make_plan
 
 TOLERANCE = 1e-4  # measured: 7e-7 (Xception) to 3e-6 (EfficientNetB0)
 

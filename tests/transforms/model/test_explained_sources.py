@@ -20,7 +20,7 @@ from test_load_savedmodel import write_tf1
 
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.plan import make_plan
+from transforms.model.plan.plan import make_plan
 
 TOLERANCE = 1e-4
 PIXELS = np.random.default_rng(11).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

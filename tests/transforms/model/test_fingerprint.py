@@ -4,8 +4,8 @@ import pytest
 import small_models
 import tensorflow as tf
 
-from transforms.model.fingerprint import fingerprint, graph_digests
 from transforms.model.graph.flatten import flatten
+from transforms.model.plan.fingerprint import fingerprint, graph_digests
 
 
 def print_of(model=None, preprocessing="none", **options):

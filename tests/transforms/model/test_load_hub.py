@@ -14,7 +14,7 @@ from test_load_savedmodel import write_tf1
 from transforms.model.errors import ModelRefused
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.plan import make_plan
+from transforms.model.plan.plan import make_plan
 
 UNIT = images() / 255
 

@@ -12,7 +12,7 @@ from source_models import fine_tuned
 from transforms.model.errors import ModelRefused
 from transforms.model.load import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.plan import make_plan
+from transforms.model.plan.plan import make_plan
 
 ANY_SIZE = tf.TensorSpec([None, None, None, 3], tf.float32, name="photo")
 IMAGES = images()

@@ -6,7 +6,7 @@ import tensorflow as tf
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import flatten
 from transforms.model.graph.graph_def import import_graph
-from transforms.model.scores import find_scores
+from transforms.model.plan.scores import find_scores
 
 LAST_KERNEL = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 UNIT_KERNEL = LAST_KERNEL[:, :1]

@@ -13,7 +13,7 @@ import numpy as np
 
 from transforms.model.graph.flatten import FlatGraph
 from transforms.model.graph.graph_def import NodeDef, node_name, tensor_name
-from transforms.model.plan import Plan
+from transforms.model.plan.plan import Plan
 from transforms.table.schema import SCHEMA_VERSION
 
 # They name things of the process that traced.

@@ -4,24 +4,24 @@ import dataclasses
 
 import numpy as np
 
-from transforms.model.activation import ends_squashed
-from transforms.model.checks import (
+from transforms.model.errors import ModelRefused
+from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
+from transforms.model.graph.graph_def import Graph, ancestors, evaluate, import_graph, node_name, same_value
+from transforms.model.options import ModelOptions
+from transforms.model.plan.activation import ends_squashed
+from transforms.model.plan.checks import (
     refuse_broken_gradient,
     refuse_other_than_images,
     refuse_straight_through,
     refuse_training_mode,
     refusing_failures,
 )
-from transforms.model.errors import ModelRefused
-from transforms.model.features import refuse_features
-from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
-from transforms.model.graph.graph_def import Graph, ancestors, evaluate, import_graph, node_name, same_value
-from transforms.model.layers import choose_layer
-from transforms.model.network import FeatureMap, Network
-from transforms.model.options import ModelOptions
+from transforms.model.plan.features import refuse_features
+from transforms.model.plan.network import FeatureMap, Network
+from transforms.model.plan.scores import ScoreTensor, find_scores
+from transforms.model.plan.shapes import learn_shapes
+from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
-from transforms.model.scores import ScoreTensor, find_scores
-from transforms.model.shapes import learn_shapes
 from transforms.model.traced import TracedModel
 
 

@@ -4,10 +4,10 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from transforms.model.activation import Activation, find_activation
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import FlatGraph
 from transforms.model.graph.graph_def import Graph, Tensor, same_value
+from transforms.model.plan.activation import Activation, find_activation
 
 _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 # What may follow the activation without changing which class a value belongs to, or which is the largest.

@@ -22,7 +22,7 @@ from transforms.model.graph.graph_def import (
     tf,
 )
 from transforms.model.graph.head import Head, head_behind
-from transforms.model.network import WEIGHTED
+from transforms.model.plan.network import WEIGHTED
 
 Activation = Literal["softmax", "sigmoid", "none"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.graph_def import Tensor, same_value, tensor_name
-from transforms.model.network import FeatureMap, Network, channel_axis
+from transforms.model.plan.network import FeatureMap, Network, channel_axis
 
 _POOLING = frozenset({"MaxPool", "MaxPoolV2", "AvgPool"})
 

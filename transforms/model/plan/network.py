@@ -21,7 +21,7 @@ from transforms.model.graph.graph_def import (
     same_value,
     tf,
 )
-from transforms.model.grids import over_the_image
+from transforms.model.plan.grids import over_the_image
 
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.
 _READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})

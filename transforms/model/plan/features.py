@@ -2,7 +2,7 @@
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.graph_def import Graph, Tensor, same_value
-from transforms.model.scores import ScoreTensor
+from transforms.model.plan.scores import ScoreTensor
 
 _RESHAPES = frozenset({"Squeeze", "Reshape", "Cast", "ConcatV2", "Pack"})
 _POOLING = frozenset({"Mean", "Max", "AvgPool", "MaxPool", "MaxPoolV2"})

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import FlatGraph, open_inputs
 from transforms.model.graph.graph_def import CONTROL_FLOW, PYTHON, GraphDef, Operation, node_name, tf
-from transforms.model.network import FeatureMap
-from transforms.model.scores import ScoreTensor
+from transforms.model.plan.network import FeatureMap
+from transforms.model.plan.scores import ScoreTensor
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _RESOURCE = tf.resource.as_datatype_enum

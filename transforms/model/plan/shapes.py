@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from transforms.model.checks import refuse_other_than_images, refusing_failures
 from transforms.model.graph.flatten import FlatGraph, open_inputs
 from transforms.model.graph.graph_def import PYTHON, Graph, Operation, Tensor, consumers, evaluate, node_name, reachable
+from transforms.model.plan.checks import refuse_other_than_images, refusing_failures
 
 _IMAGES = 2
 
