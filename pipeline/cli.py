@@ -127,8 +127,8 @@ def inspect(
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.inspect import print_inspection
         from pipeline.job import model_options
+        from transforms.model.cam.inspection import describe
         from transforms.model.errors import ModelRefused
-        from transforms.model.inspection import describe
         from transforms.model.load import load_model
         from transforms.model.plan.plan import make_plan
 

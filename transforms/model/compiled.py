@@ -98,7 +98,7 @@ def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
 
 def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
-    from transforms.model.dry_run import folded_graph
+    from transforms.model.cam.dry_run import folded_graph
     from transforms.model.load import load_model
     from transforms.model.plan.fingerprint import fingerprint
     from transforms.model.plan.plan import make_plan
@@ -132,8 +132,8 @@ def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
 
 
 def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
-    from transforms.model.dry_run import refuse_mixed_batches
-    from transforms.model.explainer import build_explainer
+    from transforms.model.cam.dry_run import refuse_mixed_batches
+    from transforms.model.cam.explainer import build_explainer
     from transforms.model.runtime import import_tensorflow
 
     tf = import_tensorflow()

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from transforms.model.dry_run import folded_graph
-from transforms.model.explainer import build_explainer
+from transforms.model.cam.dry_run import folded_graph
+from transforms.model.cam.explainer import build_explainer
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import Plan, make_plan
 from transforms.model.preprocessing import NAMED, Preprocessing

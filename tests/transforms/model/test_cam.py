@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transforms.model.cam import METHODS, evidence
+from transforms.model.cam.methods import METHODS, evidence
 
 NOISE = np.random.default_rng(7)
 ACTIVATIONS = NOISE.uniform(0, 2, (3, 4, 5, 6)).astype(np.float32)  # behind a ReLU

@@ -11,9 +11,9 @@ import small_models
 import tensorflow as tf
 from keras import layers
 
-from transforms.model.dry_run import folded_graph, refuse_mixed_batches
+from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
+from transforms.model.cam.explainer import build_explainer
 from transforms.model.errors import ModelRefused
-from transforms.model.explainer import build_explainer
 from transforms.model.preprocessing import NAMED
 
 NOISE = np.random.default_rng(0)

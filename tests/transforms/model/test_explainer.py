@@ -8,8 +8,8 @@ import tensorflow as tf
 from keras import layers
 from small_models import explained, planned, relative_error, tape_gradcam, tape_gradients, traced
 
-from transforms.model.dry_run import folded_graph
-from transforms.model.explainer import build_explainer
+from transforms.model.cam.dry_run import folded_graph
+from transforms.model.cam.explainer import build_explainer
 from transforms.model.preprocessing import NAMED
 
 # Measured: 2e-7 to 2e-6.

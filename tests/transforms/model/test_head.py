@@ -7,8 +7,8 @@ import small_models
 import tensorflow as tf
 from small_models import explained, planned, traced
 
-from transforms.model.cam import METHODS, heatmap
-from transforms.model.explainer import build_explainer
+from transforms.model.cam.explainer import build_explainer
+from transforms.model.cam.methods import METHODS, heatmap
 from transforms.model.graph.head import head_behind
 
 IMAGES = small_models.images(3)

@@ -4,7 +4,7 @@ import pytest
 import small_models
 import tensorflow as tf
 
-from transforms.model.inspection import describe
+from transforms.model.cam.inspection import describe
 
 
 def test_what_inspect_shows():

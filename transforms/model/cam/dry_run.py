@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 
+from transforms.model.cam.explainer import model_input
 from transforms.model.errors import ModelRefused
-from transforms.model.explainer import model_input
 from transforms.model.graph.flatten import FlatGraph
 from transforms.model.graph.fold import fold
 from transforms.model.graph.graph_def import node_name, splice, tf

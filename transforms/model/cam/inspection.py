@@ -3,8 +3,8 @@
 import dataclasses
 import json
 
-from transforms.model.dry_run import sample_images
-from transforms.model.explainer import model_input
+from transforms.model.cam.dry_run import sample_images
+from transforms.model.cam.explainer import model_input
 from transforms.model.graph.graph_def import node_name, splice, tf
 from transforms.model.plan.checks import refusing_failures
 from transforms.model.plan.network import FeatureMap

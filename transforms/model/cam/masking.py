@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from transforms.model.cam import heatmap
+from transforms.model.cam.methods import heatmap
 from transforms.model.graph.graph_def import Tensor, tf
 
 
