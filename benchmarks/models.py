@@ -12,7 +12,7 @@ from transforms.model.cam.explainer import model_input
 from transforms.model.compiled import compile_model, load_compiled
 from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.model.graph.graph_def import node_name, splice, tf
-from transforms.model.load import load_model
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
 from transforms.storage.storage import Storage
@@ -33,7 +33,7 @@ def resnet50() -> keras.Model:
 
 
 def bundled() -> keras.Model:
-    from transforms.model.bundled import efficientnet_lite0
+    from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
 
     return efficientnet_lite0()
 

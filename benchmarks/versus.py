@@ -45,8 +45,8 @@ _PEERS = {
 def peers(photos: Photos, folder: Path, environments: Path, rounds: int) -> Iterator[Finding]:
     """Time of each peer for a batch of the bundled model over ours; the naive loop also from files to files."""
     from benchmarks.models import BUNDLED, timed_model
-    from transforms.model.packages import lite0_weights_path
-    from transforms.model.torch_weights import read_state_dict
+    from transforms.model.load.bundled.packages import lite0_weights_path
+    from transforms.model.load.bundled.torch_weights import read_state_dict
 
     folder.mkdir(parents=True, exist_ok=True)
     model = timed_model(BUNDLED, photos.batch(32), folder / "models")

@@ -129,7 +129,7 @@ def inspect(
         from pipeline.job import model_options
         from transforms.model.cam.inspection import describe
         from transforms.model.errors import ModelRefused
-        from transforms.model.load import load_model
+        from transforms.model.load.loaders import load_model
         from transforms.model.plan.plan import make_plan
 
         options = model_options(config)

@@ -29,7 +29,7 @@ def serve(prepare: Callable[[np.ndarray, dict[str, np.ndarray]], Explain]) -> No
 
 def keras_lite0(state: dict[str, np.ndarray]):
     """The bundled model, built anew from its weights."""
-    from transforms.model.bundled import build_lite0, set_lite0_weights
+    from transforms.model.load.bundled.efficientnet_lite0 import build_lite0, set_lite0_weights
 
     model = build_lite0()
     set_lite0_weights(model, state)

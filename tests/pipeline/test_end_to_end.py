@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.launch import run
 from transforms.images.decode import decode, resize
 from transforms.manifest.read import Manifest, read_manifest
-from transforms.model.bundled import efficientnet_lite0
+from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
 from transforms.placement import place
 from transforms.storage.storage import Storage
 

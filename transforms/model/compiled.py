@@ -18,9 +18,9 @@ import numpy as np
 
 from transforms.model.errors import ModelRefused
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+from transforms.model.load.source_digest import source_digest
 from transforms.model.no_model import NO_MODEL, NoModel, no_model_card
 from transforms.model.options import ModelOptions
-from transforms.model.source_digest import source_digest
 from transforms.storage import uris
 from transforms.storage.storage import Storage
 
@@ -99,7 +99,7 @@ def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
 def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
     from transforms.model.cam.dry_run import folded_graph
-    from transforms.model.load import load_model
+    from transforms.model.load.loaders import load_model
     from transforms.model.plan.fingerprint import fingerprint
     from transforms.model.plan.plan import make_plan
 

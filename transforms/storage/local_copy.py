@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.source import open_filesystem
+from transforms.model.load.source import open_filesystem
 
 
 @contextlib.contextmanager

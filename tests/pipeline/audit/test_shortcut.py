@@ -61,7 +61,7 @@ def features():
     import_tensorflow()
     import keras
 
-    from transforms.model.bundled import efficientnet_lite0
+    from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
 
     network = efficientnet_lite0()
     return keras.Model(network.input, network.get_layer("avg_pool").output)

@@ -11,11 +11,11 @@ from keras import layers
 
 from transforms.model.cam.dry_run import folded_graph
 from transforms.model.cam.explainer import build_explainer
+from transforms.model.load.traced import TracedModel
+from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import Plan, make_plan
 from transforms.model.preprocessing import NAMED, Preprocessing
-from transforms.model.traced import TracedModel
-from transforms.model.tracing import trace_keras_model
 
 
 def randomised(model: keras.Model, seed: int = 0) -> keras.Model:

@@ -7,7 +7,7 @@ import small_models
 import tensorflow as tf
 from small_models import explained, planned, randomised, relative_error
 
-from transforms.model.load import load_model
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
 

@@ -6,12 +6,12 @@ import pytest
 import skimage
 import tensorflow as tf
 
-from transforms.model import bundled
 from transforms.model.errors import ModelRefused
-from transforms.model.load import load_model
+from transforms.model.load.bundled import efficientnet_lite0 as bundled
+from transforms.model.load.bundled.packages import lite0_weights_path
+from transforms.model.load.bundled.torch_weights import read_state_dict
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.packages import lite0_weights_path
-from transforms.model.torch_weights import read_state_dict
 
 SOURCE = ModelOptions("bundled:efficientnet-lite0")
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from transforms.model.class_names import read_class_names, resolve_class_names
 from transforms.model.errors import ModelRefused
-from transforms.model.packages import imagenet_names
+from transforms.model.load.bundled.packages import imagenet_names
+from transforms.model.load.class_names import read_class_names, resolve_class_names
 
 PETS = ("cat", "dog", "big, bad wolf")
 

@@ -11,12 +11,12 @@ import tf_keras
 from plain_module import images
 from source_models import LIBRARIES, tiny_base
 
-from transforms.model.conventions import convention_of
 from transforms.model.errors import ModelRefused
-from transforms.model.expectation import expected_preprocessing
-from transforms.model.input_scaling import own_scaling
+from transforms.model.load.conventions import convention_of
+from transforms.model.load.expected_preprocessing import expected_preprocessing
+from transforms.model.load.input_scaling import own_scaling
+from transforms.model.load.tracing import trace_keras_model
 from transforms.model.preprocessing import NAMED
-from transforms.model.tracing import trace_keras_model
 
 BOTH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 

@@ -18,7 +18,7 @@ from plain_module import CLASSES
 from source_models import LIBRARIES, fine_tuned, gradcam, shake, tiny_base
 from test_load_savedmodel import write_tf1
 
-from transforms.model.load import load_model
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 from plain_module import images
 from source_models import LIBRARIES, fine_tuned, tiny_base
 
-from transforms.model.layer_names import layer_tensors, recording_layers
-from transforms.model.tracing import trace_keras_model
+from transforms.model.load.layer_recording import layer_tensors, recording_layers
+from transforms.model.load.tracing import trace_keras_model
 
 BOTH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 

@@ -12,7 +12,7 @@ from source_models import shake, tiny_base
 from test_load_savedmodel import write_tf1
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load import load_model
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
 

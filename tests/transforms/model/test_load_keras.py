@@ -17,9 +17,9 @@ from plain_module import CLASSES, images
 from source_models import LIBRARIES, fine_tuned, shake, tiny_base
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load import class_count, load_model
+from transforms.model.load.loaders import class_count, load_model
+from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
-from transforms.model.tracing import trace_keras_model
 
 BOTH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 FORMATS = pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -328,7 +328,7 @@ def test_keras_on_another_backend(tmp_path):
     """A model that the user's keras.json would give to another framework runs on TensorFlow all the same."""
     fine_tuned(keras).save(tmp_path / "m.keras")
     code = (
-        "import sys; from transforms.model.load import load_model; from transforms.model.options import ModelOptions;"
+        "import sys; from transforms.model.load.loaders import load_model; from transforms.model.options import ModelOptions;"
         "load_model(ModelOptions(sys.argv[1]), {}); import keras; print(keras.backend.backend())"
     )
     result = subprocess.run(

@@ -10,7 +10,7 @@ from plain_module import CLASSES, SPEC, Plain, images
 from source_models import fine_tuned
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load import load_model
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
 

@@ -11,9 +11,9 @@ from plain_module import images
 from source_models import LIBRARIES, fine_tuned, shake, tiny_base
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load import load_model
+from transforms.model.load.bundled.packages import imagenet_names
+from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
-from transforms.model.packages import imagenet_names
 
 SIZE = (32, 32)
 PIXELS = images() / 127.5 - 1

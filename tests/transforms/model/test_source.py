@@ -4,7 +4,7 @@ import fsspec
 import pytest
 
 from transforms.model.errors import ModelRefused
-from transforms.model.source import ModelSource, parse_source
+from transforms.model.load.source import ModelSource, parse_source
 from transforms.storage.local_copy import local_copy
 
 

@@ -8,8 +8,8 @@ import fsspec
 import pytest
 
 from transforms.model.errors import ModelRefused
+from transforms.model.load.source_digest import content_digest, source_digest
 from transforms.model.options import ModelOptions
-from transforms.model.source_digest import content_digest, source_digest
 
 
 def test_every_option_that_matters_changes_the_digest(tmp_path):
@@ -71,7 +71,7 @@ def test_named_models_differ_by_name_and_weights(monkeypatch):
         digest("hub:https://tfhub.dev/x/2"),
     ]
     assert len(set(digests)) == 6
-    monkeypatch.setattr("transforms.model.source_digest.package_version", lambda name: "4.0")
+    monkeypatch.setattr("transforms.model.load.source_digest.package_version", lambda name: "4.0")
     assert digest("keras:MobileNet") != digests[0]
 
 
@@ -111,7 +111,7 @@ def test_nothing_there_is_refused():
 def test_no_tensorflow_is_imported():
     code = (
         "import sys; from transforms.model.options import ModelOptions as O;"
-        "from transforms.model.source_digest import source_digest as d;"
+        "from transforms.model.load.source_digest import source_digest as d;"
         "d(O('bundled:efficientnet-lite0'), {}); d(O('keras:MobileNet'), {}); d(O('keras.applications:MobileNet'), {});"
         "print([m for m in ('tensorflow', 'keras', 'tf_keras', 'h5py') if m in sys.modules])"
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from transforms.model.errors import ModelRefused
-from transforms.model.torch_weights import read_state_dict
+from transforms.model.load.bundled.torch_weights import read_state_dict
 
 
 class _Global:

@@ -7,6 +7,7 @@ import numpy as np
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
 from transforms.model.graph.graph_def import Graph, ancestors, evaluate, import_graph, node_name, same_value
+from transforms.model.load.traced import TracedModel
 from transforms.model.options import ModelOptions
 from transforms.model.plan.activation import ends_squashed
 from transforms.model.plan.checks import (
@@ -22,7 +23,6 @@ from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
-from transforms.model.traced import TracedModel
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

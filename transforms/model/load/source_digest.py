@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms.model.class_names import read_class_names
 from transforms.model.errors import ModelRefused
+from transforms.model.load.bundled.packages import lite0_weights_path, package_version
+from transforms.model.load.class_names import read_class_names
+from transforms.model.load.source import ModelSource, open_filesystem, parse_source
 from transforms.model.options import ModelOptions
-from transforms.model.packages import lite0_weights_path, package_version
-from transforms.model.source import ModelSource, open_filesystem, parse_source
 
 COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""

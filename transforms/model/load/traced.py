@@ -1,6 +1,6 @@
 """A loaded model, whatever it was loaded from: one concrete function and what is known about it.
 
-The border between loading (:mod:`transforms.model.load`) and everything behind it, which never asks what
+The border between loading (:mod:`transforms.model.load.loaders`) and everything behind it, which never asks what
 kind of model it was.
 """
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.input_scaling import LUMA
-from transforms.model.layer_names import layer_tensors, recording_layers
+from transforms.model.load.input_scaling import LUMA
+from transforms.model.load.layer_recording import layer_tensors, recording_layers
+from transforms.model.load.traced import TracedModel
 from transforms.model.runtime import import_tensorflow
-from transforms.model.traced import TracedModel
 
 tf = import_tensorflow()
 

@@ -2,13 +2,13 @@
 
 import re
 
-from transforms.model.conventions import convention_of
 from transforms.model.errors import ModelRefused
-from transforms.model.hub_library import lies_in
-from transforms.model.input_scaling import own_scaling
+from transforms.model.load.conventions import convention_of
+from transforms.model.load.hub_library import lies_in
+from transforms.model.load.input_scaling import own_scaling
+from transforms.model.load.source import Kind
+from transforms.model.load.traced import TracedModel
 from transforms.model.preprocessing import LITE0, NAMED, Preprocessing, as_named, parse_preprocessing
-from transforms.model.source import Kind
-from transforms.model.traced import TracedModel
 
 
 def expected_preprocessing(

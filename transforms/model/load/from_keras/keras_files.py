@@ -15,7 +15,7 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 
 from transforms.model.errors import ModelRefused
-from transforms.model.hub_library import import_hub, refuse_missing_module
+from transforms.model.load.hub_library import import_hub, refuse_missing_module
 
 _BY_FACTORY = (
     "build or load the model in a Python function of your own, with custom_objects, and name it: "

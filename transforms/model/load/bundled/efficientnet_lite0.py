@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from transforms.model.errors import ModelRefused
-from transforms.model.packages import lite0_weights_path
-from transforms.model.torch_weights import read_state_dict
+from transforms.model.load.bundled.packages import lite0_weights_path
+from transforms.model.load.bundled.torch_weights import read_state_dict
 
 # kernel, stride, expansion, channels, repeats
 _BLOCKS = (

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.reference_variables import ReferenceFunction, has_reference_variables
+from transforms.model.load.from_savedmodel.reference_variables import ReferenceFunction, has_reference_variables
+from transforms.model.load.traced import TracedModel
+from transforms.model.load.tracing import adapt_input
 from transforms.model.runtime import import_tensorflow
-from transforms.model.traced import TracedModel
-from transforms.model.tracing import adapt_input
 
 if TYPE_CHECKING:
     import tensorflow as tf

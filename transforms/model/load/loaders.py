@@ -7,17 +7,23 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from transforms.model.class_names import resolve_class_names
 from transforms.model.errors import ModelRefused
-from transforms.model.expectation import expected_preprocessing
-from transforms.model.factory import call_factory
-from transforms.model.hub_library import hub_layers, hub_layers_in_savedmodel
+from transforms.model.load.class_names import resolve_class_names
+from transforms.model.load.expected_preprocessing import expected_preprocessing
+from transforms.model.load.factory import call_factory
+from transforms.model.load.from_savedmodel.savedmodel import (
+    Endpoint,
+    choose_endpoint,
+    endpoints_of,
+    load_savedmodel,
+    trace_endpoint,
+)
+from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
+from transforms.model.load.source import ModelSource, parse_source
+from transforms.model.load.traced import TracedModel
+from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
 from transforms.model.runtime import import_tensorflow
-from transforms.model.savedmodel import Endpoint, choose_endpoint, endpoints_of, load_savedmodel, trace_endpoint
-from transforms.model.source import ModelSource, parse_source
-from transforms.model.traced import TracedModel
-from transforms.model.tracing import trace_keras_model
 from transforms.storage.local_copy import local_copy
 
 if TYPE_CHECKING:
@@ -75,7 +81,7 @@ def class_count(traced: TracedModel, output: str | None) -> int | None:
 
 
 def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.bundled import efficientnet_lite0
+    from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
 
     if source.name != "efficientnet-lite0":
         raise ModelRefused(f"there is no bundled model {source.name!r}: say bundled:efficientnet-lite0")
@@ -83,8 +89,8 @@ def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
 
 
 def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.applications import build_application, size_of
-    from transforms.model.fine_tuned import application_with_weights
+    from transforms.model.load.from_keras.applications import build_application, size_of
+    from transforms.model.load.from_keras.fine_tuned import application_with_weights
 
     weights = "imagenet" if options.weights is None else options.weights
     if weights == "imagenet":
@@ -101,7 +107,7 @@ def _application(source: ModelSource, options: ModelOptions, storage: Storage) -
 
 
 def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.weights import load_weights, open_weights
+    from transforms.model.load.from_keras.weights import load_weights, open_weights
 
     model = call_factory(source.name)
     if not hasattr(model, "count_params"):
@@ -127,7 +133,7 @@ def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel
 
 
 def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.keras_files import load_keras_file
+    from transforms.model.load.from_keras.keras_files import load_keras_file
 
     with local_copy(source.name, storage) as path:
         model = load_keras_file(path, options.source, options.trust)
@@ -143,7 +149,7 @@ def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) ->
 
 
 def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.hub import load_hub_module
+    from transforms.model.load.from_savedmodel.hub import load_hub_module
 
     return _Loaded(load_hub_module(source.name, options, storage))
 

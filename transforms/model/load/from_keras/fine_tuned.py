@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import tf_keras
 
-from transforms.model.applications import build_application
 from transforms.model.errors import ModelRefused
-from transforms.model.weights import WeightsFile, load_weights, open_weights
+from transforms.model.load.from_keras.applications import build_application
+from transforms.model.load.from_keras.weights import WeightsFile, load_weights, open_weights
 
 
 def application_with_weights(

@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.hub_library import import_hub
+from transforms.model.load.from_savedmodel.savedmodel import (
+    choose_endpoint,
+    endpoints_of,
+    load_savedmodel,
+    trace_endpoint,
+)
+from transforms.model.load.hub_library import import_hub
+from transforms.model.load.traced import TracedModel
 from transforms.model.options import ModelOptions
-from transforms.model.savedmodel import choose_endpoint, endpoints_of, load_savedmodel, trace_endpoint
-from transforms.model.traced import TracedModel
 from transforms.storage.local_copy import local_copy
 
 # The common signatures of Hub's image modules, the one with scores first.
