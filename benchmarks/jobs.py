@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.measure import Clock, Work, seconds_of
 from benchmarks.photos import Photos
-from pipeline.config import load_config
-from pipeline.execution import execute
+from pipeline.config.schema import load_config
 from pipeline.job import Job, prepare_job
-from pipeline.runners import pipeline_options
+from pipeline.launch.execution import execute
+from pipeline.launch.runners import pipeline_options
 from transforms.explain.settings import OverlaySettings
 from transforms.images.decode import decode, shrink
 from transforms.model.runtime import available_cpus

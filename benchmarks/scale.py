@@ -23,7 +23,7 @@ from apache_beam.coders import FastPrimitivesCoder
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.progress import PartWatch
+from pipeline.runs.progress import PartWatch
 from transforms.manifest.read import Manifest, read_blocks, read_manifest, survey_manifest
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs

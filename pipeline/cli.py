@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
+    from pipeline.config.schema import Config
 
 EXIT_TOO_MANY_FAILURES = 1
 EXIT_USAGE = 2
@@ -58,7 +58,7 @@ def run(
     The last line on standard output says in JSON what came of it. Exit codes: 0 done; 1 more failures than allowed;
     2 the config, manifest or model cannot be used; 70 the job stopped; 75 another launcher is at work; 130 interrupted.
     """
-    from pipeline.config import ConfigError, load_config
+    from pipeline.config.schema import ConfigError, load_config
     from pipeline.logs import start_logs
 
     beam_options = context.args
@@ -89,7 +89,7 @@ def compile_(
     set_: _Settings = None,
 ) -> None:
     """Write a SavedModel that takes images and gives scores and maps in one call, for serving or a notebook."""
-    from pipeline.config import ConfigError, load_config
+    from pipeline.config.schema import ConfigError, load_config
     from pipeline.logs import start_logs
 
     start_logs()
@@ -119,14 +119,14 @@ def inspect(
     every: Annotated[bool, typer.Option("--all", help="Every candidate layer, not only the last")] = False,
 ) -> None:
     """Show what a model looks like to the explainer: inputs, scores, candidate target layers, and the one it takes."""
-    from pipeline.config import ConfigError, load_config
+    from pipeline.config.schema import ConfigError, load_config
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
-        from pipeline.inspect import print_inspection
         from pipeline.job import model_options
+        from pipeline.show_model import print_inspection
         from transforms.model.cam.inspection import describe
         from transforms.model.errors import ModelRefused
         from transforms.model.load.loaders import load_model
@@ -157,13 +157,13 @@ def status(
     config: ConfigFile = None,
 ) -> None:
     """Show the runs of an output: how far each is, failures by kind, the last errors. Works from anywhere."""
-    from pipeline.config import ConfigError, load_config
+    from pipeline.config.schema import ConfigError, load_config
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         loaded = load_config(config)
-        from pipeline.status import NoRunError, print_status
+        from pipeline.runs.status import NoRunError, print_status
         from transforms.storage.storage import Storage
 
         storage = Storage(loaded.storage)
@@ -229,9 +229,9 @@ def _spelled_out(arguments: list[str]) -> list[str]:
 
 def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
-    from pipeline.config import ConfigError
-    from pipeline.launch import run as launch
-    from pipeline.lease import LeaseTaken
+    from pipeline.config.schema import ConfigError
+    from pipeline.launch.run import run as launch
+    from pipeline.runs.lease import LeaseTaken
     from transforms.explain.failure_limit import TooManyFailures
     from transforms.manifest.read import ManifestError
     from transforms.model.errors import ModelRefused
@@ -257,8 +257,8 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
 
 
 def _audit(command: Callable[[], int]) -> None:
-    from pipeline.audit.finished import AuditError
-    from pipeline.config import ConfigError
+    from pipeline.audit.inputs.finished import AuditError
+    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()

@@ -5,8 +5,8 @@ import functools
 import secrets
 from collections.abc import Callable
 
-from pipeline.config import DEMO_MANIFEST, Config, ConfigError
-from pipeline.runs import choose_run_id
+from pipeline.config.schema import DEMO_MANIFEST, Config, ConfigError
+from pipeline.runs.record import choose_run_id
 from transforms.explain.settings import ExplainSettings, OverlaySettings
 from transforms.images.decode import Limits
 from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest

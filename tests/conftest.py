@@ -1,10 +1,6 @@
 import os
-import sys
-from pathlib import Path
 
 import hypothesis
-
-sys.path.insert(0, str(Path(__file__).parent))  # fakes.py, for the tests of both sides
 
 # Before the first test imports TensorFlow by itself: as transforms.model.runtime sets it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

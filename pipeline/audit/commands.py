@@ -3,8 +3,8 @@
 import json
 import sys
 
-from pipeline.audit.finished import find_run, run_at
-from pipeline.config import load_config
+from pipeline.audit.inputs.finished import find_run, run_at
+from pipeline.config.schema import load_config
 from transforms.storage.storage import Storage
 
 EXIT_GATE = 3
@@ -36,7 +36,7 @@ def compare(before: str, after: str, config_file: str | None) -> int:
 def render(output: str, run_id: str | None, where: str, order: str, limit: int, config_file: str | None) -> int:
     """``beam-gradcam render``: prints the URI of every overlay; 1 where an image cannot be had any more."""
     from pipeline.audit import render as rendering
-    from pipeline.audit.table import open_table
+    from pipeline.audit.inputs.table import open_table
 
     config = load_config(config_file)
     storage = Storage(config.storage)

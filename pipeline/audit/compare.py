@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audit.finished import AuditError, RunRecord
-from pipeline.audit.intervals import Means, group_means
-from pipeline.audit.page import page
-from pipeline.audit.pairs import CHANGES, PAIR_SCHEMA, ImageCounts, compare_pairs, match_images, matching_key
+from pipeline.audit.analysis.intervals import Means, group_means
+from pipeline.audit.analysis.pairs import CHANGES, PAIR_SCHEMA, ImageCounts, compare_pairs, match_images, matching_key
+from pipeline.audit.inputs.finished import AuditError, RunRecord
+from pipeline.audit.inputs.table import AuditTable, open_table
+from pipeline.audit.pages.page import page
 from pipeline.audit.render import overlay_pictures
-from pipeline.audit.table import AuditTable, open_table
-from pipeline.config import Compare
+from pipeline.config.schema import Compare
 from transforms.model.compiled import read_card
 from transforms.storage.storage import Storage
 

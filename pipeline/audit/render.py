@@ -9,10 +9,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from pipeline.audit.finished import AuditError, RunRecord
-from pipeline.audit.galleries import rules
-from pipeline.audit.originals import settings_of
-from pipeline.audit.table import AuditTable
+from pipeline.audit.analysis.galleries import rules
+from pipeline.audit.inputs.finished import AuditError, RunRecord
+from pipeline.audit.inputs.originals import settings_of
+from pipeline.audit.inputs.table import AuditTable
 from transforms.ahead import map_ahead
 from transforms.explain.loading import FailedImage, load_image
 from transforms.explain.settings import OverlaySettings

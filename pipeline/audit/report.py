@@ -10,21 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audit import pictures
-from pipeline.audit.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
-from pipeline.audit.clusters import find_clusters
-from pipeline.audit.controls import CONTROLS, ControlReadings, read_controls
-from pipeline.audit.correlates import COVARIATES, LOOKS, Correlate, find_correlates
-from pipeline.audit.faithfulness import read_faithfulness
-from pipeline.audit.findings import health_findings, map_findings
-from pipeline.audit.finished import RunRecord
-from pipeline.audit.galleries import find_galleries, rows_of
-from pipeline.audit.health import Health, check_health
-from pipeline.audit.intervals import Means
-from pipeline.audit.measures import CORNERS, measures
-from pipeline.audit.page import page
+from pipeline.audit.analysis.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
+from pipeline.audit.analysis.clusters import find_clusters
+from pipeline.audit.analysis.correlates import COVARIATES, LOOKS, Correlate, find_correlates
+from pipeline.audit.analysis.findings import health_findings, map_findings
+from pipeline.audit.analysis.galleries import find_galleries, rows_of
+from pipeline.audit.analysis.health import Health, check_health
+from pipeline.audit.analysis.intervals import Means
+from pipeline.audit.inputs.finished import RunRecord
+from pipeline.audit.inputs.measures import CORNERS, measures
+from pipeline.audit.inputs.table import AuditTable, open_table
+from pipeline.audit.pages import pictures
+from pipeline.audit.pages.page import page
+from pipeline.audit.probes.controls import CONTROLS, ControlReadings, read_controls
+from pipeline.audit.probes.faithfulness import read_faithfulness
 from pipeline.audit.render import overlay_pictures
-from pipeline.audit.table import AuditTable, open_table
 from transforms.model.compiled import read_card
 from transforms.storage.storage import Storage
 

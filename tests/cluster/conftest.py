@@ -1,11 +1,4 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # engines.py, runs.py
-sys.path.insert(1, str(Path(__file__).parent.parent))  # launcher.py
-
 import runs
 
 

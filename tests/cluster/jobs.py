@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from fakes import CARD, FakeModel
 
-from pipeline.config import Config
-from pipeline.execution import execute
+from pipeline.config.schema import Config
 from pipeline.job import Job
-from pipeline.runners import pipeline_options
+from pipeline.launch.execution import execute
+from pipeline.launch.runners import pipeline_options
 from transforms.explain.settings import ExplainSettings
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = [ROOT, ROOT / "tests", ROOT / "tests" / "cluster"]  # in this order: tests/transforms is no package of ours
+MODULES = [ROOT, ROOT / "tests" / "helpers", ROOT / "tests" / "cluster"]
 JOB_SECONDS = 400
 BUCKETS = 24
 COLOURS = {"red": (0, 0, 200), "green": (0, 200, 0), "blue": (200, 0, 0)}  # BGR

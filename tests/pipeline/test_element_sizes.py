@@ -8,10 +8,10 @@ from apache_beam.pipeline import PipelineVisitor
 from fakes import CARD, FakeModel
 from synthetic import write_photo
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
-from pipeline.runners import pipeline_options, runner_of
+from pipeline.launch.runners import pipeline_options, runner_of
 from transforms.explain.settings import ExplainSettings
 from transforms.manifest.read import Manifest, ManifestSummary, read_manifest
 from transforms.shards import bucket_count

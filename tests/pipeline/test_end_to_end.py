@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from pipeline.config import Config
-from pipeline.launch import run
+from pipeline.config.schema import Config
+from pipeline.launch.run import run
 from transforms.images.decode import decode, resize
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0

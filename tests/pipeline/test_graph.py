@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import CARD, FakeModel
 
-from pipeline.config import Config
+from pipeline.config.schema import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
-from pipeline.runners import pipeline_options, runner_of
+from pipeline.launch.runners import pipeline_options, runner_of
 from transforms.explain.settings import ExplainSettings, OverlaySettings
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.storage.storage import Storage

@@ -9,8 +9,8 @@ from example_runs import examples
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.compare import write_comparison
-from pipeline.audit.finished import AuditError, run_at
-from pipeline.config import Compare
+from pipeline.audit.inputs.finished import AuditError, run_at
+from pipeline.config.schema import Compare
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

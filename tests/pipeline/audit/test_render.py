@@ -8,9 +8,9 @@ from example_runs import examples
 from synthetic import AUDIT_CARD, blob, write_run
 from typer.testing import CliRunner
 
-from pipeline.audit.finished import AuditError, run_at
+from pipeline.audit.inputs.finished import AuditError, run_at
+from pipeline.audit.inputs.table import open_table
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render, select_rows
-from pipeline.audit.table import open_table
 from pipeline.cli import app
 from transforms.explain.loading import load_image
 from transforms.explain.settings import ExplainSettings, OverlaySettings

@@ -9,10 +9,10 @@ import pytest
 from example_runs import PER_CLASS, examples
 from synthetic import Example, blob, write_run
 
-from pipeline.audit.finished import AuditError, find_run, run_at
-from pipeline.audit.galleries import find_galleries
+from pipeline.audit.analysis.galleries import find_galleries
+from pipeline.audit.inputs.finished import AuditError, find_run, run_at
+from pipeline.audit.inputs.table import open_table
 from pipeline.audit.report import write_report
-from pipeline.audit.table import open_table
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

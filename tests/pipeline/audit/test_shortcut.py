@@ -11,12 +11,12 @@ import pytest
 import skimage.data
 from rich.console import Console
 
-from pipeline.audit.classes import audit_classes
-from pipeline.audit.finished import find_run
-from pipeline.audit.measures import measures
-from pipeline.audit.table import open_table
-from pipeline.config import load_config
-from pipeline.launch import run
+from pipeline.audit.analysis.classes import audit_classes
+from pipeline.audit.inputs.finished import find_run
+from pipeline.audit.inputs.measures import measures
+from pipeline.audit.inputs.table import open_table
+from pipeline.config.schema import load_config
+from pipeline.launch.run import run
 from transforms.storage.storage import Storage
 
 IMAGES, SIDE = 160, 224

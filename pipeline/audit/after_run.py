@@ -1,0 +1,41 @@
+"""What a run does with its table at its end: controls, faithfulness, overlays by policy, the report."""
+
+from collections.abc import Callable
+
+from pipeline.audit.inputs.finished import find_run
+from pipeline.audit.inputs.table import open_table
+from pipeline.audit.probes.controls import write_controls
+from pipeline.audit.probes.faithfulness import write_faithfulness
+from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
+from pipeline.audit.report import write_report
+from pipeline.config.schema import Config
+from transforms.model.compiled import load_compiled
+from transforms.storage.storage import Storage
+
+_TOLD = 5
+
+
+def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: Callable[[str], None]) -> None:
+    """Do what the config asks for once all rows are committed."""
+    run = find_run(output, run_id, storage)
+    if config.run.controls or config.explain.faithfulness:
+        model = load_compiled(run.model, storage, config.explain.batch_size)
+        with open_table({"statistics": run}, storage) as table:
+            if config.run.controls:
+                say(f"controls {write_controls(table, run, model, storage)}")
+            if config.explain.faithfulness:
+                count = config.explain.faithfulness
+                say(f"faithfulness {write_faithfulness(table, run, count, model, storage)}")
+    if config.overlays.is_chosen:
+        look = overlay_look(run.config)
+        with open_table({"statistics": run}, storage) as table:
+            keys = policy_rows(table, config.overlays.policy)
+            made = render(table, run, keys, look, overlay_uri(run, look), storage)
+        problems = [overlay.problem for overlay in made if overlay.problem is not None]
+        say(f"{len(made) - len(problems):,} overlays under {output}/overlays/run={run_id}")
+        for problem in problems[:_TOLD]:
+            say(f"no overlay: {problem}")
+        if len(problems) > _TOLD:
+            say(f"no overlay: {len(problems) - _TOLD:,} more")
+    if config.run.report:
+        say(f"report {write_report(run, storage)}")

@@ -1,0 +1,53 @@
+"""The images that a run explained, loaded again the way that the run loaded them."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pipeline.audit.inputs.finished import RunRecord
+from pipeline.audit.inputs.table import AuditTable
+from transforms.ahead import map_ahead
+from transforms.explain.loading import FailedImage, LoadedImage, load_image
+from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.tally import Tally
+from transforms.images.decode import Limits
+from transforms.model.compiled import read_card
+from transforms.records import Box, ImageRef
+from transforms.storage.storage import Storage
+from transforms.table.parts import TableLocation
+from transforms.table.schema import statistics_schema
+
+_LOADERS = 8
+
+
+def settings_of(
+    run: RunRecord, overlays: OverlaySettings | None = None, extra_columns: Sequence[str] = ()
+) -> ExplainSettings:
+    """The settings of a run, as far as they decide what its rows and overlays hold."""
+    regions: dict[str, Box] = {name: tuple(box) for name, box in run.config["audit"]["regions"].items()}
+    return ExplainSettings(
+        table=TableLocation(run.output, run.run_id, run.fingerprint, run.targets),
+        schema=statistics_schema(tuple(regions), extra_columns),
+        overlays=overlays,
+        resize=run.config["model"]["resize"],
+        batch_size=run.config["explain"]["batch_size"],
+        limits=Limits(run.config["input"]["max_bytes"], run.config["input"]["max_pixels"]),
+        regions=tuple(regions.items()),
+        extra_columns=tuple(extra_columns),
+    )
+
+
+def sampled_images(table: AuditTable, run: RunRecord, count: int, storage: Storage) -> list[LoadedImage]:
+    """The images with a map whose ids, which are hashes, are the smallest; those that are gone by now are left out."""
+    rows = table.records(
+        f"SELECT image_id, any_value(uri) AS uri FROM {table.name} WHERE status IN ('OK', 'FLAT') "
+        f"GROUP BY image_id ORDER BY image_id LIMIT {count}"
+    )
+    card, settings, fetching, tally = read_card(run.model, storage), settings_of(run), run.guarded(storage), Tally()
+
+    def load(row: dict[str, Any]) -> LoadedImage | FailedImage:
+        return load_image(ImageRef(row["uri"], row["image_id"]), card, settings, fetching, tally)
+
+    with ThreadPoolExecutor(_LOADERS, "originals") as loaders:
+        loaded = list(map_ahead(load, rows, loaders, 2 * _LOADERS))
+    return [image for image in loaded if isinstance(image, LoadedImage)]

@@ -1,0 +1,88 @@
+"""Does the map show what the score depends on? Deletion and insertion on a sample of images, by asking the model again.
+
+Petsiuk et al. 2018 (RISE): take away the pixels that the map ranks highest and watch the probability fall; put them
+first into a blurred image and watch it rise. A faithful map has a small area under the deletion curve and a large one
+under the insertion curve, compared with the same map whose cells have changed places.
+"""
+
+import io
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.audit.analysis.intervals import Means, group_means
+from pipeline.audit.inputs.finished import RunRecord
+from pipeline.audit.inputs.originals import sampled_images
+from pipeline.audit.inputs.table import AuditTable
+from transforms.model.explanation import GradCamModel
+from transforms.statistics.map_statistics import upsample
+from transforms.storage.storage import Storage
+
+STEPS = 10
+CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")
+_BLUR = 8  # the standard deviation of the blur is the longer side divided by this: colours stay, shapes do not
+_SEED = 0
+
+
+def write_faithfulness(table: AuditTable, run: RunRecord, count: int, model: GradCamModel, storage: Storage) -> str:
+    """Measure up to ``count`` images, each for its most probable explained class, and write a row for each."""
+    images = sampled_images(table, run, count, storage)
+    best = table.records(
+        "SELECT image_id, arg_max(target_index, target_probability) AS target, "
+        "arg_max(cam, target_probability) AS cam, "
+        f"any_value(cam_height) AS height, any_value(cam_width) AS width FROM {table.name} "
+        "WHERE status IN ('OK', 'FLAT') AND image_id IN (SELECT unnest($ids)) GROUP BY image_id",
+        {"ids": [image.ref.image_id for image in images]},
+    )
+    by_id = {row["image_id"]: row for row in best}
+    rng = np.random.default_rng(_SEED)
+    rows = []
+    for image in images:
+        row = by_id[image.ref.image_id]
+        cam = np.array(row["cam"], np.float32).reshape(row["height"], row["width"])
+        shuffled = rng.permutation(cam.ravel()).reshape(cam.shape)
+        areas = [areas_under_curves(image.model_input, each, row["target"], model) for each in (cam, shuffled)]
+        values = dict(zip(CURVES, np.concatenate(areas).tolist(), strict=True))
+        rows.append({"image_id": image.ref.image_id, "target_index": row["target"]} | values)
+    schema = pa.schema(
+        [("image_id", pa.string()), ("target_index", pa.int32()), *((name, pa.float32()) for name in CURVES)]
+    )
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema), buffer, compression="zstd")
+    storage.put(run.faithfulness, buffer.getvalue())
+    return run.faithfulness
+
+
+def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel) -> np.ndarray:
+    """Deletion and insertion of one map: mean probability of the class over 0, 10, ... 100 % of the pixels.
+
+    Args:
+        pixels: the model input, uint8 ``[H, W, 3]``.
+        cam: the map, ``[h, w]``.
+
+    Returns:
+        float64 ``[2]``, 0..1.
+    """
+    height, width = pixels.shape[:2]
+    heatmap = upsample(cam, height, width)
+    rank = np.empty(heatmap.size, np.int64)
+    rank[np.argsort(-heatmap, axis=None, kind="stable")] = np.arange(heatmap.size)
+    blurred = cv2.GaussianBlur(pixels, (0, 0), max(height, width) / _BLUR)
+    limits = np.arange(STEPS + 1) * heatmap.size / STEPS
+    top = (rank.reshape(1, height, width) < limits[:, None, None])[..., None]
+    changed = np.concatenate([np.where(top, blurred, pixels), np.where(top, pixels, blurred)])
+    explanation = model.explain(changed, np.full((len(changed), 1), target, np.int32))
+    curves = explanation.probabilities[:, target].astype(np.float64).reshape(2, STEPS + 1)
+    return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
+
+
+def read_faithfulness(run: RunRecord, storage: Storage) -> Means | None:
+    """Means of the curves, then of the advantage over the shuffled map (less deletion, more insertion): ``[1, 6]``."""
+    if not storage.exists(run.faithfulness):
+        return None
+    rows = pq.read_table(pa.BufferReader(storage.read(run.faithfulness)))
+    values = np.stack([rows[name].to_numpy().astype(np.float64) for name in CURVES], axis=1)
+    advantage = np.stack([values[:, 2] - values[:, 0], values[:, 1] - values[:, 3]], axis=1)
+    return group_means(np.concatenate([values, advantage], axis=1), np.zeros(len(values), int), 1)

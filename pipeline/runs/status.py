@@ -1,0 +1,136 @@
+"""``beam-gradcam status``: the runs of an output and how far they are, read from what is stored, so from anywhere."""
+
+import dataclasses
+import datetime
+import json
+from typing import Any
+
+from rich.console import Console
+
+from pipeline.runs.lease import is_alive
+from pipeline.runs.progress import PartWatch
+from pipeline.runs.record import list_run_ids, read_record, utc_now
+from transforms.records import Status
+from transforms.storage.storage import Storage
+from transforms.table.parts import PartFooter, TableLocation, read_part
+
+_ERRORS = 5
+
+
+class NoRunError(ValueError):
+    """There is no such run. The message says what there is instead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunStatus:
+    """How far a run is."""
+
+    run_id: str
+    state: str  # running, finished or interrupted
+    started: str  # ISO 8601, UTC; of its last launch
+    inputs: int  # lines of the manifest, duplicates included
+    images: int  # explained by this run, in all its launches
+    rows: int
+    statuses: dict[str, int]  # images per status
+    failures: int
+    images_per_second: float | None  # since the last launch; None where nothing was committed since
+    last_commit: str | None
+    summary: str | None  # URI, of a finished run
+
+
+def runs_of(output: str, storage: Storage) -> list[RunStatus]:
+    """All runs, the oldest first.
+
+    Raises:
+        NoRunError: there is none.
+    """
+    runs = [run_status(output, run_id, storage) for run_id in list_run_ids(output, storage)]
+    if not runs:
+        raise NoRunError(f"{output} holds no run: give the output.path of a job, the folder that has runs/ in it")
+    return sorted(runs, key=lambda run: (run.started, run.run_id))
+
+
+def run_status(output: str, run_id: str, storage: Storage) -> RunStatus:
+    """How far one run is.
+
+    Raises:
+        NoRunError: there is no such run.
+    """
+    record = read_record(output, run_id, storage)
+    if record is None:
+        known = ", ".join(sorted(list_run_ids(output, storage))) or "none"
+        raise NoRunError(f"{output}/runs has no run {run_id!r}; it has: {known}")
+    table = TableLocation(output, run_id, record["fingerprint"], record["targets"])
+    watch = PartWatch(table, (), storage)
+    progressed = watch.look()
+    summary = f"{output}/runs/{run_id}/summary.json"
+    is_finished = storage.exists(summary)
+    return RunStatus(
+        run_id=run_id,
+        state="finished" if is_finished else "running" if _is_running(table, storage) else "interrupted",
+        started=record["started"],
+        inputs=record["inputs"],
+        images=progressed.images,
+        rows=progressed.rows,
+        statuses=progressed.statuses,
+        failures=progressed.failures,
+        images_per_second=_speed(list(watch.footers.values()), record["started"], is_finished),
+        last_commit=max((footer.committed for footer in watch.footers.values()), default=None),
+        summary=summary if is_finished else None,
+    )
+
+
+def last_errors(output: str, run_id: str, storage: Storage) -> list[dict[str, Any]]:
+    """The newest failures of a run: URI, status and message."""
+    table = TableLocation(output, run_id, fingerprint="")
+    watch = PartWatch(table, (), storage)
+    watch.look()
+    errors: list[dict[str, Any]] = []
+    for uri, footer in sorted(watch.footers.items(), key=lambda part: part[1].committed, reverse=True):
+        if any(Status(status).is_failure for status in footer.statuses):
+            rows = read_part(uri, storage, ["uri", "status", "error_message"]).to_pylist()
+            errors += [row for row in rows if Status(row["status"]).is_failure]
+        if len(errors) >= _ERRORS:
+            break
+    return errors[:_ERRORS]
+
+
+def print_status(output: str, run_id: str | None, as_json: bool, storage: Storage, console: Console) -> None:
+    """The runs of an output, and more about one of them: ``run_id``, else the newest.
+
+    Raises:
+        NoRunError: there is no run, or none of that name.
+    """
+    runs = runs_of(output, storage) if run_id is None else [run_status(output, run_id, storage)]
+    errors = last_errors(output, runs[-1].run_id, storage)
+    if as_json:
+        print(json.dumps({"runs": [dataclasses.asdict(run) for run in runs], "last_errors": errors}))  # noqa: T201
+        return
+    for run in runs:
+        speed = f", {run.images_per_second:.1f} images/s" if run.images_per_second else ""
+        console.print(
+            f"{run.run_id}  {run.state}, started {run.started}: {run.images:,} images of {run.inputs:,} lines{speed}"
+        )
+    counts = [f"{count:,} {status}" for status, count in sorted(runs[-1].statuses.items())]
+    none = "nothing was left to explain" if runs[-1].state == "finished" else "none yet"
+    console.print(f"images by status in {runs[-1].run_id}: {', '.join(counts) or none}")
+    for error in errors:
+        console.print(f"  {error['status']} {error['uri']}: {error['error_message'] or ''}")
+
+
+def _is_running(table: TableLocation, storage: Storage) -> bool:
+    try:
+        holder = json.loads(storage.read(table.lease_uri))
+    except FileNotFoundError:
+        return False
+    return holder["run_id"] == table.run_id and is_alive(holder)
+
+
+def _speed(footers: list[PartFooter], started: str, is_finished: bool) -> float | None:
+    start = datetime.datetime.fromisoformat(started)
+    since = [footer for footer in footers if datetime.datetime.fromisoformat(footer.committed) >= start]
+    if not since:
+        return None
+    end = max(footer.committed for footer in since) if is_finished else utc_now()
+    seconds = (datetime.datetime.fromisoformat(end) - start).total_seconds()
+    return round(sum(footer.images for footer in since) / max(seconds, 1.0), 2)
