@@ -1,9 +1,8 @@
 """One launcher at a time for the rows of one model in one output: a lease with a heartbeat, on any store.
 
 Two launchers at once would both find the same images without rows and explain them both. A lease is a small file; the
-launcher that wrote it last holds it. Workers look at it before they commit a part
-(:func:`transforms.table.parts.check_lease`), so what a launcher leaves running when it dies adds nothing once another has
-taken over.
+launcher that wrote it last holds it. Workers look at it before they commit a part, so what a launcher leaves running
+when it dies adds nothing once another has taken over.
 """
 
 import datetime

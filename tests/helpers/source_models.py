@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from plain_module import CLASSES
+from plain_module import CLASSES, images
 
 SIZE = 32
+IMAGES = images()
 LIBRARIES = {"keras": keras, "tf_keras": tf_keras}
 
 
@@ -74,3 +75,31 @@ def gradcam(rescaling, base, head, pixels: np.ndarray, target: int) -> np.ndarra
         weights = tf.reduce_mean(tape.gradient(score, features), axis=[1, 2], keepdims=True)
         cams.append(tf.reduce_sum(features * weights, axis=-1)[0].numpy())
     return np.stack(cams)
+
+
+def write_tf1(
+    path, tag_sets=(("serve",),), resource=False, shape=(None, 32, 32, 3), signature="serving_default", images=IMAGES
+):
+    """A SavedModel as TF1 wrote it: a graph, a session and variables of either kind.
+
+    Returns:
+        Its scores of ``images``, and its weights kernel and dense.
+    """
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.set_random_seed(5)
+        photo = v1.placeholder(tf.float32, shape, name="photo")
+        kernel = v1.get_variable("kernel", [3, 3, 3, 8], use_resource=resource)
+        features = tf.nn.relu(tf.nn.conv2d(photo / 255.0, kernel, 2, "SAME"), name="features")
+        dense = v1.get_variable("dense", [8, CLASSES], use_resource=resource)
+        scores = tf.nn.softmax(tf.reduce_mean(features, [1, 2]) @ dense)
+        session.run(v1.global_variables_initializer())
+        info = v1.saved_model.build_tensor_info
+        outputs = {"default": info(scores), "features": info(features)}
+        signatures = {signature: v1.saved_model.build_signature_def({"photo": info(photo)}, outputs, "predict")}
+        builder = v1.saved_model.Builder(str(path))
+        builder.add_meta_graph_and_variables(session, list(tag_sets[0]), signatures)
+        for tags in tag_sets[1:]:
+            builder.add_meta_graph(list(tags), signatures)
+        builder.save()
+        return session.run({"scores": scores, "kernel": kernel, "dense": dense}, {photo: images})

@@ -1,7 +1,6 @@
 """The whole product: configs in, real photos, real models, the real runner; table and overlays read back."""
 
 import json
-from pathlib import Path
 
 import cv2
 import keras
@@ -9,14 +8,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from model_inputs import model_input
 from rich.console import Console
 
 from pipeline.config.schema import Config
 from pipeline.launch.run import run
-from transforms.images.decode import decode, resize
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
-from transforms.placement import place
 from transforms.storage.storage import Storage
 
 CONSOLE = Console(stderr=True)
@@ -35,15 +33,6 @@ def tape_gradcam(features: keras.Model, dense: keras.layers.Dense, inputs: np.nd
         score = (tf.reduce_mean(activations, axis=(1, 2)) @ dense.kernel + dense.bias)[0, target]
     weights = tf.reduce_mean(tape.gradient(score, activations), axis=(1, 2))
     return np.einsum("hwc,c->hw", activations[0].numpy(), weights[0].numpy()), float(score)
-
-
-def model_input(uri: str, side: int) -> np.ndarray:
-    """The photo as the model gets it; at most one level from OpenCV's area average."""
-    decoded = decode(Path(uri).read_bytes(), need=(side, side))
-    resized = resize(decoded, place(decoded.width, decoded.height, side, side, "stretch"))
-    plain = cv2.resize(decoded.pixels, (side, side), interpolation=cv2.INTER_AREA)
-    assert abs(resized.astype(int) - plain).max() <= 1
-    return resized
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tf_keras
 import yaml
-from test_end_to_end import model_input
+from model_inputs import model_input
 
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.storage.storage import Storage

@@ -1,4 +1,7 @@
-"""The columns of the statistics table as Markdown; ``python -m transforms.table.markdown`` writes them into the README."""
+"""The columns of the statistics table as Markdown.
+
+``python -m transforms.table.markdown`` writes them into the README.
+"""
 
 import pathlib
 import sys

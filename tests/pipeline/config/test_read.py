@@ -85,7 +85,7 @@ def test_help_answers_in_under_a_second_without_tensorflow():
 
 
 def test_reading_a_config_needs_neither_tensorflow_nor_beam():
-    code = "import sys, pipeline.config.schema as c; c.load_config(); print({'tensorflow', 'apache_beam'} & set(sys.modules))"
+    code = "import sys, pipeline.config.schema as c; c.load_config(); print({'tensorflow', 'apache_beam'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

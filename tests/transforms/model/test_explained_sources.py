@@ -15,8 +15,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tf_keras
 from plain_module import CLASSES
-from source_models import LIBRARIES, fine_tuned, gradcam, shake, tiny_base
-from test_load_savedmodel import write_tf1
+from source_models import LIBRARIES, fine_tuned, gradcam, shake, tiny_base, write_tf1
 
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
@@ -157,7 +156,7 @@ def test_a_tf2_hub_classifier(tmp_path):
 def test_a_factory_with_weights(tmp_path, monkeypatch):
     module = "explained_factory"
     (tmp_path / f"{module}.py").write_text(
-        "import keras\nfrom source_models import fine_tuned\ndef pets(): return fine_tuned(keras)\n"
+        "import keras\nfrom source_models import fine_tuned\ndef pets(): return fine_tuned(keras)\n", write_tf1
     )
     monkeypatch.chdir(tmp_path)
     model = shake(fine_tuned(keras), seed=5)

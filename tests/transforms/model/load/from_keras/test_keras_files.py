@@ -328,7 +328,8 @@ def test_keras_on_another_backend(tmp_path):
     """A model that the user's keras.json would give to another framework runs on TensorFlow all the same."""
     fine_tuned(keras).save(tmp_path / "m.keras")
     code = (
-        "import sys; from transforms.model.load.loaders import load_model; from transforms.model.options import ModelOptions;"
+        "import sys; from transforms.model.load.loaders import load_model; "
+        "from transforms.model.options import ModelOptions; "
         "load_model(ModelOptions(sys.argv[1]), {}); import keras; print(keras.backend.backend())"
     )
     result = subprocess.run(

@@ -8,8 +8,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tf_keras
 from plain_module import CLASSES, images
-from source_models import shake, tiny_base
-from test_load_savedmodel import write_tf1
+from source_models import shake, tiny_base, write_tf1
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.loaders import load_model

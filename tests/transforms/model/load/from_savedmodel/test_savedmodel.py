@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from plain_module import CLASSES, SPEC, Plain, images
-from source_models import fine_tuned
+from source_models import fine_tuned, write_tf1
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.loaders import load_model
@@ -166,34 +166,6 @@ def test_two_inputs_and_missing_models_are_refused(tmp_path):
     (tmp_path / "empty" / "saved_model.pb").write_bytes(b"broken")
     with pytest.raises(ModelRefused, match=r"empty cannot be loaded by TensorFlow"):
         load(tmp_path / "empty")
-
-
-def write_tf1(
-    path, tag_sets=(("serve",),), resource=False, shape=(None, 32, 32, 3), signature="serving_default", images=IMAGES
-):
-    """A SavedModel as TF1 wrote it: a graph, a session and variables of either kind.
-
-    Returns:
-        Its scores of ``images``, and its weights kernel and dense.
-    """
-    v1 = tf.compat.v1
-    with tf.Graph().as_default(), v1.Session() as session:
-        v1.set_random_seed(5)
-        photo = v1.placeholder(tf.float32, shape, name="photo")
-        kernel = v1.get_variable("kernel", [3, 3, 3, 8], use_resource=resource)
-        features = tf.nn.relu(tf.nn.conv2d(photo / 255.0, kernel, 2, "SAME"), name="features")
-        dense = v1.get_variable("dense", [8, CLASSES], use_resource=resource)
-        scores = tf.nn.softmax(tf.reduce_mean(features, [1, 2]) @ dense)
-        session.run(v1.global_variables_initializer())
-        info = v1.saved_model.build_tensor_info
-        outputs = {"default": info(scores), "features": info(features)}
-        signatures = {signature: v1.saved_model.build_signature_def({"photo": info(photo)}, outputs, "predict")}
-        builder = v1.saved_model.Builder(str(path))
-        builder.add_meta_graph_and_variables(session, list(tag_sets[0]), signatures)
-        for tags in tag_sets[1:]:
-            builder.add_meta_graph(list(tags), signatures)
-        builder.save()
-        return session.run({"scores": scores, "kernel": kernel, "dense": dense}, {photo: images})
 
 
 @pytest.mark.parametrize("resource", [False, True], ids=["reference variables", "resource variables"])
