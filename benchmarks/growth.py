@@ -15,7 +15,7 @@ import pyarrow as pa
 from benchmarks.jobs import JobOfPhotos
 from benchmarks.measure import Finding, at_most, resident_bytes
 from benchmarks.photos import Photos
-from pipeline.config.schema import load_config
+from pipeline.config.read import load_config
 from pipeline.job import prepare_job
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.storage.storage import Storage

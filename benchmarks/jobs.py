@@ -10,17 +10,19 @@ import numpy as np
 
 from benchmarks.measure import Clock, Work, seconds_of
 from benchmarks.photos import Photos
-from pipeline.config.schema import load_config
+from pipeline.config.read import load_config
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
-from transforms.explain.settings import OverlaySettings
-from transforms.images.decode import decode, shrink
-from transforms.model.runtime import available_cpus
+from transforms.images.decode import decode
+from transforms.images.resize import shrink
+from transforms.machine import available_cpus
 from transforms.overlays.render import encode, render_overlay
+from transforms.overlays.settings import OverlaySettings
 from transforms.placement import place
 from transforms.storage.storage import Storage
-from transforms.table.parts import list_parts, read_footer, write_earlier_parts
+from transforms.table.done import write_earlier_parts
+from transforms.table.parts import list_parts, read_footer
 
 _LOOK = OverlaySettings()
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from transforms.model.cam.dry_run import folded_graph
 from transforms.model.cam.explainer import model_input
-from transforms.model.compiled import compile_model, load_compiled
+from transforms.model.compile import compile_model
+from transforms.model.compiled import load_compiled
 from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.model.graph.graph_def import node_name, splice, tf
 from transforms.model.load.loaders import load_model

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from transforms.images.decode import decode, resize
+from transforms.images.decode import decode
+from transforms.images.resize import resize
 from transforms.manifest.formats import IMAGE_SUFFIXES
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.placement import place

@@ -28,7 +28,9 @@ from transforms.manifest.read import Manifest, read_blocks, read_manifest, surve
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, encode_part, list_parts, read_earlier_parts, write_earlier_parts
+from transforms.table.done import read_earlier_parts, write_earlier_parts
+from transforms.table.location import TableLocation
+from transforms.table.parts import encode_part, list_parts
 from transforms.table.schema import statistics_schema
 
 SHARD = 1024  # the automatic size, from 16,384 images on

@@ -58,7 +58,8 @@ def run(
     The last line on standard output says in JSON what came of it. Exit codes: 0 done; 1 more failures than allowed;
     2 the config, manifest or model cannot be used; 70 the job stopped; 75 another launcher is at work; 130 interrupted.
     """
-    from pipeline.config.schema import ConfigError, load_config
+    from pipeline.config.read import load_config
+    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     beam_options = context.args
@@ -89,14 +90,15 @@ def compile_(
     set_: _Settings = None,
 ) -> None:
     """Write a SavedModel that takes images and gives scores and maps in one call, for serving or a notebook."""
-    from pipeline.config.schema import ConfigError, load_config
+    from pipeline.config.read import load_config
+    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.job import model_options
-        from transforms.model.compiled import export_model
+        from transforms.model.compile import export_model
         from transforms.model.errors import ModelRefused
         from transforms.storage.storage import Storage
 
@@ -119,7 +121,8 @@ def inspect(
     every: Annotated[bool, typer.Option("--all", help="Every candidate layer, not only the last")] = False,
 ) -> None:
     """Show what a model looks like to the explainer: inputs, scores, candidate target layers, and the one it takes."""
-    from pipeline.config.schema import ConfigError, load_config
+    from pipeline.config.read import load_config
+    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()
@@ -157,7 +160,8 @@ def status(
     config: ConfigFile = None,
 ) -> None:
     """Show the runs of an output: how far each is, failures by kind, the last errors. Works from anywhere."""
-    from pipeline.config.schema import ConfigError, load_config
+    from pipeline.config.read import load_config
+    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()

@@ -6,7 +6,8 @@ from pipeline.job import Job
 from transforms.explain.shard import ExplainImages
 from transforms.manifest.read import ReadManifest
 from transforms.shards import PlanShards
-from transforms.table.parts import ReadDoneImages, WriteStatistics, WriteTotals
+from transforms.table.commit import WriteStatistics, WriteTotals
+from transforms.table.done import ReadDoneImages
 
 
 def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:

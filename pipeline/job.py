@@ -7,16 +7,18 @@ from collections.abc import Callable
 
 from pipeline.config.schema import DEMO_MANIFEST, Config, ConfigError
 from pipeline.runs.record import choose_run_id
-from transforms.explain.settings import ExplainSettings, OverlaySettings
-from transforms.images.decode import Limits
+from transforms.explain.settings import ExplainSettings
+from transforms.images.decoded import Limits
 from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest
-from transforms.model.compiled import compile_model, load_compiled
+from transforms.model.compile import compile_model
+from transforms.model.compiled import load_compiled
 from transforms.model.explanation import GradCamModel, ModelCard
 from transforms.model.options import ModelOptions
 from transforms.overlays.render import colormaps
+from transforms.overlays.settings import OverlaySettings
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 from transforms.table.schema import column_names_for, statistics_schema
 from transforms.targets import TargetPolicy, UnknownClassError
 

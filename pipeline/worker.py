@@ -29,7 +29,7 @@ def visible_gpus(environment: MutableMapping[str, str]) -> list[str]:
 
 
 def main() -> None:
-    from transforms.model.runtime import available_cpus
+    from transforms.machine import available_cpus
 
     take_share(os.environ, int(sys.argv[1]), available_cpus(), visible_gpus(os.environ))
     sys.argv[1:] = []

@@ -4,7 +4,7 @@ import json
 import sys
 
 from pipeline.audit.inputs.finished import find_run, run_at
-from pipeline.config.schema import load_config
+from pipeline.config.read import load_config
 from transforms.storage.storage import Storage
 
 EXIT_GATE = 3

@@ -13,12 +13,12 @@ from pipeline.audit.analysis.galleries import rules
 from pipeline.audit.inputs.finished import AuditError, RunRecord
 from pipeline.audit.inputs.originals import settings_of
 from pipeline.audit.inputs.table import AuditTable
-from transforms.ahead import map_ahead
+from transforms.concurrency import map_ahead
 from transforms.explain.loading import FailedImage, load_image
-from transforms.explain.settings import OverlaySettings
 from transforms.explain.tally import Tally
 from transforms.model.compiled import read_card
 from transforms.overlays.render import encode, render_overlay
+from transforms.overlays.settings import OverlaySettings
 from transforms.records import ImageRef
 from transforms.storage.storage import Storage
 

@@ -21,7 +21,8 @@ from pipeline.runs.record import close_run, open_run
 from transforms.explain.failure_limit import too_many_failures
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage
-from transforms.table.parts import list_parts, write_earlier_parts
+from transforms.table.done import write_earlier_parts
+from transforms.table.parts import list_parts
 
 EXIT_DONE = 0
 EXIT_TOO_MANY_FAILURES = 1

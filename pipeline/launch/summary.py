@@ -9,14 +9,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config.schema import Config, redacted
+from pipeline.config.read import redacted
+from pipeline.config.schema import Config
 from pipeline.job import Job
 from pipeline.runs.progress import Progressed
 from pipeline.runs.record import utc_now
-from transforms.explain.shard import UNKNOWN_LABELS, WAITING, WHOLE
+from transforms.explain.finish import UNKNOWN_LABELS
+from transforms.explain.shard import WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, Totals, list_parts
+from transforms.table.commit import Totals
+from transforms.table.location import TableLocation
+from transforms.table.parts import list_parts
 from transforms.table.schema import SCHEMA_VERSION
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")

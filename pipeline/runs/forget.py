@@ -8,12 +8,12 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from transforms.ahead import map_ahead
+from transforms.concurrency import map_ahead, map_patiently
 from transforms.manifest.read import Manifest, read_manifest
-from transforms.patience import map_patiently
 from transforms.records import Status
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, image_statuses, read_footer, read_part, remove_images
+from transforms.table.location import TableLocation
+from transforms.table.parts import image_statuses, read_footer, read_part, remove_images
 
 _READERS = 16
 _WATCHERS = 32  # threads that ask the store for versions; they wait most of the time

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from transforms.storage.storage import Storage
 from transforms.storage.uris import is_local
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 
 _BEAT = 15.0  # seconds between heartbeats
 _DEAD_AFTER = 4  # beats without a sign

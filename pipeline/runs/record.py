@@ -6,9 +6,11 @@ from typing import Any
 
 import yaml
 
-from pipeline.config.schema import Config, ConfigError, redacted
+from pipeline.config.read import redacted
+from pipeline.config.schema import Config, ConfigError
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, list_parts
+from transforms.table.location import TableLocation
+from transforms.table.parts import list_parts
 
 
 def choose_run_id(

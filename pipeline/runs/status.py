@@ -12,7 +12,8 @@ from pipeline.runs.progress import PartWatch
 from pipeline.runs.record import list_run_ids, read_record, utc_now
 from transforms.records import Status
 from transforms.storage.storage import Storage
-from transforms.table.parts import PartFooter, TableLocation, read_part
+from transforms.table.location import TableLocation
+from transforms.table.parts import PartFooter, read_part
 
 _ERRORS = 5
 

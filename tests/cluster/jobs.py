@@ -23,7 +23,9 @@ from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.table.done import write_earlier_parts
+from transforms.table.location import TableLocation
+from transforms.table.parts import list_parts
 from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from transforms.images.decode import decode, resize
+from transforms.images.decode import decode
+from transforms.images.resize import resize
 from transforms.placement import place
 
 

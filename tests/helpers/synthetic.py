@@ -22,7 +22,8 @@ from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, Totals, write_part, write_totals
+from transforms.table.commit import Totals, write_part, write_totals
+from transforms.table.location import TableLocation
 from transforms.table.schema import statistics_schema
 
 NAMES = ("cat", "cup", "rocket")

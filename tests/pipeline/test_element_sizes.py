@@ -16,7 +16,9 @@ from transforms.explain.settings import ExplainSettings
 from transforms.manifest.read import Manifest, ManifestSummary, read_manifest
 from transforms.shards import bucket_count
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.table.done import write_earlier_parts
+from transforms.table.location import TableLocation
+from transforms.table.parts import list_parts
 from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 

@@ -14,10 +14,13 @@ from pipeline.config.schema import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.launch.runners import pipeline_options, runner_of
-from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.settings import ExplainSettings
 from transforms.manifest.read import Manifest, ManifestSummary
+from transforms.overlays.settings import OverlaySettings
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation, list_parts, write_earlier_parts
+from transforms.table.done import write_earlier_parts
+from transforms.table.location import TableLocation
+from transforms.table.parts import list_parts
 from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.schema import load_config
+from pipeline.config.read import load_config
 from transforms.records import Status
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -143,7 +143,8 @@ def test_wrong_keys_do_not_show_up_in_the_error(s3, config, launch):
 
 def test_a_model_compiled_into_a_bucket_explains_from_there(s3, tmp_path):
     keras = pytest.importorskip("keras")
-    from transforms.model.compiled import compile_model, load_compiled
+    from transforms.model.compile import compile_model
+    from transforms.model.compiled import load_compiled
     from transforms.model.options import ModelOptions
 
     inputs = keras.Input((16, 16, 3))

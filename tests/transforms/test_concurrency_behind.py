@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from transforms.behind import WritesBehind
+from transforms.concurrency import WritesBehind
 
 
 def test_all_files_are_written_when_the_context_ends_by_several_threads_at_a_time():

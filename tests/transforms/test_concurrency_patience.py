@@ -4,7 +4,7 @@ import time
 import pytest
 
 from transforms import patience
-from transforms.patience import StuckError, map_patiently
+from transforms.concurrency import StuckError, map_patiently
 
 
 def mapped(function, elements, threads=2, depth=4, seconds=0.3):

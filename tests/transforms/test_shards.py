@@ -14,7 +14,7 @@ from transforms.shards import (
     split_done,
     split_refs,
 )
-from transforms.table.parts import DoneImages
+from transforms.table.done import DoneImages
 
 
 def ref(uri: str, **known) -> ImageRef:

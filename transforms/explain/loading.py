@@ -7,12 +7,14 @@ from collections.abc import Generator, Iterable
 
 import numpy as np
 
-from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.concurrency import map_patiently
+from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.images.decode import decode, resize, shrink
+from transforms.images.decode import decode
+from transforms.images.resize import resize, shrink
+from transforms.machine import available_cpus
 from transforms.model.explanation import ModelCard
-from transforms.model.runtime import available_cpus
-from transforms.patience import map_patiently
+from transforms.overlays.settings import OverlaySettings
 from transforms.placement import Placement, place
 from transforms.records import ImageFailure, ImageRef, Stage, Status
 from transforms.storage.storage import Storage

@@ -4,25 +4,13 @@ import dataclasses
 
 import pyarrow as pa
 
-from transforms.images.decode import Limits
+from transforms.images.decoded import Limits
 from transforms.overlays.archive import member_uri
-from transforms.overlays.render import ImageFormat
+from transforms.overlays.settings import OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Box
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 from transforms.targets import TargetPolicy
-
-
-@dataclasses.dataclass(frozen=True)
-class OverlaySettings:
-    """How overlays look."""
-
-    max_side: int = 640  # pixels
-    opacity: float = 0.4  # of the heatmap, 0..1
-    colormap: str = "jet"
-    format: ImageFormat = "jpg"
-    quality: int = 90  # of JPEG, 0..100
-    in_tar: bool = False  # those of a shard in one tar, in place of a file each
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ flat.
 """
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,41 +14,29 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from transforms.ahead import map_ahead
-from transforms.behind import WritesBehind
+from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer
 from transforms.explain.failure_limit import FailureStreak
+from transforms.explain.finish import ExplainedBatch, finish_batch
 from transforms.explain.loading import FailedImage, LoadedImage, load_images
-from transforms.explain.rows import explained_rows, failed_rows
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-from transforms.model.runtime import available_cpus, keep_freed_memory
+from transforms.machine import available_cpus, keep_freed_memory
+from transforms.model.explanation import GradCamModel
 from transforms.overlays.archive import encode_tar, member_of
-from transforms.overlays.render import encode, render_overlay
 from transforms.records import ImageFailure, Shard, ShardResult
 from transforms.storage.storage import Storage
-from transforms.targets import has_unknown_label
 from transforms.versions import check_versions, versions_here
 
 _FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each
 _WRITERS = 16
 _WRITTEN_BEHIND = 64  # overlays
-
 WAITING = "waiting for images"
 """The step of a tally in which the model had nothing to do because no batch was loaded yet."""
-UNKNOWN_LABELS = "unknown_labels"
-"""The event of a tally for each explained image with a label that no class of the model has."""
+
+
 WHOLE = "shard"
 """The step of a tally that all of a shard takes, by the clock on the wall. The others add up over threads."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ExplainedBatch:
-    """Images with their explanation."""
-
-    images: list[LoadedImage]
-    explanation: BatchExplanation
 
 
 class ExplainImages(beam.PTransform):
@@ -154,43 +141,3 @@ def _explain_batch(
             yield images[part.start].failed(outcome)
         else:
             yield ExplainedBatch(images[part], outcome)
-
-
-def finish_batch(
-    batch: ExplainedBatch | FailedImage,
-    card: ModelCard,
-    settings: ExplainSettings,
-    write: Callable[[str, bytes], None],
-    tally: Tally,
-) -> pa.Table:
-    """The rows of a batch or of a failed image; overlays are written on the way."""
-    if isinstance(batch, FailedImage):
-        return failed_rows([batch], settings)
-    with tally.timing("statistics"):
-        rows = explained_rows(batch.images, batch.explanation, card, settings)
-        # Some classes that were asked for may not exist: one more row says so.
-        unknown = [image.failed(image.targets.failure) for image in batch.images if image.targets.failure]
-        if unlabelled := sum(has_unknown_label(image.ref, card.classes) for image in batch.images):
-            tally.count(UNKNOWN_LABELS, unlabelled)
-    for row, image in enumerate(batch.images):
-        for column in range(len(image.targets.codes)):
-            _write_overlay(image, batch.explanation, (row, column), settings, write, tally)
-    return pa.concat_tables([rows, failed_rows(unknown, settings)])
-
-
-def _write_overlay(
-    image: LoadedImage,
-    explanation: BatchExplanation,
-    place: tuple[int, int],
-    settings: ExplainSettings,
-    write: Callable[[str, bytes], None],
-    tally: Tally,
-) -> None:
-    look = settings.overlays
-    uri = settings.overlay_uri(image.ref.image_id, int(explanation.classes[place]))
-    if look is None or uri is None or image.photo is None or not explanation.finite[place]:
-        return
-    with tally.timing("encode"):
-        overlay = render_overlay(image.photo, explanation.cams[place], image.placement, look.opacity, look.colormap)
-        encoded = encode(overlay, look.format, look.quality)
-    write(uri, encoded)

@@ -1,36 +1,12 @@
 """Bytes -> pixels: decode, turn upright, resize. Pure functions that release the GIL while they work."""
 
-import dataclasses
-
 import cv2
 import numpy as np
 
 from transforms.images import jpeg, sniff
 from transforms.images import pillow as rasters
-from transforms.images.resize import shrink_area
-from transforms.placement import Placement
+from transforms.images.decoded import Colour, DecodedImage, Limits
 from transforms.records import ImageFailure, Stage, Status
-
-Colour = tuple[int, int, int]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """What one image may cost."""
-
-    max_bytes: int = 2**28  # encoded; checked while it is fetched
-    # Declared width x height; checked before it is decoded. A 12,000 x 9,000 panorama passes; RGB takes 0.4 GB at most.
-    max_pixels: int = 2**27
-
-
-@dataclasses.dataclass(frozen=True, eq=False, slots=True)
-class DecodedImage:
-    """An upright picture, perhaps at a reduced scale, and the size that it has in full."""
-
-    pixels: np.ndarray  # uint8 [ceil(height / reduction), ceil(width / reduction), 3] RGB
-    width: int  # of the original after EXIF orientation, pixels
-    height: int
-    reduction: int = 1  # a decoded pixel covers so many original pixels each way, also where the last ones stick out
 
 
 def decode(
@@ -96,70 +72,6 @@ def _decode_jpeg(encoded: bytes, limits: Limits, need: tuple[int, int] | None, m
             reduction //= 2
     pixels = _upright(jpeg.decode(encoded, header, reduction), header.orientation)
     return DecodedImage(pixels, width, height, reduction)
-
-
-def resize(
-    decoded: DecodedImage, placement: Placement, out: np.ndarray | None = None, padding: Colour = (0, 0, 0)
-) -> np.ndarray:
-    """The model input: uint8 ``[H, W, 3]`` of the placement's input size, written into ``out`` where it is given.
-
-    Sides that shrink are averaged over the area, sides that grow are interpolated linearly. ``padding`` is the RGB of
-    letterbox bars: black, as in ``tf.image.resize_with_pad`` and ``pad_to_aspect_ratio`` of Keras.
-    """
-    size = (placement.input_height, placement.input_width)
-    out = np.empty((*size, 3), np.uint8) if out is None else out
-    shown = _region(decoded, placement.to_original(np.array([0.0, 0.0, 1.0, 1.0])))
-    x0, y0, x1, y1 = placement.content
-    left, right = round(x0 * size[1]), round(x1 * size[1])
-    top, bottom = round(y0 * size[0]), round(y1 * size[0])
-    if (bottom - top, right - left) != size:
-        out[:] = padding
-    _resample(shown, out[top:bottom, left:right])
-    return out
-
-
-def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
-    """The picture under the overlay: uint8 ``[h, w, 3]``, its longest side at most ``max_side``; never enlarged."""
-    longest = max(decoded.width, decoded.height)
-    scale = min(1.0, max_side / longest)
-    size = (max(1, round(decoded.height * scale)), max(1, round(decoded.width * scale)))
-    if decoded.pixels.shape[:2] == size:
-        return decoded.pixels
-    everything = _region(decoded, np.array([0, 0, decoded.width, decoded.height]))
-    if max(everything.shape[0] / size[0], everything.shape[1] / size[1]) <= 2:
-        # Where the decoder has done the most of it, two pixels cover what one of the new ones stands for: nothing is
-        # left out, in a sixth of the time. The model input is not taken from this.
-        return cv2.resize(everything, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return _resample(everything, np.empty((*size, 3), np.uint8))
-
-
-def _region(decoded: DecodedImage, box: np.ndarray) -> np.ndarray:
-    """The decoded pixels of ``box``: x0, y0, x1, y1 in original pixels."""
-    x0, y0, x1, y1 = (float(edge) for edge in box / decoded.reduction)
-    left, top = round(x0), round(y0)
-    width, height = max(1, round(x1 - x0)), max(1, round(y1 - y0))
-    if max(abs(x0 - left), abs(x1 - left - width), abs(y0 - top), abs(y1 - top - height)) < 1e-6:
-        return decoded.pixels[top : top + height, left : left + width]
-    # Only at a reduced scale do edges fall between pixels. Half a pixel there would be seen in the model input.
-    scale_x, scale_y = (x1 - x0) / width, (y1 - y0) / height
-    to_decoded = np.array([[scale_x, 0, x0 + (scale_x - 1) / 2], [0, scale_y, y0 + (scale_y - 1) / 2]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(decoded.pixels, to_decoded, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _resample(source: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Resize ``source`` into ``out``; averages over the area on the sides that shrink, linear on those that grow."""
-    (source_height, source_width), (height, width) = source.shape[:2], out.shape[:2]
-    if (source_height, source_width) == (height, width):
-        out[:] = source
-        return out
-    if source_height >= height and source_width >= width:
-        return shrink_area(source, out)
-    # Averages need both sides to shrink.
-    smaller = (min(width, source_width), min(height, source_height))
-    if smaller != (source_width, source_height):
-        source = shrink_area(source, np.empty((smaller[1], smaller[0], 3), np.uint8))
-    return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
 
 
 def _reduction(width: int, height: int, need: tuple[int, int], max_side: int) -> int:

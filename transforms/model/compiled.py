@@ -6,7 +6,6 @@ compiled already is found without it.
 """
 
 import dataclasses
-import importlib.metadata
 import json
 import pathlib
 import tempfile
@@ -16,62 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from transforms.model.errors import ModelRefused
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-from transforms.model.load.source_digest import source_digest
-from transforms.model.no_model import NO_MODEL, NoModel, no_model_card
-from transforms.model.options import ModelOptions
+from transforms.model.no_model import NO_MODEL, NoModel
 from transforms.storage import uris
 from transforms.storage.storage import Storage
 
 _CARD = "explanation.json"
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))
-
-
-def compile_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
-    """Compile a model into ``<directory>/<fingerprint>/``, or find it there.
-
-    Args:
-        directory: any fsspec URL.
-
-    Returns:
-        The card that lies beside the compiled model.
-
-    Raises:
-        ModelRefused: the model cannot be loaded or explained as asked, with the cause and the remedy.
-    """
-    if options.source == NO_MODEL:
-        nothing = no_model_card(options)
-        _write_card(nothing, uris.join(directory, nothing.fingerprint), storage)
-        return nothing
-    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    digest = source_digest(options, fsspec_options)
-    card = _find(directory, digest, storage)
-    if card is not None:
-        return card
-
-    plan, graph, card = _plan(options, digest, fsspec_options)
-    folder = uris.join(directory, card.fingerprint)
-    if not storage.exists(uris.join(folder, _CARD)):
-        _write(plan, graph, folder, storage)
-    # The same fingerprint is the same model, but what it is called may have changed.
-    _write_card(card, folder, storage)
-    return read_card(folder, storage)
-
-
-def export_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
-    """Compile a model into ``directory`` itself: a SavedModel for serving or a notebook.
-
-    Raises:
-        ModelRefused: as :func:`compile_model`; or there is something in the directory already.
-    """
-    if next(storage.walk(directory), None) is not None:
-        raise ModelRefused(f"{directory} is not empty; name a new folder for the compiled model")
-    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    plan, graph, card = _plan(options, source_digest(options, fsspec_options), fsspec_options)
-    _write(plan, graph, directory, storage)
-    _write_card(card, directory, storage)
-    return card
 
 
 def read_card(directory: str, storage: Storage) -> ModelCard:
@@ -84,67 +34,6 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
     for name in ("class_names", "notes"):
         fields[name] = None if fields[name] is None else tuple(fields[name])
     return ModelCard(**fields)
-
-
-def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
-    for uri in storage.walk(directory):
-        folder, _, name = uri.rpartition("/")
-        if name == _CARD:
-            card = read_card(folder, storage)
-            if card.source_digest == digest:
-                return card
-    return None
-
-
-def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
-    """What is needed to write the compiled model, and its card."""
-    from transforms.model.cam.dry_run import folded_graph
-    from transforms.model.load.loaders import load_model
-    from transforms.model.plan.fingerprint import fingerprint
-    from transforms.model.plan.plan import make_plan
-
-    plan = make_plan(load_model(options, fsspec_options), options)
-    graph, notes = folded_graph(plan)
-    card = ModelCard(
-        fingerprint=fingerprint(plan),
-        source=options.source,
-        source_digest=digest,
-        input_height=plan.input_height,
-        input_width=plan.input_width,
-        class_count=plan.scores.class_count,
-        class_names=plan.class_names,
-        target_layer=plan.target.name,
-        target_tensor=plan.target.tensor,
-        cam_height=plan.target.height,
-        cam_width=plan.target.width,
-        method=options.method,
-        score=options.score,
-        activation=plan.scores.activation,
-        preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
-        notes=(*plan.notes, *notes),
-        versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
-    )
-    return plan, graph, card
-
-
-def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
-    storage.put(uris.join(folder, _CARD), json.dumps(dataclasses.asdict(card), indent=2).encode())
-
-
-def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
-    from transforms.model.cam.dry_run import refuse_mixed_batches
-    from transforms.model.cam.explainer import build_explainer
-    from transforms.model.runtime import import_tensorflow
-
-    tf = import_tensorflow()
-    module = build_explainer(plan, graph)
-    refuse_mixed_batches(plan, module)
-    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
-        signatures = {"explain": module.explain, "serving_default": module.predict}
-        tf.saved_model.save(module, temporary, signatures=signatures)
-        for path in sorted(pathlib.Path(temporary).rglob("*")):
-            if path.is_file():
-                storage.put(uris.join(folder, path.relative_to(temporary).as_posix()), path.read_bytes())
 
 
 class CompiledModel:

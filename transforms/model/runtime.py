@@ -1,10 +1,8 @@
 """The one way in which TensorFlow is imported: what must be set before its import is set here, once."""
 
 import contextlib
-import ctypes
 import functools
 import logging
-import math
 import os
 import pathlib
 import sys
@@ -12,11 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from transforms.machine import available_cpus, keep_freed_memory
+
 _BANNER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 _log = logging.getLogger(__name__)
-
-# <malloc.h>
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 @functools.cache
@@ -71,26 +68,3 @@ def _without_banner() -> Iterator[None]:
             for line in written:
                 if not line.startswith(_BANNER):
                     os.write(2, line)
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use: its affinity mask, or less where its control group has a quota."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota_file = pathlib.Path("/sys/fs/cgroup/cpu.max")
-    if quota_file.exists():
-        quota, period = quota_file.read_text().split()
-        if quota != "max":
-            cpus = min(cpus, math.ceil(int(quota) / int(period)))
-    return max(cpus, 1)
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep the buffers of pictures and activations from one batch to the next.
-
-    By default it returns each to the kernel, and a CPU spends a quarter of a MobileNet batch on page faults.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc only; musl and macOS have none
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-        mallopt(_M_TOP_PAD, 64 << 20)

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.inputs.table import AuditTable
+from transforms.statistics.distance import jensen_shannon_distance, resample
 
 _CHUNK = 20_000
-
 CHANGES = ("distance", "peak_shift", "centroid_shift", "score_change", "probability_change", "gt_lift_change")
 """Measures of a pair; see the schema."""
+
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -128,39 +129,3 @@ def _distances(rows: pa.Table) -> np.ndarray:
         maps.append(rows[f"cam_{when}"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(shape))
     height, width = (min(grids[f"{side}_before"], grids[f"{side}_after"]) for side in ("height", "width"))
     return jensen_shannon_distance(*(resample(values.astype(np.float64), height, width) for values in maps))
-
-
-def jensen_shannon_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The Jensen-Shannon distance of maps ``[N, h, w]`` taken as distributions: float64 ``[N]``, 0..1.
-
-    ``sqrt(H(m) - (H(p) + H(q)) / 2)`` with ``m = (p + q) / 2`` and the entropy H in bits (Endres and Schindelin 2003, a
-    metric). NaN where a map has no mass.
-    """
-    p, q = (values.reshape(len(values), -1) for values in (first, second))
-    mass = np.stack([p.sum(axis=1), q.sum(axis=1)])
-    known = (mass > 0).all(axis=0)
-    distances = np.full(len(p), np.nan)
-    p, q = p[known] / mass[0, known, None], q[known] / mass[1, known, None]
-    divergence = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
-    distances[known] = np.sqrt(np.clip(divergence, 0, 1))
-    return distances
-
-
-def resample(maps: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Maps ``[N, h, w]`` on another grid: the mass of a cell goes to the new cells by the area that they share.
-
-    No mass is lost or made, which bilinear interpolation does not promise.
-    """
-    down, across = _shares(maps.shape[1], height), _shares(maps.shape[2], width)
-    return np.einsum("ah,nhw,bw->nab", down, maps, across, optimize=True)
-
-
-def _shares(cells: int, wanted: int) -> np.ndarray:
-    """The share of each of ``cells`` parts of a line that lies in each of ``wanted`` parts, ``[wanted, cells]``."""
-    old, new = np.arange(cells) / cells, np.arange(wanted) / wanted
-    overlap = np.minimum(old + 1 / cells, new[:, None] + 1 / wanted) - np.maximum(old, new[:, None])
-    return np.clip(overlap, 0, None) * cells
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    return -(p * np.log2(np.where(p > 0, p, 1.0))).sum(axis=1)

@@ -6,15 +6,16 @@ from typing import Any
 
 from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.table import AuditTable
-from transforms.ahead import map_ahead
+from transforms.concurrency import map_ahead
 from transforms.explain.loading import FailedImage, LoadedImage, load_image
-from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.images.decode import Limits
+from transforms.images.decoded import Limits
 from transforms.model.compiled import read_card
+from transforms.overlays.settings import OverlaySettings
 from transforms.records import Box, ImageRef
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 from transforms.table.schema import statistics_schema
 
 _LOADERS = 8

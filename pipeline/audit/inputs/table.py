@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.audit.inputs.finished import AuditError, RunRecord, list_runs
-from transforms.ahead import map_ahead
+from transforms.concurrency import map_ahead
 from transforms.statistics.coverage import box_coverage
 from transforms.storage import uris
 from transforms.storage.storage import Storage

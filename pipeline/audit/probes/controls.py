@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audit.analysis.intervals import Means, group_means
-from pipeline.audit.analysis.pairs import jensen_shannon_distance
 from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.measures import Measure
 from pipeline.audit.inputs.originals import sampled_images, settings_of
@@ -22,6 +21,7 @@ from transforms.explain.rows import explained_rows
 from transforms.model.explanation import GradCamModel
 from transforms.placement import place
 from transforms.records import ImageRef, image_id_of
+from transforms.statistics.distance import jensen_shannon_distance
 from transforms.storage.storage import Storage
 from transforms.targets import ImageTargets
 

@@ -13,12 +13,13 @@ from pipeline.audit.inputs.table import open_table
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render, select_rows
 from pipeline.cli import app
 from transforms.explain.loading import load_image
-from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.overlays.render import render_overlay
+from transforms.overlays.settings import OverlaySettings
 from transforms.records import ImageRef
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 from transforms.table.schema import statistics_schema
 
 STORAGE = Storage()

@@ -15,7 +15,7 @@ from pipeline.audit.analysis.classes import audit_classes
 from pipeline.audit.inputs.finished import find_run
 from pipeline.audit.inputs.measures import measures
 from pipeline.audit.inputs.table import open_table
-from pipeline.config.schema import load_config
+from pipeline.config.read import load_config
 from pipeline.launch.run import run
 from transforms.storage.storage import Storage
 

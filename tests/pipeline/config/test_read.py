@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 import pipeline
-from pipeline.config.schema import Config, ConfigError, load_config, redacted
+from pipeline.config.read import load_config, redacted
+from pipeline.config.schema import Config, ConfigError
 
 
 def problems(*settings: str) -> list[str]:
@@ -85,7 +86,7 @@ def test_help_answers_in_under_a_second_without_tensorflow():
 
 
 def test_reading_a_config_needs_neither_tensorflow_nor_beam():
-    code = "import sys, pipeline.config.schema as c; c.load_config(); print({'tensorflow', 'apache_beam'} & {*sys.modules})"
+    code = "import sys, pipeline.config as c; c.load_config(); print({'tensorflow', 'apache_beam'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

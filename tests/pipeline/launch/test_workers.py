@@ -21,7 +21,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.config.schema import Config, ConfigError, load_config
+from pipeline.config.read import load_config
+from pipeline.config.schema import Config, ConfigError
 from pipeline.graph import build_graph
 from pipeline.launch.execution import WorkerLostError
 from pipeline.launch.run import run as launch

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.runs.lease import Lease, LeaseLost, LeaseTaken, is_alive
 from transforms.storage.storage import Storage
-from transforms.table.parts import LeaseLostError, TableLocation, check_lease
+from transforms.table.lease import LeaseLostError, check_lease
+from transforms.table.location import TableLocation
 
 STORAGE = Storage()
 BEAT = 0.1

@@ -9,7 +9,7 @@ from synthetic import Example, write_run
 from pipeline.runs.lease import Lease
 from pipeline.runs.status import NoRunError, print_status, run_status, runs_of
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 
 STORAGE = Storage()
 

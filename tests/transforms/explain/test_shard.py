@@ -13,13 +13,14 @@ from fakes import CARD, FakeModel
 from transforms.explain import loading
 from transforms.explain.batches import BatchExplainer
 from transforms.explain.failure_limit import FailureStreak, TooManyFailures, too_many_failures
-from transforms.explain.settings import ExplainSettings, OverlaySettings
+from transforms.explain.settings import ExplainSettings
 from transforms.explain.shard import explain_shard
+from transforms.machine import available_cpus
 from transforms.model.explanation import BatchExplanation
-from transforms.model.runtime import available_cpus
+from transforms.overlays.settings import OverlaySettings
 from transforms.records import ImageRef, Shard, image_id_of
 from transforms.storage.storage import Storage
-from transforms.table.parts import TableLocation
+from transforms.table.location import TableLocation
 from transforms.table.schema import statistics_schema
 
 
@@ -193,7 +194,8 @@ def test_one_image_that_succeeds_ends_the_suspicion_for_good(tmp_path):
 def test_a_real_model_whose_scores_overflow_on_some_photos(tmp_path):
     import keras
 
-    from transforms.model.compiled import compile_model, load_compiled
+    from transforms.model.compile import compile_model
+    from transforms.model.compiled import load_compiled
     from transforms.model.options import ModelOptions
 
     inputs = keras.Input((8, 8, 3))

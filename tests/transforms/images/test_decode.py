@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from transforms.images.decode import DecodedImage, Limits, decode, resize, shrink
+from transforms.images.decode import decode
+from transforms.images.decoded import DecodedImage, Limits
+from transforms.images.resize import resize, shrink
 from transforms.placement import place
 from transforms.records import ImageFailure, Stage, Status
 

@@ -11,7 +11,8 @@ import pytest
 import small_models
 
 from transforms.model import compiled
-from transforms.model.compiled import compile_model, load_compiled, read_card
+from transforms.model.compile import compile_model
+from transforms.model.compiled import load_compiled, read_card
 from transforms.model.errors import ModelRefused
 from transforms.model.options import ModelOptions
 from transforms.storage.storage import Storage
@@ -120,7 +121,7 @@ def test_a_second_time_finds_it_without_tensorflow(options, compiled_model):
     directory, card = compiled_model
     script = f"""
         import sys
-        from transforms.model.compiled import compile_model
+        from transforms.model.compile import compile_model
         from transforms.model.options import ModelOptions
         from transforms.storage.storage import Storage
         card = compile_model({options!r}, {directory!r}, Storage())

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from transforms.model.compiled import compile_model, load_compiled
+from transforms.model.compile import compile_model
+from transforms.model.compiled import load_compiled
 from transforms.model.options import ModelOptions
 from transforms.storage.storage import Storage
 
@@ -24,7 +25,8 @@ def test_maps_are_the_green_of_some_pixels_and_ranks_are_classes(tmp_path):
 
 def test_tensorflow_stays_out(tmp_path):
     script = f"""
-from transforms.model.compiled import compile_model, load_compiled
+from transforms.model.compile import compile_model
+from transforms.model.compiled import load_compiled
 from transforms.model.options import ModelOptions
 from transforms.storage.storage import Storage
 card = compile_model(ModelOptions("none"), {str(tmp_path)!r}, Storage())

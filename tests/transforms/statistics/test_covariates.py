@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from transforms.images.decode import decode, resize
+from transforms.images.decode import decode
+from transforms.images.resize import resize
 from transforms.placement import place
 from transforms.statistics.covariates import covariates
 

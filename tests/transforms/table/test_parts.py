@@ -7,18 +7,10 @@ import pytest
 
 from transforms.records import ImageRef, Shard, ShardResult
 from transforms.storage.storage import Storage
-from transforms.table.parts import (
-    TableLocation,
-    Totals,
-    list_parts,
-    read_done_images,
-    read_earlier_parts,
-    read_footer,
-    read_part,
-    remove_images,
-    write_earlier_parts,
-    write_part,
-)
+from transforms.table.commit import Totals, write_part
+from transforms.table.done import read_done_images, read_earlier_parts, write_earlier_parts
+from transforms.table.location import TableLocation
+from transforms.table.parts import list_parts, read_footer, read_part, remove_images
 from transforms.table.schema import statistics_schema
 
 STORAGE = Storage()

@@ -12,12 +12,12 @@ from transforms.model.options import ModelOptions
 from transforms.model.plan.activation import ends_squashed
 from transforms.model.plan.checks import (
     refuse_broken_gradient,
+    refuse_features,
     refuse_other_than_images,
     refuse_straight_through,
     refuse_training_mode,
     refusing_failures,
 )
-from transforms.model.plan.features import refuse_features
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from pipeline.audit.analysis.pairs import jensen_shannon_distance, resample
+from transforms.statistics.distance import jensen_shannon_distance, resample
 
 
 def test_distances_by_hand():

@@ -1,18 +1,36 @@
-"""Calls that may hang, ahead of the consumer: one that takes too long is given up together with its thread."""
+"""Work in threads, bounded: ahead of its consumer, with an end to patience, and behind its producer."""
 
 import collections
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, InvalidStateError, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, InvalidStateError, ThreadPoolExecutor, wait
+from types import TracebackType
 from typing import Generic, TypeVar
 
 Element = TypeVar("Element")
 Result = TypeVar("Result")
 
-_MOST_LEFT_BEHIND = 256  # threads; each keeps its memory, and perhaps a core, until the process ends
 
+def map_ahead(
+    function: Callable[[Element], Result], elements: Iterable[Element], executor: Executor, depth: int
+) -> Iterator[Result]:
+    """``map(function, elements)`` with up to ``depth`` calls under way or finished ahead of the consumer."""
+    pending: collections.deque[Future[Result]] = collections.deque()
+    try:
+        for element in elements:
+            pending.append(executor.submit(function, element))
+            if len(pending) >= depth:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+_MOST_LEFT_BEHIND = 256  # threads; each keeps its memory, and perhaps a core, until the process ends
 _left_behind: set[threading.Thread] = set()
 
 
@@ -112,3 +130,34 @@ def _leave_behind(thread: threading.Thread | None) -> None:
             f"{len(_left_behind)} images hang in this process at the same time: the storage or a decoder is stuck; "
             "look at the mount, then run the same command again"
         )
+
+
+class WritesBehind:
+    """``put(uri, content)`` in threads: who calls goes on while up to ``depth`` files are on their way. Thread-safe.
+
+    A context: its end waits for the last file. What a ``put`` raises is raised to a later caller, or at that end; after
+    an error, of whatever kind, files that have not begun their way are dropped.
+    """
+
+    def __init__(self, put: Callable[[str, bytes], None], threads: int, depth: int):
+        self._put = put
+        self._depth = depth
+        self._threads = ThreadPoolExecutor(threads, "write")
+        self._pending: collections.deque[Future[None]] = collections.deque()
+
+    def __call__(self, uri: str, content: bytes) -> None:
+        self._pending.append(self._threads.submit(self._put, uri, content))
+        if len(self._pending) > self._depth:
+            self._pending.popleft().result()
+
+    def __enter__(self) -> "WritesBehind":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            while self._pending and kind is None:
+                self._pending.popleft().result()
+        finally:
+            self._threads.shutdown(cancel_futures=True)

@@ -1,0 +1,26 @@
+"""A decoded picture, and what one may cost."""
+
+import dataclasses
+
+import numpy as np
+
+Colour = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one image may cost."""
+
+    max_bytes: int = 2**28  # encoded; checked while it is fetched
+    # Declared width x height; checked before it is decoded. A 12,000 x 9,000 panorama passes; RGB takes 0.4 GB at most.
+    max_pixels: int = 2**27
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class DecodedImage:
+    """An upright picture, perhaps at a reduced scale, and the size that it has in full."""
+
+    pixels: np.ndarray  # uint8 [ceil(height / reduction), ceil(width / reduction), 3] RGB
+    width: int  # of the original after EXIF orientation, pixels
+    height: int
+    reduction: int = 1  # a decoded pixel covers so many original pixels each way, also where the last ones stick out

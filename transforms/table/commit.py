@@ -1,0 +1,79 @@
+"""Shard results -> parts: a part is the commit of its shard, written last and in one step."""
+
+import dataclasses
+import json
+import operator
+from collections.abc import Iterable
+
+import apache_beam as beam
+
+from transforms.records import ShardResult
+from transforms.storage.storage import Storage
+from transforms.table.lease import check_lease
+from transforms.table.location import TableLocation
+from transforms.table.parts import encode_part
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """Counts over all shards of a run: manifest lines = planned + done + duplicates."""
+
+    planned: int = 0  # images that this run had to explain
+    done: int = 0  # images that had their rows before, with the same fingerprint
+    done_failed: int = 0  # of these, failures
+    duplicates: int = 0  # further lines with the URI of an image that is counted already
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(*map(operator.add, dataclasses.astuple(self), dataclasses.astuple(other)))
+
+
+class WriteStatistics(beam.PTransform):
+    """Shard results -> parts; passes on what each shard counted."""
+
+    def __init__(self, table: TableLocation, storage: Storage):
+        super().__init__()
+        self._table = table
+        self._storage = storage
+
+    def expand(self, results: beam.PCollection[ShardResult]) -> beam.PCollection[Totals]:
+        return results | "Parts" >> beam.Map(write_part, self._table, self._storage)
+
+
+class WriteTotals(beam.PTransform):
+    """The counts of all shards -> one small file, the sign that every shard of the run is committed."""
+
+    def __init__(self, table: TableLocation, storage: Storage):
+        super().__init__()
+        self._table = table
+        self._storage = storage
+
+    def expand(self, totals: beam.PCollection[Totals]) -> beam.PCollection[str]:
+        return (
+            totals
+            | "Key" >> beam.WithKeys(self._table.run_id)  # CombineGlobally would be nine steps more
+            | "Sum" >> beam.CombinePerKey(add_totals)
+            | beam.Values()
+            | "File" >> beam.Map(write_totals, self._table, self._storage)
+        )
+
+
+def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> Totals:
+    """Commit the rows of a shard, if it has any. Writing the same part again changes nothing.
+
+    Raises:
+        LeaseLostError: the launcher has died and another has taken over, or the output has been removed.
+    """
+    if result.rows.num_rows:
+        check_lease(table, storage)
+        storage.put(table.part_uri(result.shard.shard_id), encode_part(result, table))
+    shard = result.shard
+    return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates)
+
+
+def add_totals(counts: Iterable[Totals]) -> Totals:
+    return sum(counts, Totals())
+
+
+def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
+    storage.put(table.totals_uri, json.dumps(dataclasses.asdict(totals)).encode())
+    return table.totals_uri
