@@ -14,7 +14,7 @@ from pipeline.config.read import load_config
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
-from transforms.images.decode import decode
+from transforms.images.decode import decode_image
 from transforms.images.resize import shrink
 from transforms.machine import available_cpus
 from transforms.overlays.render import encode, render_overlay
@@ -79,7 +79,9 @@ class Floor:
         self._overlays = [self._overlay(encoded) for encoded in self._encoded]
 
     def decode(self) -> None:
-        self._on_all_cores(lambda encoded: decode(encoded, need=self._need, max_side=_LOOK.max_side), self._encoded)
+        self._on_all_cores(
+            lambda encoded: decode_image(encoded, need=self._need, max_side=_LOOK.max_side), self._encoded
+        )
 
     def encode(self) -> None:
         self._on_all_cores(lambda overlay: encode(overlay, _LOOK.format, _LOOK.quality), self._overlays)
@@ -89,7 +91,7 @@ class Floor:
         return sum(seconds_of(work, clock) for work in (self.decode, self.encode, *further))
 
     def _overlay(self, encoded: bytes) -> np.ndarray:
-        decoded = decode(encoded, need=self._need, max_side=_LOOK.max_side)
+        decoded = decode_image(encoded, need=self._need, max_side=_LOOK.max_side)
         placement = place(decoded.width, decoded.height, *self._need, "stretch")
         ramp = np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7)
         return render_overlay(shrink(decoded, _LOOK.max_side), ramp, placement, _LOOK.opacity, _LOOK.colormap)

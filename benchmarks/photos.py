@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from transforms.images.decode import decode
-from transforms.images.resize import resize
+from transforms.images.decode import decode_image
+from transforms.images.resize import resize_image
 from transforms.manifest.formats import IMAGE_SUFFIXES
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.placement import place
@@ -46,7 +46,7 @@ class Photos:
         folder.mkdir(parents=True)
         paths = []
         for i in range(count):
-            pixels = decode(Path(self.paths[i % len(self.paths)]).read_bytes()).pixels
+            pixels = decode_image(Path(self.paths[i % len(self.paths)]).read_bytes()).pixels
             large = cv2.resize(pixels, _LARGE[::-1], interpolation=cv2.INTER_CUBIC)
             # Enlarged photos are smooth; noise gives the decoder as much to do as a camera's picture does.
             noise = np.random.default_rng(i).normal(0, 6, large.shape).astype(np.int16)
@@ -81,5 +81,5 @@ def _in_order(paths: Sequence[str]) -> list[str]:
 
 
 def _model_input(path: str, height: int, width: int) -> np.ndarray:
-    decoded = decode(Path(path).read_bytes(), need=(height, width))
-    return resize(decoded, place(decoded.width, decoded.height, height, width, "stretch"))
+    decoded = decode_image(Path(path).read_bytes(), need=(height, width))
+    return resize_image(decoded, place(decoded.width, decoded.height, height, width, "stretch"))

@@ -234,7 +234,7 @@ def _spelled_out(arguments: list[str]) -> list[str]:
 def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
     from pipeline.config.schema import ConfigError
-    from pipeline.launch.run import run as launch
+    from pipeline.launch.run import launch
     from pipeline.runs.lease import LeaseTaken
     from transforms.explain.failure_limit import TooManyFailures
     from transforms.manifest.read import ManifestError

@@ -14,7 +14,7 @@ from pipeline.audit.analysis.intervals import Means, group_means
 from pipeline.audit.analysis.pairs import CHANGES, PAIR_SCHEMA, ImageCounts, compare_pairs, match_images, matching_key
 from pipeline.audit.inputs.finished import AuditError, RunRecord
 from pipeline.audit.inputs.table import AuditTable, open_table
-from pipeline.audit.pages.page import page
+from pipeline.audit.pages.page import fill_page
 from pipeline.audit.render import overlay_pictures
 from pipeline.config.schema import Compare
 from transforms.model.compiled import read_card
@@ -97,7 +97,7 @@ def write_comparison(before: RunRecord, after: RunRecord, gate: Compare, storage
             "shown_reasons": SHOWN_REASONS,
             "cards": [read_card(run.model, storage) for run in (before, after)],
         }
-        storage.put(f"{folder}/index.html", page("compare.html.j2", view))
+        storage.put(f"{folder}/index.html", fill_page("compare.html.j2", view))
     return summary
 
 

@@ -21,7 +21,7 @@ from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.measures import CORNERS, measures
 from pipeline.audit.inputs.table import AuditTable, open_table
 from pipeline.audit.pages import pictures
-from pipeline.audit.pages.page import page
+from pipeline.audit.pages.page import fill_page
 from pipeline.audit.probes.controls import CONTROLS, ControlReadings, read_controls
 from pipeline.audit.probes.faithfulness import read_faithfulness
 from pipeline.audit.render import overlay_pictures
@@ -58,7 +58,7 @@ def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequenc
         findings = [dataclasses.asdict(finding) for finding in values["findings"]]
         storage.put(f"{folder}/findings.json", json.dumps(findings, indent=2).encode())
         uri = f"{folder}/index.html"
-        storage.put(uri, page("report.html.j2", values))
+        storage.put(uri, fill_page("report.html.j2", values))
         return uri
 
 

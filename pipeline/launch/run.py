@@ -28,7 +28,7 @@ EXIT_DONE = 0
 EXIT_TOO_MANY_FAILURES = 1
 
 
-def run(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
+def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
     """Run the job of a config to its end; the last line on standard output is the outcome as JSON.
 
     Returns:

@@ -12,7 +12,7 @@ import atheris
 
 with atheris.instrument_imports(include=["transforms"]):
     from transforms.explain.settings import Limits
-    from transforms.images.decode import decode
+    from transforms.images.decode import decode_image
     from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
     from transforms.records import ImageFailure
     from transforms.storage.storage import Storage
@@ -29,7 +29,7 @@ def image(encoded: bytes) -> None:
         return
     need = (1 + encoded[0], 1 + encoded[0])
     try:
-        decoded = decode(encoded[1:], _LIMITS, need, max_side=64)
+        decoded = decode_image(encoded[1:], _LIMITS, need, max_side=64)
     except ImageFailure:
         return
     assert decoded.pixels.shape[2] == 3

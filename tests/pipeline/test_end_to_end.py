@@ -12,7 +12,7 @@ from model_inputs import model_input
 from rich.console import Console
 
 from pipeline.config.schema import Config
-from pipeline.launch.run import run
+from pipeline.launch.run import launch
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
 from transforms.storage.storage import Storage
@@ -41,7 +41,7 @@ def demo(tmp_path_factory):
     config = Config.model_validate(
         {"output": {"path": str(output)}, "explain": {"targets": "top_k:2", "batch_size": 4}}
     )
-    assert run(config, [], CONSOLE) == 0
+    assert launch(config, [], CONSOLE) == 0
     return config, output, rows_of(output)
 
 
@@ -97,7 +97,7 @@ def test_overlays_show_the_photo_and_the_heat(demo):
 
 def test_the_summary_accounts_for_every_line_and_the_same_run_again_has_nothing_to_do(demo):
     config, output, rows = demo
-    assert run(config, [], CONSOLE) == 0
+    assert launch(config, [], CONSOLE) == 0
     first, second = (json.loads(path.read_text()) for path in sorted(output.glob("runs/*/summary.json")))
     assert (first["inputs"], first["images"], first["explained_now"], first["rows_now"]) == (6, 6, 6, 12)
     assert (second["done_before"], second["explained_now"]) == (6, 0)
@@ -133,7 +133,7 @@ def test_a_nested_fine_tuned_model_is_explained_inside_its_base(tmp_path):
             "output": {"path": str(tmp_path / "out")},
         }
     )
-    assert run(config, [], CONSOLE) == 1  # one photo is missing, and none may fail by default
+    assert launch(config, [], CONSOLE) == 1  # one photo is missing, and none may fail by default
     rows = rows_of(tmp_path / "out")
     assert rows.pop("missing.jpg-None")["error_type"] == "FileNotFoundError"
     assert len(rows) == 2 * len(photos)

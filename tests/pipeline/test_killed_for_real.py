@@ -12,7 +12,7 @@ import cv2
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.images.decode import decode
+from transforms.images.decode import decode_image
 from transforms.manifest.read import Manifest, read_manifest
 from transforms.storage.storage import Storage
 
@@ -24,7 +24,7 @@ def photos(tmp_path_factory) -> Path:
     """Crops of the bundled photos, so that there is something to interrupt."""
     folder, rng = tmp_path_factory.mktemp("photos"), random.Random(0)
     for ref in read_manifest(Manifest("bundled:photos"), Storage()):
-        pixels = decode(Path(ref.uri).read_bytes()).pixels
+        pixels = decode_image(Path(ref.uri).read_bytes()).pixels
         for number in range(CROPS):
             side = rng.randrange(128, min(pixels.shape[:2]) + 1)
             y, x = (rng.randrange(length - side + 1) for length in pixels.shape[:2])

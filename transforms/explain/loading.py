@@ -10,8 +10,8 @@ import numpy as np
 from transforms.concurrency import map_patiently
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.images.decode import decode
-from transforms.images.resize import resize, shrink
+from transforms.images.decode import decode_image
+from transforms.images.resize import resize_image, shrink
 from transforms.machine import available_cpus
 from transforms.model.explanation import ModelCard
 from transforms.overlays.settings import OverlaySettings
@@ -90,7 +90,7 @@ def load_images(
     )
     with contextlib.closing(fetched):
         yield from map_patiently(
-            lambda image: decode_image(image, card, settings, tally),
+            lambda image: decode_fetched(image, card, settings, tally),
             fetched,
             _DECODERS,
             _BATCHES_AHEAD * settings.batch_size,
@@ -103,7 +103,7 @@ def load_image(
     ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
 ) -> LoadedImage | FailedImage:
     """One image alone, without an end to its patience."""
-    return decode_image(fetch_image(ref, card, settings, storage, tally), card, settings, tally)
+    return decode_fetched(fetch_image(ref, card, settings, storage, tally), card, settings, tally)
 
 
 def fetch_image(
@@ -122,7 +122,7 @@ def fetch_image(
     return FetchedImage(ref, targets, encoded, version)
 
 
-def decode_image(
+def decode_fetched(
     fetched: FetchedImage | FailedImage, card: ModelCard, settings: ExplainSettings, tally: Tally
 ) -> LoadedImage | FailedImage:
     """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
@@ -134,12 +134,12 @@ def decode_image(
         # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
         side = (settings.overlays or OverlaySettings()).max_side
         try:
-            decoded = decode(encoded, settings.limits, (card.input_height, card.input_width), side)
+            decoded = decode_image(encoded, settings.limits, (card.input_height, card.input_width), side)
         except ImageFailure as failure:
             return FailedImage(ref, failure, digest, len(encoded), content_version=version)
         placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
         photo = shrink(decoded, side) if settings.overlays else None
-        model_input = resize(decoded, placement)
+        model_input = resize_image(decoded, placement)
         return LoadedImage(ref, fetched.targets, digest, len(encoded), placement, model_input, photo, version)
 
 

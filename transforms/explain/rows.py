@@ -10,7 +10,7 @@ from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.settings import ExplainSettings
 from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
-from transforms.statistics.covariates import covariates
+from transforms.statistics.covariates import image_covariates
 from transforms.statistics.ground_truth import ground_truth_statistics
 from transforms.statistics.map_statistics import map_statistics, region_statistics
 from transforms.targets import label_index_of
@@ -38,7 +38,9 @@ def explained_rows(
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     columns |= _prediction(explanation, places, card)
     columns |= _faithfulness(explanation, places, columns)
-    measured = covariates(np.stack([image.model_input for image in images]), [image.placement for image in images])
+    measured = image_covariates(
+        np.stack([image.model_input for image in images]), [image.placement for image in images]
+    )
     columns |= {name: values[image_of] for name, values in measured.items()}
     columns |= _labels(of_rows, columns["predicted_index"], card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]

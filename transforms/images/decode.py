@@ -9,7 +9,7 @@ from transforms.images.decoded import Colour, DecodedImage, Limits
 from transforms.records import ImageFailure, Stage, Status
 
 
-def decode(
+def decode_image(
     encoded: bytes,
     limits: Limits = Limits(),
     need: tuple[int, int] | None = None,

@@ -42,7 +42,7 @@ def _area_weights(source: int, target: int) -> sparse.csr_array:
     return sparse.csr_array((weights[inside], columns[inside], starts), shape=(target, source))
 
 
-def resize(
+def resize_image(
     decoded: DecodedImage, placement: Placement, out: np.ndarray | None = None, padding: Colour = (0, 0, 0)
 ) -> np.ndarray:
     """The model input: uint8 ``[H, W, 3]`` of the placement's input size, written into ``out`` where it is given.

@@ -8,7 +8,7 @@ import numpy as np
 from transforms.placement import Placement
 
 
-def covariates(inputs: np.ndarray, placements: Sequence[Placement] | None = None) -> dict[str, np.ndarray]:
+def image_covariates(inputs: np.ndarray, placements: Sequence[Placement] | None = None) -> dict[str, np.ndarray]:
     """Brightness, contrast, sharpness and saturation of model inputs.
 
     Taken from the model input rather than from the file: sharpness depends on the scale, so only pictures of one size

@@ -9,7 +9,7 @@ import jinja2
 _MISSING = "–"
 
 
-def page(template: str, values: Mapping[str, Any]) -> bytes:
+def fill_page(template: str, values: Mapping[str, Any]) -> bytes:
     """Fill one of the templates beside this file. All values are escaped: names come from manifests of strangers."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.audit.pages", "templates"),

@@ -16,7 +16,7 @@ from pipeline.audit.inputs.finished import find_run
 from pipeline.audit.inputs.measures import measures
 from pipeline.audit.inputs.table import open_table
 from pipeline.config.read import load_config
-from pipeline.launch.run import run
+from pipeline.launch.run import launch
 from transforms.storage.storage import Storage
 
 IMAGES, SIDE = 160, 224
@@ -99,7 +99,7 @@ def audit(folder: Path, features, images: np.ndarray) -> tuple[object, list[dict
             "run.report=true",
         ],
     )
-    assert run(config, [], Console(quiet=True)) == 0
+    assert launch(config, [], Console(quiet=True)) == 0
     record = find_run(f"{folder}/out", None, Storage())
     findings = json.loads(Storage().read(f"{record.folder}/report/findings.json"))
     with open_table({"statistics": record}, Storage()) as table:
@@ -175,7 +175,7 @@ def test_the_pointing_game_on_real_photos_is_above_the_centre_baseline(tmp_path)
         [f"input.manifest={photos}/manifest.csv", "input.columns={label: label_index}", f"output.path={tmp_path}/out",
          "overlays.policy=none", "model.source=bundled:efficientnet-lite0"],
     )  # fmt: skip
-    assert run(config, [], Console(quiet=True)) == 0
+    assert launch(config, [], Console(quiet=True)) == 0
     with open_table({"statistics": find_run(f"{tmp_path}/out", None, Storage())}, Storage()) as table:
         audited = audit_classes(table, measures(table))
     gain = audited.position("pointing_gain")

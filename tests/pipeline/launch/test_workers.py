@@ -25,7 +25,7 @@ from pipeline.config.read import load_config
 from pipeline.config.schema import Config, ConfigError
 from pipeline.graph import build_graph
 from pipeline.launch.execution import WorkerLostError
-from pipeline.launch.run import run as launch
+from pipeline.launch.run import launch
 from pipeline.launch.runners import is_local, pipeline_options, runner_of
 from pipeline.worker import take_share, visible_gpus
 

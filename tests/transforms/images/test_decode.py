@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from transforms.images.decode import decode
+from transforms.images.decode import decode_image
 from transforms.images.decoded import DecodedImage, Limits
-from transforms.images.resize import resize, shrink
+from transforms.images.resize import resize_image, shrink
 from transforms.placement import place
 from transforms.records import ImageFailure, Stage, Status
 
@@ -30,7 +30,7 @@ EVERY = {name: file for name, (file, _) in LOSSLESS.items()} | LOSSY | ANIMATED
 
 def failure_of(file: bytes, **options) -> ImageFailure:
     with pytest.raises(ImageFailure) as caught:
-        decode(file, **options)
+        decode_image(file, **options)
     assert caught.value.stage == Stage.DECODE
     return caught.value
 
@@ -38,7 +38,7 @@ def failure_of(file: bytes, **options) -> ImageFailure:
 def outcome(file: bytes) -> np.ndarray | Status:
     """Pixels or the status of a failure; anything else is a crash."""
     try:
-        pixels = decode(file, Limits(max_pixels=2**22)).pixels
+        pixels = decode_image(file, Limits(max_pixels=2**22)).pixels
     except ImageFailure as failure:
         return failure.status
     assert pixels.dtype == np.uint8
@@ -54,7 +54,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_files_decode_exactly(name):
     file, expected = LOSSLESS[name]
-    decoded = decode(file)
+    decoded = decode_image(file)
     assert decoded.pixels.dtype == np.uint8
     assert (decoded.width, decoded.height) == (encoded.WIDTH, encoded.HEIGHT)
     np.testing.assert_array_equal(decoded.pixels, expected)
@@ -62,19 +62,19 @@ def test_lossless_files_decode_exactly(name):
 
 @pytest.mark.parametrize("name", LOSSY)
 def test_lossy_files_decode_closely(name):
-    assert difference(decode(LOSSY[name]).pixels, encoded.picture()).mean() < 4
+    assert difference(decode_image(LOSSY[name]).pixels, encoded.picture()).mean() < 4
 
 
 @pytest.mark.parametrize("name", ANIMATED)
 def test_of_several_frames_the_first_is_decoded(name):
-    pixels = decode(ANIMATED[name]).pixels
+    pixels = decode_image(ANIMATED[name]).pixels
     assert difference(pixels, encoded.picture()).mean() < 7  # GIF has 256 colours
     assert difference(pixels, 255 - encoded.picture()).mean() > 50
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
     samples = np.array([[0, 128, 129, 257, 32768, 65406, 65407, 65535]], np.uint16)
-    assert decode(encoded.encode_tiff(samples)).pixels[0, :, 0].tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
+    assert decode_image(encoded.encode_tiff(samples)).pixels[0, :, 0].tolist() == [0, 0, 1, 1, 128, 254, 255, 255]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
@@ -88,23 +88,23 @@ def test_alpha_lies_over_the_background(kind):
     file = encoded.encode(pixels, kind, **options)
     over_white = [[[200, 100, 0], [255, 255, 255]], [[244, 224, 204], [0, 0, 0]]]
     over_blue = [[[200, 100, 0], [0, 0, 255]], [[40, 20, 204], [0, 0, 0]]]
-    assert difference(decode(file).pixels, np.array(over_white)).max() <= 1
-    assert difference(decode(file, background=(0, 0, 255)).pixels, np.array(over_blue)).max() <= 1
+    assert difference(decode_image(file).pixels, np.array(over_white)).max() <= 1
+    assert difference(decode_image(file, background=(0, 0, 255)).pixels, np.array(over_blue)).max() <= 1
 
 
 def test_transparency_of_gray_palette_and_keyed_colours():
     gray_alpha = Image.fromarray(np.array([[[90, 255], [90, 0]]], np.uint8), "LA")
-    assert decode(encoded.encode(gray_alpha, "PNG")).pixels.tolist() == [[[90, 90, 90], [255, 255, 255]]]
+    assert decode_image(encoded.encode(gray_alpha, "PNG")).pixels.tolist() == [[[90, 90, 90], [255, 255, 255]]]
     palette = Image.fromarray(np.array([[0, 1]], np.uint8))
     palette.putpalette([10, 20, 30, 40, 50, 60])
     for kind in ("PNG", "GIF"):
         file = encoded.encode(palette, kind, transparency=1)
-        assert decode(file).pixels.tolist() == [[[10, 20, 30], [255, 255, 255]]], kind
+        assert decode_image(file).pixels.tolist() == [[[10, 20, 30], [255, 255, 255]]], kind
     half = encoded.encode(palette, "PNG", transparency=bytes([255, 0]))
-    assert decode(half, background=(1, 2, 3)).pixels.tolist() == [[[10, 20, 30], [1, 2, 3]]]
+    assert decode_image(half, background=(1, 2, 3)).pixels.tolist() == [[[10, 20, 30], [1, 2, 3]]]
     keyed = Image.fromarray(np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8))
     file = encoded.encode(keyed, "PNG", transparency=(40, 50, 60))
-    assert decode(file).pixels.tolist() == [[[10, 20, 30], [255, 255, 255]]]
+    assert decode_image(file).pixels.tolist() == [[[10, 20, 30], [255, 255, 255]]]
 
 
 # How a camera held in each way stores an upright picture; the EXIF orientation says how to undo it.
@@ -128,12 +128,12 @@ def test_exif_orientation_is_undone(orientation, kind):
     exif[0x0112] = orientation
     options = {"JPEG": {"quality": 95}, "MPO": {"quality": 95}, "WEBP": {"lossless": True}}.get(kind, {})
     file = encoded.encode(np.ascontiguousarray(STORED[orientation](upright)), kind, exif=exif, **options)
-    decoded = decode(file)
+    decoded = decode_image(file)
     assert (decoded.width, decoded.height) == (encoded.WIDTH, encoded.HEIGHT)
     assert difference(decoded.pixels, upright).mean() < 2.5
     assert difference(upright, upright[:, ::-1]).mean() > 20  # so a wrong turn would show
     if kind == "JPEG":
-        reduced = decode(file, need=(24, 30), max_side=1)
+        reduced = decode_image(file, need=(24, 30), max_side=1)
         assert reduced.pixels.shape == (encoded.HEIGHT // 2, encoded.WIDTH // 2, 3)
         assert (reduced.width, reduced.height) == (encoded.WIDTH, encoded.HEIGHT)
         half = cv2.resize(upright, (encoded.WIDTH // 2, encoded.HEIGHT // 2), interpolation=cv2.INTER_AREA)
@@ -146,13 +146,13 @@ def test_exif_orientation_is_undone(orientation, kind):
 )
 def test_broken_exif_costs_nothing(exif):
     file = encoded.encode(encoded.picture(), "JPEG", exif=exif)
-    assert decode(file).pixels.shape == (encoded.HEIGHT, encoded.WIDTH, 3)
+    assert decode_image(file).pixels.shape == (encoded.HEIGHT, encoded.WIDTH, 3)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_truncation_is_noticed(name):
     file = EVERY[name]
-    whole = decode(file).pixels
+    whole = decode_image(file).pixels
     for tenth in range(1, 10):
         result = outcome(file[: len(file) * tenth // 10])
         if name in ANIMATED and name != "webp animated" and tenth > 2 and isinstance(result, np.ndarray):
@@ -164,7 +164,7 @@ def test_truncation_is_noticed(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_the_last_bytes_are_either_needless_or_missed(name):
     file = EVERY[name]
-    whole = decode(file).pixels
+    whole = decode_image(file).pixels
     for cut in (1, 2, 3, 4, 6, 9, 13, 20, 40):
         result = outcome(file[:-cut])
         if isinstance(result, np.ndarray):
@@ -272,7 +272,7 @@ def test_a_declared_giant_is_refused_before_it_is_decoded(kind):
 def test_a_panorama_is_decoded():
     flat = np.full((9000, 12000, 1), 77, np.uint8)
     file = simplejpeg.encode_jpeg(flat, colorspace="GRAY", colorsubsampling="Gray")
-    decoded = decode(file, need=(224, 224))
+    decoded = decode_image(file, need=(224, 224))
     assert (decoded.width, decoded.height) == (12000, 9000)
     assert decoded.pixels.shape == (1125, 1500, 3)
     assert np.all(decoded.pixels == 77)
@@ -337,17 +337,17 @@ def test_twelve_bit_jpeg_is_unsupported():
 
 def test_the_content_decides_not_the_name():
     # photo.jpg.gz that is a plain JPEG, photo.jpg that is a PNG: decode never sees a name.
-    assert difference(decode(LOSSY["jpeg"]).pixels, decode(LOSSLESS["png"][0]).pixels).mean() < 4
+    assert difference(decode_image(LOSSY["jpeg"]).pixels, decode_image(LOSSLESS["png"][0]).pixels).mean() < 4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 2), (17, 1)])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_extreme_shapes(kind, size):
     height, width = size
-    decoded = decode(encoded.encode(encoded.picture(height, width), kind), need=(32, 32))
+    decoded = decode_image(encoded.encode(encoded.picture(height, width), kind), need=(32, 32))
     assert decoded.pixels.shape == (height, width, 3)
     for how in ("stretch", "crop", "pad"):
-        assert resize(decoded, place(width, height, 32, 32, how)).shape == (32, 32, 3)
+        assert resize_image(decoded, place(width, height, 32, 32, how)).shape == (32, 32, 3)
     assert max(shrink(decoded, 64).shape) == min(64, max(size)) or max(size) < 3
 
 
@@ -366,7 +366,7 @@ def test_extreme_shapes(kind, size):
 )
 def test_a_reduced_decode_stays_large_enough(size, need, max_side, expected):
     file = simplejpeg.encode_jpeg(np.full((*size, 1), 9, np.uint8), colorspace="GRAY", colorsubsampling="Gray")
-    decoded = decode(file, need=need, max_side=max_side)
+    decoded = decode_image(file, need=need, max_side=max_side)
     assert decoded.pixels.shape[:2] == expected
     assert (decoded.height, decoded.width) == size
 
@@ -385,11 +385,11 @@ def natural(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(1200, 1600), (1601, 1203), (905, 2047), (3001, 1000)])
 def test_a_reduced_decode_gives_nearly_the_same_model_input(size):
     file = simplejpeg.encode_jpeg(natural(*size), quality=92)
-    full, reduced = decode(file), decode(file, need=(112, 112), max_side=1)
+    full, reduced = decode_image(file), decode_image(file, need=(112, 112), max_side=1)
     assert reduced.reduction >= 2
     for how in ("stretch", "crop", "pad"):
         placement = place(size[1], size[0], 112, 112, how)
-        error = difference(resize(full, placement), resize(reduced, placement))
+        error = difference(resize_image(full, placement), resize_image(reduced, placement))
         assert error.mean() < 2, how
         assert error.max() < 24, how
 
@@ -401,44 +401,44 @@ def test_reduced_turned_and_cropped_alike(orientation):
     exif[0x0112] = orientation
     file = encoded.encode(np.ascontiguousarray(STORED[orientation](upright)), "JPEG", exif=exif, quality=92)
     placement = place(1003, 906, 56, 56, "crop")
-    expected = resize(DecodedImage(upright, 1003, 906), placement)
-    assert difference(resize(decode(file, need=(56, 56), max_side=1), placement), expected).mean() < 2
+    expected = resize_image(DecodedImage(upright, 1003, 906), placement)
+    assert difference(resize_image(decode_image(file, need=(56, 56), max_side=1), placement), expected).mean() < 2
 
 
 def test_stretch_averages_over_the_area():
     pixels = encoded.picture(60, 90)
     decoded = DecodedImage(pixels, 90, 60)
     blocks = pixels.reshape(20, 3, 30, 3, 3).mean(axis=(1, 3))
-    assert np.abs(resize(decoded, place(90, 60, 20, 30, "stretch")) - blocks).max() <= 0.5 + 1e-9
+    assert np.abs(resize_image(decoded, place(90, 60, 20, 30, "stretch")) - blocks).max() <= 0.5 + 1e-9
 
 
 def test_one_side_shrinks_while_the_other_grows():
     # 8 columns of alternating 0 and 200 become 2 of their mean; 1 row becomes 4.
     pixels = np.zeros((1, 8, 3), np.uint8)
     pixels[:, ::2] = 200
-    assert np.all(resize(DecodedImage(pixels, 8, 1), place(8, 1, 4, 2, "stretch")) == 100)
+    assert np.all(resize_image(DecodedImage(pixels, 8, 1), place(8, 1, 4, 2, "stretch")) == 100)
 
 
 def test_growing_is_linear():
     pixels = np.array([[[0] * 3, [100] * 3]], np.uint8)
-    row = resize(DecodedImage(pixels, 2, 1), place(2, 1, 1, 4, "stretch"))[0, :, 0]
+    row = resize_image(DecodedImage(pixels, 2, 1), place(2, 1, 1, 4, "stretch"))[0, :, 0]
     assert row.tolist() == [0, 25, 75, 100]
 
 
 def test_crop_shows_the_middle():
     pixels = encoded.picture(60, 100)
-    cropped = resize(DecodedImage(pixels, 100, 60), place(100, 60, 60, 60, "crop"))
+    cropped = resize_image(DecodedImage(pixels, 100, 60), place(100, 60, 60, 60, "crop"))
     np.testing.assert_array_equal(cropped, pixels[:, 20:80])
 
 
 def test_pad_leaves_bars_of_the_padding_colour():
     pixels = encoded.picture(30, 60)
     placement = place(60, 30, 60, 60, "pad")
-    padded = resize(DecodedImage(pixels, 60, 30), placement)
+    padded = resize_image(DecodedImage(pixels, 60, 30), placement)
     np.testing.assert_array_equal(padded[15:45], pixels)
     assert np.all(padded[:15] == 0)
     assert np.all(padded[45:] == 0)
-    coloured = resize(DecodedImage(pixels, 60, 30), placement, padding=(1, 2, 3))
+    coloured = resize_image(DecodedImage(pixels, 60, 30), placement, padding=(1, 2, 3))
     assert np.all(coloured[:15] == (1, 2, 3))
 
 
@@ -447,9 +447,9 @@ def test_resize_writes_into_its_slot(how):
     batch = np.full((3, 20, 20, 3), 99, np.uint8)
     decoded = DecodedImage(encoded.picture(41, 73), 73, 41)
     placement = place(73, 41, 20, 20, how)
-    result = resize(decoded, placement, out=batch[1])
+    result = resize_image(decoded, placement, out=batch[1])
     assert np.shares_memory(result, batch)
-    np.testing.assert_array_equal(batch[1], resize(decoded, placement))
+    np.testing.assert_array_equal(batch[1], resize_image(decoded, placement))
     assert np.all(batch[0] == 99)
     assert np.all(batch[2] == 99)
 
@@ -458,7 +458,7 @@ def test_resize_equals_plain_opencv():
     pixels = encoded.picture(300, 500)
     expected = cv2.resize(pixels, (224, 224), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(
-        resize(DecodedImage(pixels, 500, 300), place(500, 300, 224, 224, "stretch")), expected
+        resize_image(DecodedImage(pixels, 500, 300), place(500, 300, 224, 224, "stretch")), expected
     )
 
 
@@ -475,7 +475,7 @@ def longest_pause_while_decoding(file: bytes) -> float:
     pauses, done = [], threading.Event()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         start = last = time.perf_counter()
-        pool.submit(decode, file).add_done_callback(lambda _: done.set())
+        pool.submit(decode_image, file).add_done_callback(lambda _: done.set())
         while not done.is_set():
             now = time.perf_counter()
             pauses.append(now - last)
@@ -491,7 +491,7 @@ def test_decoding_releases_the_gil():
 
 def test_threads_decode_the_same():
     names = sorted(EVERY)
-    alone = {name: decode(EVERY[name]).pixels for name in names}
+    alone = {name: decode_image(EVERY[name]).pixels for name in names}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        for name, decoded in zip(names * 2, pool.map(lambda name: decode(EVERY[name]), names * 2), strict=True):
+        for name, decoded in zip(names * 2, pool.map(lambda name: decode_image(EVERY[name]), names * 2), strict=True):
             np.testing.assert_array_equal(decoded.pixels, alone[name])

@@ -156,7 +156,7 @@ def test_a_tf2_hub_classifier(tmp_path):
 def test_a_factory_with_weights(tmp_path, monkeypatch):
     module = "explained_factory"
     (tmp_path / f"{module}.py").write_text(
-        "import keras\nfrom source_models import fine_tuned\ndef pets(): return fine_tuned(keras)\n", write_tf1
+        "import keras\nfrom source_models import fine_tuned\ndef pets(): return fine_tuned(keras)\n", encoding="utf-8"
     )
     monkeypatch.chdir(tmp_path)
     model = shake(fine_tuned(keras), seed=5)

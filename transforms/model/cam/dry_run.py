@@ -7,7 +7,7 @@ import numpy as np
 from transforms.model.cam.explainer import model_input
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.fold import fold
+from transforms.model.graph.fold import fold_graph
 from transforms.model.graph.graph_def import node_name, splice, tf
 from transforms.model.plan.checks import refusing_failures
 from transforms.model.plan.plan import Plan
@@ -59,7 +59,7 @@ def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
             f"The gradient of every class with respect to {plan.target.name} is zero: the scores do not depend on it, "
             "or something behind it is saturated. Set model.target_layer to another layer, see beam-gradcam inspect."
         )
-    folded = fold(plan.flat, plan.keep)
+    folded = fold_graph(plan.flat, plan.keep)
     folded_scores, folded_features, _ = _scores_and_gradient(plan, folded, images)
     error = max(_relative_error(folded_scores, scores), _relative_error(folded_features, features))
     if not error <= _SAME:

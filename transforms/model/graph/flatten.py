@@ -35,7 +35,7 @@ class FlatGraph:
     outputs: tuple[str, ...]  # tensor names
 
 
-def flatten(function: Any) -> FlatGraph:
+def flatten_function(function: Any) -> FlatGraph:
     """Flatten a ``tf.types.experimental.ConcreteFunction`` of one tensor.
 
     Raises:

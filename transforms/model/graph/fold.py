@@ -33,7 +33,7 @@ _BATCH_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV
 _SMALL = 1024  # bytes; small arrays stay in the graph, where shapes and permutations are read from them
 
 
-def fold(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
+def fold_graph(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
     """The same graph with fewer operations.
 
     Args:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten
+from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten_function
 from transforms.model.graph.graph_def import Graph, ancestors, evaluate, import_graph, node_name, same_value
 from transforms.model.load.traced import TracedModel
 from transforms.model.options import ModelOptions
@@ -59,7 +59,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     Raises:
         ModelRefused: with the value, the cause and the remedy.
     """
-    flat = flatten(traced.function)
+    flat = flatten_function(traced.function)
     channels_first, height, width = _image_layout(traced)
     graph = import_graph(flat.graph_def)
     learn_shapes(graph, flat)

@@ -5,8 +5,8 @@ import small_models
 import tensorflow as tf
 from keras import layers
 
-from transforms.model.graph.flatten import flatten
-from transforms.model.graph.fold import fold, precompute
+from transforms.model.graph.flatten import flatten_function
+from transforms.model.graph.fold import fold_graph, precompute
 from transforms.model.graph.graph_def import evaluate, node_name
 
 NOISE = np.random.default_rng(3)
@@ -17,7 +17,9 @@ GAMMA, BETA, MEAN, VARIANCE = (NOISE.uniform(0.5, 2, 8).astype(np.float32) for _
 
 
 def flat_graph(function, shape=(None, 16, 16, 4)):
-    return flatten(tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32)))
+    return flatten_function(
+        tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    )
 
 
 def values_of(flat, images=IMAGES, tensors=None):
@@ -31,7 +33,7 @@ def ops_of(flat):
 
 def assert_folds(function, expected_ops, images=IMAGES):
     flat = flat_graph(function, (None, *images.shape[1:]))
-    folded = fold(flat, flat.outputs)
+    folded = fold_graph(flat, flat.outputs)
     assert ops_of(folded) == sorted(expected_ops)
     np.testing.assert_allclose(values_of(folded, images)[0], values_of(flat, images)[0], rtol=1e-4, atol=1e-4)
 
@@ -95,7 +97,7 @@ def test_any_spelling_of_scale_and_offset(step):
 )
 def test_what_is_no_affine_map_of_channels_is_left_alone(step, operation):
     flat = flat_graph(lambda x: step(convolve(x)))
-    folded = fold(flat, flat.outputs)
+    folded = fold_graph(flat, flat.outputs)
     assert operation in ops_of(folded)
     np.testing.assert_allclose(values_of(folded)[0], values_of(flat)[0], rtol=1e-4, atol=1e-4)
 
@@ -110,7 +112,7 @@ def test_a_convolution_that_is_read_twice_is_left_alone():
 
 def test_a_kept_tensor_in_the_middle_of_a_chain_keeps_its_value():
     flat = flat_graph(lambda x: tf.nn.relu(fused(tf.nn.bias_add(convolve(x), BETA[:6], name="kept"), 6)))
-    folded = fold(flat, ["kept:0", *flat.outputs])
+    folded = fold_graph(flat, ["kept:0", *flat.outputs])
     for before, after in zip(values_of(flat, tensors=["kept:0", *flat.outputs]),
                              values_of(folded, tensors=["kept:0", *flat.outputs]), strict=True):  # fmt: skip
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)

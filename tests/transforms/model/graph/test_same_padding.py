@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transforms.model.graph.flatten import flatten
+from transforms.model.graph.flatten import flatten_function
 from transforms.model.graph.graph_def import evaluate, node_name
 from transforms.model.graph.same_padding import pad_in_convolutions
 
@@ -10,7 +10,9 @@ NOISE = np.random.default_rng(5)
 
 
 def flat_graph(function, shape):
-    return flatten(tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32)))
+    return flatten_function(
+        tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    )
 
 
 def values_of(flat, images):

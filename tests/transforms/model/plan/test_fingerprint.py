@@ -4,7 +4,7 @@ import pytest
 import small_models
 import tensorflow as tf
 
-from transforms.model.graph.flatten import flatten
+from transforms.model.graph.flatten import flatten_function
 from transforms.model.plan.fingerprint import fingerprint, graph_digests
 
 
@@ -58,7 +58,7 @@ def test_auto_and_the_name_of_the_same_layer_are_the_same():
 def test_what_is_after_the_logits_and_what_a_constant_is_count():
     def digest(function):
         concrete = tf.function(function).get_concrete_function(tf.TensorSpec([None, 4]))
-        flat = flatten(concrete)
+        flat = flatten_function(concrete)
         return graph_digests(flat, flat.outputs)
 
     assert digest(lambda x: tf.nn.relu(x) + 1.0) == digest(lambda x: tf.nn.relu(x, name="other") + 1.0)
@@ -72,7 +72,7 @@ def test_loop_bodies_count():
         def model(x):
             return tf.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * factor), [0, x])[1]
 
-        flat = flatten(tf.function(model, autograph=False).get_concrete_function(tf.TensorSpec([None, 4])))
+        flat = flatten_function(tf.function(model, autograph=False).get_concrete_function(tf.TensorSpec([None, 4])))
         return graph_digests(flat, flat.outputs)
 
     assert loop(2.0) == loop(2.0)
@@ -81,7 +81,7 @@ def test_loop_bodies_count():
 
 def test_which_output_of_an_operation_counts():
     def half(index):
-        flat = flatten(
+        flat = flatten_function(
             tf.function(lambda x: tf.identity(tf.split(x, 2, axis=1)[index])).get_concrete_function(
                 tf.TensorSpec([None, 4])
             )

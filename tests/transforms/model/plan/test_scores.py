@@ -4,7 +4,7 @@ import small_models
 import tensorflow as tf
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.flatten import flatten
+from transforms.model.graph.flatten import flatten_function
 from transforms.model.graph.graph_def import import_graph
 from transforms.model.plan.scores import find_scores
 
@@ -18,7 +18,7 @@ def logits_of(images, kernel=LAST_KERNEL):
 
 def scores_of(function, output=None):
     traced = small_models.traced_function(function)
-    flat = flatten(traced.function)
+    flat = flatten_function(traced.function)
     graph = import_graph(flat.graph_def)
     scores = find_scores(graph, flat, traced.outputs, output)
     return scores, graph.get_tensor_by_name(scores.tensor).op.type
