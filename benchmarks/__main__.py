@@ -41,9 +41,8 @@ def benchmarks(
     unknown = set(sections or ()) - set(SECTIONS)
     if unknown:
         raise typer.BadParameter(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    from transforms.model.runtime import import_tensorflow
+    from transforms.model.tensorflow import tf  # noqa: F401 - with oneDNN on, before anything else imports it
 
-    import_tensorflow()  # with oneDNN on, before anything else imports it
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     findings, loads, started = [], [os.getloadavg()[0]], time.time()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as temporary:

@@ -21,7 +21,7 @@ def gpu(
 ) -> Iterator[Finding]:
     """Absolute numbers, for here the device is what is measured; and what half precision changes in the maps."""
     from benchmarks.models import timed_model
-    from transforms.model.graph.graph_def import tf
+    from transforms.model.tensorflow import tf
 
     for name in _MODELS:
         for batch in batches:
@@ -44,6 +44,6 @@ def gpu(
 
 
 def has_gpu() -> bool:
-    from transforms.model.graph.graph_def import tf
+    from transforms.model.tensorflow import tf
 
     return bool(tf.config.list_physical_devices("GPU"))

@@ -12,10 +12,11 @@ from transforms.model.cam.explainer import model_input
 from transforms.model.compile import compile_model
 from transforms.model.compiled import load_compiled
 from transforms.model.explanation import BatchExplanation, GradCamModel
-from transforms.model.graph.graph_def import node_name, splice, tf
+from transforms.model.graph.graph_def import node_name, splice
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
+from transforms.model.tensorflow import tf
 from transforms.storage.storage import Storage
 
 BUNDLED = "bundled"
@@ -34,9 +35,9 @@ def resnet50() -> keras.Model:
 
 
 def bundled() -> keras.Model:
-    from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
+    from transforms.model.load.bundled.efficientnet_lite0 import build_efficientnet_lite0
 
-    return efficientnet_lite0()
+    return build_efficientnet_lite0()
 
 
 SOURCES = {

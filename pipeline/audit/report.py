@@ -18,7 +18,7 @@ from pipeline.audit.analysis.galleries import find_galleries, rows_of
 from pipeline.audit.analysis.health import Health, check_health
 from pipeline.audit.analysis.intervals import Means
 from pipeline.audit.inputs.finished import RunRecord
-from pipeline.audit.inputs.measures import CORNERS, measures
+from pipeline.audit.inputs.measures import CORNERS, list_measures
 from pipeline.audit.inputs.table import AuditTable, open_table
 from pipeline.audit.pages import pictures
 from pipeline.audit.pages.page import fill_page
@@ -64,7 +64,7 @@ def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequenc
 
 def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
     """All that the page says about maps."""
-    audit = audit_classes(table, measures(table))
+    audit = audit_classes(table, list_measures(table))
     controls = read_controls(table, list(audit.measures))
     faithful = read_faithfulness(run, storage)
     means = mean_maps(table, audit.indices[:SHOWN_CLASSES].tolist(), *grid)

@@ -14,7 +14,7 @@ from rich.console import Console
 from pipeline.config.schema import Config
 from pipeline.launch.run import launch
 from transforms.manifest.read import Manifest, read_manifest
-from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
+from transforms.model.load.bundled.efficientnet_lite0 import build_efficientnet_lite0
 from transforms.storage.storage import Storage
 
 CONSOLE = Console(stderr=True)
@@ -62,7 +62,7 @@ def test_the_bundled_model_sees_the_cat_and_the_coffee(demo):
 
 def test_the_table_agrees_with_a_gradient_tape_on_the_keras_model(demo):
     _, _, rows = demo
-    model = efficientnet_lite0()
+    model = build_efficientnet_lite0()
     features = keras.Model(model.inputs[0], model.get_layer("top_activation").output)
     dense = model.get_layer("predictions")
     for ref in read_manifest(Manifest("bundled:photos"), Storage()):

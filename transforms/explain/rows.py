@@ -12,7 +12,7 @@ from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
 from transforms.statistics.covariates import image_covariates
 from transforms.statistics.ground_truth import ground_truth_statistics
-from transforms.statistics.map_statistics import map_statistics, region_statistics
+from transforms.statistics.map_columns import map_statistics, region_statistics
 from transforms.targets import label_index_of
 
 _MESSAGE_LENGTH = 500

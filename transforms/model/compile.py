@@ -10,7 +10,7 @@ from typing import Any
 from transforms.model.compiled import _CARD, read_card
 from transforms.model.errors import ModelRefused
 from transforms.model.explanation import ModelCard
-from transforms.model.load.source_digest import source_digest
+from transforms.model.load.source_digest import digest_source
 from transforms.model.no_model import NO_MODEL, no_model_card
 from transforms.model.options import ModelOptions
 from transforms.storage import uris
@@ -34,7 +34,7 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
         _write_card(nothing, uris.join(directory, nothing.fingerprint), storage)
         return nothing
     fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    digest = source_digest(options, fsspec_options)
+    digest = digest_source(options, fsspec_options)
     card = _find(directory, digest, storage)
     if card is not None:
         return card
@@ -57,7 +57,7 @@ def export_model(options: ModelOptions, directory: str, storage: Storage) -> Mod
     if next(storage.walk(directory), None) is not None:
         raise ModelRefused(f"{directory} is not empty; name a new folder for the compiled model")
     fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    plan, graph, card = _plan(options, source_digest(options, fsspec_options), fsspec_options)
+    plan, graph, card = _plan(options, digest_source(options, fsspec_options), fsspec_options)
     _write(plan, graph, directory, storage)
     _write_card(card, directory, storage)
     return card
@@ -77,13 +77,13 @@ def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str
     """What is needed to write the compiled model, and its card."""
     from transforms.model.cam.dry_run import folded_graph
     from transforms.model.load.loaders import load_model
-    from transforms.model.plan.fingerprint import fingerprint
+    from transforms.model.plan.fingerprint import fingerprint_of
     from transforms.model.plan.plan import make_plan
 
     plan = make_plan(load_model(options, fsspec_options), options)
     graph, notes = folded_graph(plan)
     card = ModelCard(
-        fingerprint=fingerprint(plan),
+        fingerprint=fingerprint_of(plan),
         source=options.source,
         source_digest=digest,
         input_height=plan.input_height,
@@ -111,9 +111,8 @@ def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
 def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
     from transforms.model.cam.dry_run import refuse_mixed_batches
     from transforms.model.cam.explainer import build_explainer
-    from transforms.model.runtime import import_tensorflow
+    from transforms.model.tensorflow import tf
 
-    tf = import_tensorflow()
     module = build_explainer(plan, graph)
     refuse_mixed_batches(plan, module)
     with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:

@@ -55,9 +55,8 @@ class CompiledModel:
         Raises:
             ValueError: images or targets of the wrong type or shape, or a target that the model does not have.
         """
-        from transforms.model.runtime import import_tensorflow
+        from transforms.model.tensorflow import tf
 
-        tf = import_tensorflow()
         expected = (len(images), self.card.input_height, self.card.input_width, 3)
         if images.dtype != np.uint8 or images.shape != expected:
             raise ValueError(f"images are {images.dtype} {images.shape}, the model takes uint8 {expected}")
@@ -97,9 +96,8 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
 
 
 def _load(card: ModelCard, directory: str, storage: Storage) -> CompiledModel:
-    from transforms.model.runtime import import_tensorflow
+    from transforms.model.tensorflow import tf
 
-    tf = import_tensorflow()
     if uris.is_local(directory):
         return CompiledModel(card, tf.saved_model.load(uris.local_path(directory)))
     with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:

@@ -19,7 +19,7 @@ class Measure:
     alarm: float | None = None  # a class that has more than this, and far more than the others, is to be looked at
 
 
-def measures(table: AuditTable) -> list[Measure]:
+def list_measures(table: AuditTable) -> list[Measure]:
     """The measures that this table has values for."""
     all_measures = [
         Measure("probability", "probability", "target_probability", "of the class that the map explains"),

@@ -17,7 +17,7 @@ from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.originals import sampled_images
 from pipeline.audit.inputs.table import AuditTable
 from transforms.model.explanation import GradCamModel
-from transforms.statistics.map_statistics import upsample
+from transforms.statistics.map_columns import upsample
 from transforms.storage.storage import Storage
 
 STEPS = 10

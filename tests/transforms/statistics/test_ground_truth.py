@@ -12,7 +12,7 @@ from map_oracle import is_near_a_level
 
 from transforms.placement import place
 from transforms.statistics.ground_truth import ground_truth_statistics
-from transforms.statistics.map_statistics import map_statistics
+from transforms.statistics.map_columns import map_statistics
 from transforms.table.schema import statistics_schema
 
 SQUARE = place(224, 224, 224, 224, "stretch")

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from transforms.model.cam.methods import heatmap
-from transforms.model.graph.graph_def import Tensor, tf
+from transforms.model.graph.graph_def import Tensor
+from transforms.model.tensorflow import tf
 
 
 def masked_probabilities(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.graph_def import CALLS, GraphDef, NodeDef, ancestors, empty_like, node_name, placeholder, tf
+from transforms.model.graph.graph_def import GraphDef, NodeDef, ancestors, empty_like, node_name, placeholder
+from transforms.model.graph.operations import CALLS
+from transforms.model.tensorflow import tf
 
 CUSTOM_GRADIENT = "_had_custom_gradient"
 """Attribute of a node whose ``tf.custom_gradient`` was taken off: the graph's own gradient is used there."""

@@ -24,12 +24,11 @@ from transforms.model.graph.graph_def import (
     placeholder,
     reachable,
     tensor_name,
-    tf,
 )
+from transforms.model.graph.operations import BATCH_NORMS, CONVOLUTIONS
 from transforms.model.graph.same_padding import pad_in_convolutions
+from transforms.model.tensorflow import tf
 
-_CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
-_BATCH_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
 _SMALL = 1024  # bytes; small arrays stay in the graph, where shapes and permutations are read from them
 
 
@@ -99,7 +98,7 @@ def _fold_convolutions(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
 
     weights, replaced, dropped = dict(flat.weights), {}, set()
     for node in flat.graph_def.node:
-        if node.op not in _CONVOLUTIONS or node_name(node.input[1]) not in arrays:
+        if node.op not in CONVOLUTIONS or node_name(node.input[1]) not in arrays:
             continue
         kernel = arrays[node_name(node.input[1])]
         affine = _affine_after(node, kernel, nodes, arrays, readers, keep)
@@ -154,7 +153,7 @@ def _step(
     """Scale and offset, each per channel, by which a node changes its input ``current``; None for other nodes."""
     if node.op == "Identity":
         return 1.0, 0.0
-    if node.op in _BATCH_NORMS and not node.attr["is_training"].b and node_name(node.input[0]) == current:
+    if node.op in BATCH_NORMS and not node.attr["is_training"].b and node_name(node.input[0]) == current:
         parameters = [arrays.get(node_name(i)) for i in node.input[1:5]]
         if any(parameter is None for parameter in parameters):
             return None

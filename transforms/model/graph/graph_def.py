@@ -5,30 +5,18 @@ cannot grow beyond 2 GB, a model can.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from transforms.model.runtime import import_tensorflow
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = import_tensorflow()
+from transforms.model.graph.operations import SAME_VALUE
+from transforms.model.tensorflow import tf
 
 GraphDef: TypeAlias = tf.compat.v1.GraphDef
 NodeDef: TypeAlias = tf.compat.v1.NodeDef
 Graph: TypeAlias = tf.Graph
 Operation: TypeAlias = tf.Operation
 Tensor: TypeAlias = tf.Tensor
-CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-CONTROL_FLOW = frozenset(
-    {"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase", "Switch", "Merge", "Enter", "Exit"}
-)
-PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-SAME_VALUE = frozenset(
-    {"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape", "Snapshot", "CheckNumerics"}
-)
 
 
 def node_name(reference: str) -> str:

@@ -4,7 +4,8 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 
-from transforms.model.graph.graph_def import GraphDef, Tensor, ancestors, empty_like, node_name, splice, tensor_name, tf
+from transforms.model.graph.graph_def import GraphDef, Tensor, ancestors, empty_like, node_name, splice, tensor_name
+from transforms.model.tensorflow import tf
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

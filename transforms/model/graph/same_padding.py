@@ -9,9 +9,9 @@ from collections.abc import Collection
 import numpy as np
 
 from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.graph_def import Operation, ancestors, empty_like, import_graph, node_name, tf
-
-_CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
+from transforms.model.graph.graph_def import Operation, ancestors, empty_like, import_graph, node_name
+from transforms.model.graph.operations import CONVOLUTIONS
+from transforms.model.tensorflow import tf
 
 
 def pad_in_convolutions(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
@@ -24,7 +24,7 @@ def pad_in_convolutions(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
     padded = {
         operation.name: node_name(operation.inputs[0].op.inputs[0].name)
         for operation in graph.get_operations()
-        if operation.type in _CONVOLUTIONS and operation.name not in keep and _is_same(operation)
+        if operation.type in CONVOLUTIONS and operation.name not in keep and _is_same(operation)
     }
     graph_def = empty_like(flat.graph_def)
     for node in flat.graph_def.node:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.runtime import import_tensorflow
+from transforms.model.tensorflow import tf
 
 
 def import_hub() -> Any:
     """Import tensorflow_hub without its warning on pkg_resources, which is pinned for it."""
-    import_tensorflow()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         import tensorflow_hub
@@ -26,7 +25,6 @@ def refuse_missing_module(handle: str, source: str) -> None:
     Raises:
         ModelRefused: with the remedy.
     """
-    tf = import_tensorflow()
     try:
         found = tf.io.gfile.isdir(import_hub().resolve(handle))
         cause = "there is no such directory"

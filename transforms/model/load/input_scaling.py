@@ -4,26 +4,12 @@ import collections
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from transforms.model.graph.operations import DIVIDES, POOLS, READS_SHAPE, SCALES_OR_SHIFTS, WEIGHTED
+
 LUMA = "luma_of_images"  # scope of what loading puts in front of models of one channel; it is not the model's own
 
-_SCALING = frozenset(
-    (
-        "Mul",
-        "RealDiv",
-        "Div",
-        "Sub",
-        "Add",
-        "AddV2",
-        "BiasAdd",
-        "FusedBatchNorm",
-        "FusedBatchNormV2",
-        "FusedBatchNormV3",
-    )
-)
-_WEIGHTED = frozenset(
-    ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMulV2", "Einsum", "AvgPool", "MaxPool")
-)
-_SHAPES = frozenset(("Shape", "ShapeN", "Size", "Rank"))
+_SCALING = SCALES_OR_SHIFTS | DIVIDES
+_ENDS = WEIGHTED | POOLS  # what follows is no matter of pixels
 _FLOATS = frozenset((1, 2, 14, 19))  # DT_FLOAT, DT_DOUBLE, DT_BFLOAT16, DT_HALF
 
 
@@ -50,10 +36,10 @@ def _first_scaling(nodes: Sequence[Any], start: Iterable[str], library: dict[str
         for node, position in consumers[pending.popleft()]:
             if node.op in _SCALING and node.attr["T"].type in _FLOATS and not node.name.startswith(f"{LUMA}/"):
                 return node.name, True
-            if node.op in _WEIGHTED:
+            if node.op in _ENDS:
                 leaves = False
                 continue
-            if node.op in _SHAPES:
+            if node.op in READS_SHAPE:
                 continue
             called = library.get(node.attr["f"].func.name if "f" in node.attr else node.op)
             if called is not None:

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from transforms.model.runtime import import_tensorflow
+from transforms.model.tensorflow import tf
 
 Recording = list[tuple[str, Any]]
 
@@ -44,8 +44,6 @@ def layer_tensors(calls: Recording, graph: Any) -> dict[str, list[str]]:
 
 
 def _recorded(original: Callable[..., Any], stack: list[str], calls: Recording) -> Callable[..., Any]:
-    tf = import_tensorflow()
-
     @functools.wraps(original)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         stack.append(self.name)

@@ -5,7 +5,7 @@ Imports TensorFlow: only to be imported where a model is loaded.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.class_names import resolve_class_names
@@ -23,13 +23,8 @@ from transforms.model.load.source import ModelSource, parse_source
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
-from transforms.model.runtime import import_tensorflow
-from transforms.storage.local_copy import local_copy
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = import_tensorflow()
+from transforms.model.tensorflow import tf
+from transforms.storage.local_copies import local_copy
 
 Storage = Mapping[str, dict[str, Any]]
 
@@ -81,11 +76,11 @@ def class_count(traced: TracedModel, output: str | None) -> int | None:
 
 
 def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.load.bundled.efficientnet_lite0 import efficientnet_lite0
+    from transforms.model.load.bundled.efficientnet_lite0 import build_efficientnet_lite0
 
     if source.name != "efficientnet-lite0":
         raise ModelRefused(f"there is no bundled model {source.name!r}: say bundled:efficientnet-lite0")
-    return _Loaded(trace_keras_model(efficientnet_lite0(), options.input_size))
+    return _Loaded(trace_keras_model(build_efficientnet_lite0(), options.input_size))
 
 
 def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:

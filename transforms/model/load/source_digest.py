@@ -23,7 +23,7 @@ _CHUNK = 1 << 22
 _CONTENT_TAGS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5")
 
 
-def source_digest(options: ModelOptions, storage: Mapping[str, dict[str, Any]]) -> str:
+def digest_source(options: ModelOptions, storage: Mapping[str, dict[str, Any]]) -> str:
     """A digest (32 hex digits) that is equal as long as compiling would give the same model.
 
     It covers the bytes behind the source and the weights (for objects in a store, their ETag or checksum), the

@@ -7,9 +7,7 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.input_scaling import LUMA
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
 from transforms.model.load.traced import TracedModel
-from transforms.model.runtime import import_tensorflow
-
-tf = import_tensorflow()
+from transforms.model.tensorflow import tf
 
 Size = tuple[int, int]
 

@@ -19,10 +19,10 @@ from transforms.model.graph.graph_def import (
     node_name,
     producers,
     reachable,
-    tf,
 )
 from transforms.model.graph.head import Head, head_behind
-from transforms.model.plan.network import WEIGHTED
+from transforms.model.graph.operations import WEIGHTED
+from transforms.model.tensorflow import tf
 
 Activation = Literal["softmax", "sigmoid", "none"]
 

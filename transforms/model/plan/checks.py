@@ -5,23 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import FlatGraph, open_inputs
-from transforms.model.graph.graph_def import (
-    CONTROL_FLOW,
-    PYTHON,
-    Graph,
-    GraphDef,
-    Operation,
-    Tensor,
-    node_name,
-    same_value,
-    tf,
-)
+from transforms.model.graph.graph_def import Graph, GraphDef, Operation, Tensor, node_name, same_value
+from transforms.model.graph.operations import BATCH_NORMS, CONTROL_FLOW, POOLS, PYTHON, REDUCES, RESHAPES, ROUNDS
 from transforms.model.plan.network import FeatureMap
 from transforms.model.plan.scores import ScoreTensor
+from transforms.model.tensorflow import tf
 
-_BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _RESOURCE = tf.resource.as_datatype_enum
-_ROUNDING = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign"})
 _RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatefulUniform", "StatefulStandardNormal", "RngReadAndSkip")
 
 
@@ -87,7 +77,7 @@ def refuse_training_mode(graph_def: GraphDef) -> None:
     """
     library = [node for function in graph_def.library.function for node in function.node_def]
     nodes = [*graph_def.node, *library]
-    norms = [node.name for node in nodes if node.op in _BATCH_NORMS and node.attr["is_training"].b]
+    norms = [node.name for node in nodes if node.op in BATCH_NORMS and node.attr["is_training"].b]
     if norms:
         raise ModelRefused(
             f"Batch normalisation is in training mode ({_first(norms)}): an image's scores would depend on the others "
@@ -141,7 +131,7 @@ def refuse_straight_through(head: Sequence[Operation], target: FeatureMap, custo
     rounding = [
         f"{operation.name} ({operation.type})"
         for operation in head
-        if operation.type in _ROUNDING or (operation.type == "Cast" and operation.outputs[0].dtype.is_integer)
+        if operation.type in ROUNDS or (operation.type == "Cast" and operation.outputs[0].dtype.is_integer)
     ]
     if rounding and custom_gradients:
         raise ModelRefused(
@@ -156,8 +146,8 @@ def _first(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + more
 
 
-_RESHAPES = frozenset({"Squeeze", "Reshape", "Cast", "ConcatV2", "Pack"})
-_POOLING = frozenset({"Mean", "Max", "AvgPool", "MaxPool", "MaxPoolV2"})
+_RESHAPES = RESHAPES | {"Cast", "ConcatV2", "Pack"}
+_POOLING = POOLS | REDUCES
 _LINEAR = frozenset({"Conv2D", "BiasAdd", "MatMul"})
 
 

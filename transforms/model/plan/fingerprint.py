@@ -20,7 +20,7 @@ from transforms.table.schema import SCHEMA_VERSION
 _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})
 
 
-def fingerprint(plan: Plan) -> str:
+def fingerprint_of(plan: Plan) -> str:
     """32 hex digits over weights, graph, target layer, method, score space, preprocessing and schema version."""
     options, preprocessing = plan.options, plan.preprocessing
     identity = {

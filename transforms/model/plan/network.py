@@ -19,22 +19,12 @@ from transforms.model.graph.graph_def import (
     producers,
     reachable,
     same_value,
-    tf,
 )
+from transforms.model.graph.operations import PADS, READS_SHAPE, SAYS_FORMAT, SCALES_OR_SHIFTS, WEIGHTED
 from transforms.model.plan.grids import over_the_image
+from transforms.model.tensorflow import tf
 
-# They read a tensor's shape, not its values: no gradient and no evidence flows through them.
-_READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
-WEIGHTED = frozenset({"Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"})
-# The operations that say which axis holds the channels.
-_SAYS_FORMAT = frozenset(
-    {"Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "BiasAdd"}
-    | {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
-)
-_NO_FEATURES_OF_ITS_OWN = frozenset({"Pad", "PadV2", "MirrorPad", "Cast"})
-_SCALES_OR_SHIFTS = frozenset(
-    {"Mul", "Add", "AddV2", "Sub", "BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"}
-)
+_NO_FEATURES_OF_ITS_OWN = PADS | {"Cast"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +130,7 @@ class Network:
         """Without a name, and only read by a bias or a batch norm: a step inside a layer."""
         readers = [consumer for consumer in tensor.consumers() if consumer in self.position]
         return tensor.name not in self.name_of and all(
-            reader.type in _SCALES_OR_SHIFTS and sum(i.op in self.position for i in reader.inputs) == 1
+            reader.type in SCALES_OR_SHIFTS and sum(i.op in self.position for i in reader.inputs) == 1
             for reader in readers
         )
 
@@ -154,7 +144,7 @@ def channel_axis(tensor: Tensor) -> int:
     operation, seen = tensor.op, set()
     while operation not in seen:
         seen.add(operation)
-        if operation.type in _SAYS_FORMAT:
+        if operation.type in SAYS_FORMAT:
             return axes.index(1 if operation.get_attr("data_format") == b"NCHW" else 3)
         if operation.type == "Transpose":
             permutation = _static_value(operation.inputs[1])
@@ -175,8 +165,8 @@ def _static_value(tensor: Tensor) -> list[int] | None:
 
 def _between(images: Operation, scores: Operation) -> list[Operation]:
     """The operations on paths from the images to the scores, each after those that it reads."""
-    both = reachable(images, lambda o: (c for c in consumers(o) if c.type not in _READS_SHAPE))
-    both &= reachable(scores, lambda o: (p for p in producers(o) if p.type not in _READS_SHAPE))
+    both = reachable(images, lambda o: (c for c in consumers(o) if c.type not in READS_SHAPE))
+    both &= reachable(scores, lambda o: (p for p in producers(o) if p.type not in READS_SHAPE))
     waiting = {operation: len(set(producers(operation)) & both) for operation in both}
     ready = [operation for operation, count in waiting.items() if not count]
     order = []

@@ -3,7 +3,8 @@
 import numpy as np
 
 from transforms.model.graph.flatten import FlatGraph, open_inputs
-from transforms.model.graph.graph_def import PYTHON, Graph, Operation, Tensor, consumers, evaluate, node_name, reachable
+from transforms.model.graph.graph_def import Graph, Operation, Tensor, consumers, evaluate, node_name, reachable
+from transforms.model.graph.operations import PYTHON
 from transforms.model.plan.checks import refuse_other_than_images, refusing_failures
 
 _IMAGES = 2

@@ -8,7 +8,7 @@ from fakes import rerun_probabilities
 from synthetic import AUDIT_CARD, write_run
 
 from pipeline.audit.inputs.finished import run_at
-from pipeline.audit.inputs.measures import measures
+from pipeline.audit.inputs.measures import list_measures
 from pipeline.audit.inputs.table import open_table
 from pipeline.audit.probes.controls import IMAGES, read_controls, write_controls
 from pipeline.audit.probes.faithfulness import areas_under_curves, read_faithfulness, write_faithfulness
@@ -68,7 +68,7 @@ def test_the_readings_are_those_of_the_model(run):
     with open_table({"statistics": run}, STORAGE) as table:
         write_controls(table, run, ColourModel(), STORAGE)
     with open_table({"statistics": run}, STORAGE) as table:
-        found = measures(table)
+        found = list_measures(table)
         readings = read_controls(table, found)
     assert readings is not None
     border = [measure.name for measure in found].index("border_lift")

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.flatten import CUSTOM_GRADIENT, flatten_function
-from transforms.model.graph.graph_def import CALLS, evaluate, node_name
+from transforms.model.graph.graph_def import evaluate, node_name
+from transforms.model.graph.operations import CALLS
 
 IMAGES = small_models.images(2).astype(np.float32)
 

@@ -5,7 +5,7 @@ import pytest
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.source import ModelSource, parse_source
-from transforms.storage.local_copy import local_copy
+from transforms.storage.local_copies import local_copy
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load.source_digest import content_digest, source_digest
+from transforms.model.load.source_digest import content_digest, digest_source
 from transforms.model.options import ModelOptions
 
 
@@ -20,19 +20,19 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
-    digests = [source_digest(dataclasses.replace(options, **{key: value}), {}) for key, value in changes.items()]
-    assert len({source_digest(options, {}), *digests}) == len(changes) + 1
-    assert source_digest(dataclasses.replace(options, trust=True), {}) == source_digest(options, {})
+    digests = [digest_source(dataclasses.replace(options, **{key: value}), {}) for key, value in changes.items()]
+    assert len({digest_source(options, {}), *digests}) == len(changes) + 1
+    assert digest_source(dataclasses.replace(options, trust=True), {}) == digest_source(options, {})
 
 
 def test_the_bytes_count_and_not_the_date(tmp_path):
     path = tmp_path / "m.keras"
     path.write_bytes(b"one")
-    first = source_digest(ModelOptions(str(path)), {})
+    first = digest_source(ModelOptions(str(path)), {})
     path.write_bytes(b"one")
-    assert source_digest(ModelOptions(str(path)), {}) == first
+    assert digest_source(ModelOptions(str(path)), {}) == first
     path.write_bytes(b"two")
-    assert source_digest(ModelOptions(str(path)), {}) != first
+    assert digest_source(ModelOptions(str(path)), {}) != first
 
 
 def test_all_files_of_a_directory_and_their_names_count(tmp_path):
@@ -56,13 +56,13 @@ def test_the_content_of_class_names_and_weights_counts(tmp_path):
         for weight in (b"1", b"2"):
             names.write_text(content)
             weights.write_bytes(weight)
-            digests.add(source_digest(options, {}))
+            digests.add(digest_source(options, {}))
     assert len(digests) == 4
 
 
 def test_named_models_differ_by_name_and_weights(monkeypatch):
     def digest(source, weights=None):
-        return source_digest(ModelOptions(source, weights=weights), {})
+        return digest_source(ModelOptions(source, weights=weights), {})
 
     digests = [digest("keras:MobileNet"), digest("keras:MobileNetV2"), digest("keras:MobileNet", "none")]
     digests += [
@@ -83,13 +83,13 @@ def test_the_code_of_a_factory_counts(tmp_path, monkeypatch):
     (package / "models.py").write_text("def build(): return 1")
     (package / "layers.py").write_text("")
     options = ModelOptions("digest_me.models:build")
-    digests = [source_digest(options, {})]
+    digests = [digest_source(options, {})]
     (package / "layers.py").write_text("# changed")
-    digests.append(source_digest(options, {}))
+    digests.append(digest_source(options, {}))
     assert len(set(digests)) == 2
     assert "digest_me" not in sys.modules
     with pytest.raises(ModelRefused, match="there is no module nowhere"):
-        source_digest(ModelOptions("nowhere.models:build"), {})
+        digest_source(ModelOptions("nowhere.models:build"), {})
 
 
 def test_a_checksum_of_the_store_saves_reading(monkeypatch):
@@ -105,7 +105,7 @@ def test_a_checksum_of_the_store_saves_reading(monkeypatch):
 
 def test_nothing_there_is_refused():
     with pytest.raises(ModelRefused, match=r"there is no model at /nowhere/m\.keras"):
-        source_digest(ModelOptions("/nowhere/m.keras"), {})
+        digest_source(ModelOptions("/nowhere/m.keras"), {})
 
 
 def test_no_tensorflow_is_imported():

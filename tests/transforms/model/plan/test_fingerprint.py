@@ -5,11 +5,11 @@ import small_models
 import tensorflow as tf
 
 from transforms.model.graph.flatten import flatten_function
-from transforms.model.plan.fingerprint import fingerprint, graph_digests
+from transforms.model.plan.fingerprint import fingerprint_of, graph_digests
 
 
 def print_of(model=None, preprocessing="none", **options):
-    return fingerprint(
+    return fingerprint_of(
         small_models.planned(small_models.traced(model or small_models.convolutional(), preprocessing), **options)
     )
 

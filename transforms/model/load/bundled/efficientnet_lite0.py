@@ -28,7 +28,7 @@ _BLOCKS = (
 _SIZE = 224
 
 
-def efficientnet_lite0() -> keras.Model:
+def build_efficientnet_lite0() -> keras.Model:
     """EfficientNet-Lite0: float32 ``[B, 224, 224, 3]``, (RGB - 127) / 128 -> softmax ``[B, 1000]``.
 
     Raises:

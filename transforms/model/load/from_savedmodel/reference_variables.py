@@ -4,16 +4,11 @@ Imports TensorFlow. Reference variables live inside the graph of one function: a
 neither inline it nor read its weights.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.graph_def import ancestors, node_name, placeholder
-from transforms.model.runtime import import_tensorflow
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = import_tensorflow()
+from transforms.model.tensorflow import tf
 
 _REFERENCES = ("VariableV2", "Variable")
 

@@ -3,18 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.from_savedmodel.reference_variables import ReferenceFunction, has_reference_variables
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import adapt_input
-from transforms.model.runtime import import_tensorflow
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-else:
-    tf = import_tensorflow()
+from transforms.model.tensorflow import tf
 
 _DEFAULT = "serving_default"
 _CALL = "__call__"

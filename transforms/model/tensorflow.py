@@ -1,14 +1,16 @@
-"""The one way in which TensorFlow is imported: what must be set before its import is set here, once."""
+"""TensorFlow, imported in one way: ``from transforms.model.tensorflow import tf``.
+
+What must be set before its import is set here, once.
+"""
 
 import contextlib
-import functools
 import logging
 import os
 import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transforms.machine import available_cpus, keep_freed_memory
 
@@ -16,7 +18,6 @@ _BANNER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 _log = logging.getLogger(__name__)
 
 
-@functools.cache
 def import_tensorflow() -> Any:
     """Import TensorFlow with oneDNN on, as many threads as this process may use, and GPU memory taken as needed.
 
@@ -68,3 +69,9 @@ def _without_banner() -> Iterator[None]:
             for line in written:
                 if not line.startswith(_BANNER):
                     os.write(2, line)
+
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = import_tensorflow()

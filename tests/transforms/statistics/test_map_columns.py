@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from map_oracle import is_near_a_level, statistics_of
 
 from transforms.placement import place
-from transforms.statistics.map_statistics import map_statistics, region_statistics
+from transforms.statistics.map_columns import map_statistics, region_statistics
 from transforms.table.schema import statistics_schema
 
 SQUARE = place(224, 224, 224, 224, "stretch")

@@ -1,0 +1,26 @@
+"""The operations of TensorFlow's graphs by what they do: every set of their names, once. No TensorFlow here."""
+
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+CONTROL_FLOW = frozenset(
+    {"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase", "Switch", "Merge", "Enter", "Exit"}
+)
+PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+SAME_VALUE = frozenset(
+    {"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape", "Snapshot", "CheckNumerics"}
+)
+# They read a tensor's shape, not its values: no gradient and no evidence flows through them.
+READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+
+CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
+MATRIX_PRODUCTS = frozenset({"Einsum", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
+WEIGHTED = CONVOLUTIONS | {"Conv3D", "MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"}
+BATCH_NORMS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
+SCALES_OR_SHIFTS = BATCH_NORMS | {"Mul", "Add", "AddV2", "Sub", "BiasAdd"}
+DIVIDES = frozenset({"RealDiv", "Div"})
+POOLS = frozenset({"MaxPool", "MaxPoolV2", "AvgPool"})
+REDUCES = frozenset({"Mean", "Max"})
+PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+ROUNDS = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign"})
+RESHAPES = frozenset({"Squeeze", "Reshape"})
+# The operations that say which axis holds the channels.
+SAYS_FORMAT = CONVOLUTIONS | BATCH_NORMS | {"MaxPool", "AvgPool", "BiasAdd"}
