@@ -84,7 +84,7 @@ def _write_finished_run(folder: Path, lines: int, config: list[str], rows_of_par
         columns = [pa.array(known[f.name], f.type) if f.name in known else pa.nulls(len(some), f.type) for f in schema]
         shard = Shard(f"{first:09d}", (), 0, 0, 0)
         rows = pa.table(columns, schema=schema)
-        storage.put(table.part_uri(shard.shard_id), encode_part(ShardResult(shard, rows, {}, {}), table), durable=False)
+        storage.put(table.run.part(shard.shard_id), encode_part(ShardResult(shard, rows, {}, {}), table), durable=False)
 
 
 def _small_pictures(folder: Path) -> Photos:

@@ -22,6 +22,7 @@ from transforms.overlays.settings import OverlaySettings
 from transforms.placement import place
 from transforms.storage.storage import Storage
 from transforms.table.done import write_earlier_parts
+from transforms.table.location import OutputLayout
 from transforms.table.parts import list_parts, read_footer
 
 _LOOK = OverlaySettings()
@@ -48,7 +49,7 @@ class JobOfPhotos:
     def steps(self) -> dict[str, float]:
         """Seconds by step of the last time, as the parts say: added up over threads, ``WHOLE`` by the clock."""
         steps = Counter[str]()
-        for part in list_parts(f"{self._config.output.path}/statistics", Storage()):
+        for part in list_parts(OutputLayout(self._config.output.path).statistics, Storage()):
             steps.update(read_footer(part, Storage()).seconds)
         return dict(steps)
 
@@ -61,7 +62,9 @@ class JobOfPhotos:
         return dataclasses.replace(job, settings=dataclasses.replace(job.settings, table=table))
 
     def _check(self, job: Job) -> None:
-        footers = [read_footer(part, job.storage) for part in list_parts(job.settings.table.folder, job.storage)]
+        footers = [
+            read_footer(part, job.storage) for part in list_parts(job.settings.table.run.statistics, job.storage)
+        ]
         images = sum(footer.images for footer in footers)
         failed = sum(
             footer.statuses.get("DECODE_ERROR", 0) + footer.statuses.get("FETCH_ERROR", 0) for footer in footers

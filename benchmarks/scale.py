@@ -29,7 +29,7 @@ from transforms.records import Shard, ShardResult, image_id_of
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage
 from transforms.table.done import read_earlier_parts, write_earlier_parts
-from transforms.table.location import TableLocation
+from transforms.table.location import OutputLayout, TableLocation
 from transforms.table.parts import encode_part, list_parts
 from transforms.table.schema import statistics_schema
 
@@ -69,7 +69,7 @@ def plan(folder: Path, lines: int) -> Counts:
 
 
 def list_many_parts(folder: Path, lines: int) -> Counts:
-    return {"per": SHARD * sum(1 for _ in list_parts(f"{folder}/many/statistics", Storage()))}
+    return {"per": SHARD * sum(1 for _ in list_parts(OutputLayout(f"{folder}/many").statistics, Storage()))}
 
 
 def read_done(folder: Path, lines: int) -> Counts:

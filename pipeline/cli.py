@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from pipeline.exit_codes import ExitCode
+from transforms.errors import UserError
+
 if TYPE_CHECKING:
     from pipeline.config.schema import Config
-
-EXIT_TOO_MANY_FAILURES = 1
-EXIT_USAGE = 2
-EXIT_CRASH = 70  # EX_SOFTWARE of sysexits.h
-EXIT_BUSY = 75  # EX_TEMPFAIL: try again later
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="beam-gradcam",
@@ -59,7 +56,6 @@ def run(
     2 the config, manifest or model cannot be used; 70 the job stopped; 75 another launcher is at work; 130 interrupted.
     """
     from pipeline.config.read import load_config
-    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     beam_options = context.args
@@ -70,15 +66,17 @@ def run(
     retry = [] if retry_failed is None else [f"run.retry_failed={retry_failed}"]
     try:
         loaded = load_config(config, [*(set_ or ()), *retry])
-    except ConfigError as error:
-        raise _refuse(str(error), EXIT_USAGE, start_logs(as_json)) from None
+    except UserError as error:
+        raise _refuse(str(error), ExitCode.USAGE, start_logs(as_json)) from None
     console = start_logs(as_json, loaded.storage)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         code = _launch(loaded, beam_options, console)
     except KeyboardInterrupt:
         _stop(
-            "interrupted; what was committed stays, and the same command goes on from there", EXIT_INTERRUPTED, console
+            "interrupted; what was committed stays, and the same command goes on from there",
+            ExitCode.INTERRUPTED,
+            console,
         )
     raise typer.Exit(code)
 
@@ -91,7 +89,6 @@ def compile_(
 ) -> None:
     """Write a SavedModel that takes images and gives scores and maps in one call, for serving or a notebook."""
     from pipeline.config.read import load_config
-    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()
@@ -99,13 +96,12 @@ def compile_(
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.job import model_options
         from transforms.model.compile import export_model
-        from transforms.model.errors import ModelRefused
         from transforms.storage.storage import Storage
 
         storage = Storage(config.storage)
         folder = storage.absolute(directory)
         card = export_model(model_options(config), folder, storage)
-    except (ConfigError, ModelRefused) as error:
+    except UserError as error:
         raise _usage(error) from None
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{folder}: {card.method} at {card.target_layer}, {card.cam_height} x {card.cam_width} cells")
@@ -122,7 +118,6 @@ def inspect(
 ) -> None:
     """Show what a model looks like to the explainer: inputs, scores, candidate target layers, and the one it takes."""
     from pipeline.config.read import load_config
-    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()
@@ -131,13 +126,12 @@ def inspect(
         from pipeline.job import model_options
         from pipeline.show_model import print_inspection
         from transforms.model.cam.inspection import describe
-        from transforms.model.errors import ModelRefused
         from transforms.model.load.loaders import load_model
         from transforms.model.plan.plan import make_plan
 
         options = model_options(config)
         inspection = describe(make_plan(load_model(options, config.storage), options))
-    except (ConfigError, ModelRefused) as error:
+    except UserError as error:
         raise _usage(error) from None
     if as_json:
         print(inspection.to_json())  # noqa: T201
@@ -161,20 +155,19 @@ def status(
 ) -> None:
     """Show the runs of an output: how far each is, failures by kind, the last errors. Works from anywhere."""
     from pipeline.config.read import load_config
-    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         loaded = load_config(config)
-        from pipeline.runs.status import NoRunError, print_status
+        from pipeline.runs.status import print_status
         from transforms.storage.storage import Storage
 
         storage = Storage(loaded.storage)
         print_status(
             storage.absolute(output), run, as_json, storage, Console(highlight=False, soft_wrap=True, markup=False)
         )
-    except (ConfigError, NoRunError) as error:
+    except UserError as error:
         raise _usage(error) from None
 
 
@@ -219,7 +212,7 @@ def main() -> None:
         app(args=_spelled_out(sys.argv[1:]))
     except Exception:  # noqa: BLE001 - of whatever kind
         traceback.print_exc()
-        sys.exit(EXIT_CRASH)
+        sys.exit(ExitCode.CRASH)
 
 
 def _spelled_out(arguments: list[str]) -> list[str]:
@@ -233,49 +226,44 @@ def _spelled_out(arguments: list[str]) -> list[str]:
 
 def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
-    from pipeline.config.schema import ConfigError
     from pipeline.launch.run import launch
     from pipeline.runs.lease import LeaseTaken
     from transforms.explain.failure_limit import TooManyFailures
-    from transforms.manifest.read import ManifestError
-    from transforms.model.errors import ModelRefused
     from transforms.storage.uris import redact
 
     try:
         return launch(config, beam_options, console)
-    except (ConfigError, ManifestError, ModelRefused) as error:
-        raise _refuse(str(error), EXIT_USAGE, console) from None
+    except UserError as error:
+        raise _refuse(str(error), ExitCode.USAGE, console) from None
     except LeaseTaken as error:
-        raise _refuse(str(error), EXIT_BUSY, console) from None
+        raise _refuse(str(error), ExitCode.BUSY, console) from None
     except TooManyFailures as error:
-        _stop(str(error), EXIT_TOO_MANY_FAILURES, console)
+        _stop(str(error), ExitCode.TOO_MANY_FAILURES, console)
     except Exception as error:
         logging.getLogger("beam-gradcam").error("the job stopped", exc_info=error)
         lines = redact(str(error), config.storage).strip().splitlines() or [type(error).__name__]
         cause = lines[-1] if "Traceback" in lines[0] else " ".join(lines)
         _stop(
             f"the job stopped: {cause}; what was committed stays, and the same command goes on from there",
-            EXIT_CRASH,
+            ExitCode.CRASH,
             console,
         )
 
 
 def _audit(command: Callable[[], int]) -> None:
-    from pipeline.audit.inputs.finished import AuditError
-    from pipeline.config.schema import ConfigError
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         code = command()
-    except (AuditError, ConfigError) as error:
+    except UserError as error:
         raise _usage(error) from None
     raise typer.Exit(code)
 
 
 def _usage(error: Exception) -> typer.Exit:
     print(error, file=sys.stderr)  # noqa: T201
-    return typer.Exit(EXIT_USAGE)
+    return typer.Exit(ExitCode.USAGE)
 
 
 def _refuse(why: str, code: int, console: Console) -> typer.Exit:

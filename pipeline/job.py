@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 
 from pipeline.config.schema import DEMO_MANIFEST, Config, ConfigError
-from pipeline.runs.record import choose_run_id
+from pipeline.runs.run_id import choose_run_id
 from transforms.explain.settings import ExplainSettings
 from transforms.images.decoded import Limits
 from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest
@@ -18,7 +18,7 @@ from transforms.overlays.render import colormaps
 from transforms.overlays.settings import OverlaySettings
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage.storage import Storage
-from transforms.table.location import TableLocation
+from transforms.table.location import OutputLayout, TableLocation
 from transforms.table.schema import column_names_for, statistics_schema
 from transforms.targets import TargetPolicy, UnknownClassError
 
@@ -46,19 +46,19 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         raise ConfigError(
             f"overlays.colormap: {config.overlays.colormap!r} is wrong; write one of {', '.join(colormaps())}"
         )
-    output = storage.absolute(config.output.path)
+    layout = OutputLayout(storage.absolute(config.output.path))
     manifest = manifest_of(config, storage)
     say(f"reading {manifest.uri}")
     survey = survey_manifest(manifest, storage)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
-    card = compile_model(model_options(config), f"{output}/models", storage)
+    card = compile_model(model_options(config), layout.models, storage)
     targets = TargetPolicy.parse(config.explain.targets)
     check_targets(targets, card)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
-    run_id = choose_run_id(config, output, card.fingerprint, str(targets), manifest.uri, storage)
+    run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
-        table=TableLocation(output, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
+        table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
         schema=statistics_schema(tuple(config.audit.regions), extra_columns),
         targets=targets,
         overlays=overlay_settings(config),
@@ -77,9 +77,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         manifest=manifest,
         survey=survey,
         card=card,
-        load_model=functools.partial(
-            load_compiled, f"{output}/models/{card.fingerprint}", storage, config.explain.batch_size
-        ),
+        load_model=functools.partial(load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,

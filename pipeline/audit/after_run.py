@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from pipeline.audit.inputs.finished import find_run
 from pipeline.audit.inputs.table import open_table
 from pipeline.audit.probes.controls import write_controls
 from pipeline.audit.probes.faithfulness import write_faithfulness
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
 from pipeline.audit.report import write_report
 from pipeline.config.schema import Config
+from pipeline.runs.record import find_run
 from transforms.model.compiled import load_compiled
 from transforms.storage.storage import Storage
 
@@ -32,7 +32,7 @@ def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: C
             keys = policy_rows(table, config.overlays.policy)
             made = render(table, run, keys, look, overlay_uri(run, look), storage)
         problems = [overlay.problem for overlay in made if overlay.problem is not None]
-        say(f"{len(made) - len(problems):,} overlays under {output}/overlays/run={run_id}")
+        say(f"{len(made) - len(problems):,} overlays under {run.files.overlays}")
         for problem in problems[:_TOLD]:
             say(f"no overlay: {problem}")
         if len(problems) > _TOLD:

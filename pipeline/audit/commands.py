@@ -3,14 +3,13 @@
 import json
 import sys
 
-from pipeline.audit.inputs.finished import find_run, run_at
 from pipeline.config.read import load_config
+from pipeline.exit_codes import ExitCode
+from pipeline.runs.record import find_run, run_at
 from transforms.storage.storage import Storage
 
-EXIT_GATE = 3
 
-
-def report(output: str, run_id: str | None, config_file: str | None) -> int:
+def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode:
     """``beam-gradcam report``: prints the URI of the page."""
     from pipeline.audit.report import write_report
 
@@ -18,10 +17,10 @@ def report(output: str, run_id: str | None, config_file: str | None) -> int:
     storage = Storage(config.storage)
     run = find_run(storage.absolute(output), run_id, storage)
     _print(write_report(run, storage, config.audit.regions))
-    return 0
+    return ExitCode.DONE
 
 
-def compare(before: str, after: str, config_file: str | None) -> int:
+def compare(before: str, after: str, config_file: str | None) -> ExitCode:
     """``beam-gradcam compare``: prints one JSON line; 3 where the gate closes."""
     from pipeline.audit.compare import write_comparison
 
@@ -30,10 +29,10 @@ def compare(before: str, after: str, config_file: str | None) -> int:
     runs = [run_at(storage.absolute(location), storage) for location in (before, after)]
     summary = write_comparison(runs[0], runs[1], config.compare, storage)
     _print(json.dumps(summary))
-    return EXIT_GATE if summary["reasons"] else 0
+    return ExitCode.GATE if summary["reasons"] else ExitCode.DONE
 
 
-def render(output: str, run_id: str | None, where: str, order: str, limit: int, config_file: str | None) -> int:
+def render(output: str, run_id: str | None, where: str, order: str, limit: int, config_file: str | None) -> ExitCode:
     """``beam-gradcam render``: prints the URI of every overlay; 1 where an image cannot be had any more."""
     from pipeline.audit import render as rendering
     from pipeline.audit.inputs.table import open_table
@@ -50,7 +49,7 @@ def render(output: str, run_id: str | None, where: str, order: str, limit: int, 
             _print(overlay.uri)
         else:
             print(overlay.problem, file=sys.stderr)  # noqa: T201
-    return 1 if any(overlay.uri is None for overlay in made) else 0
+    return ExitCode.TOO_MANY_FAILURES if any(overlay.uri is None for overlay in made) else ExitCode.DONE
 
 
 def _print(line: str) -> None:

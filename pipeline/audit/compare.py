@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 
 from pipeline.audit.analysis.intervals import Means, group_means
 from pipeline.audit.analysis.pairs import CHANGES, PAIR_SCHEMA, ImageCounts, compare_pairs, match_images, matching_key
-from pipeline.audit.inputs.finished import AuditError, RunRecord
+from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs.table import AuditTable, open_table
 from pipeline.audit.pages.page import fill_page
 from pipeline.audit.render import overlay_pictures
 from pipeline.config.schema import Compare
+from pipeline.runs.record import Run
 from transforms.model.compiled import read_card
 from transforms.storage.storage import Storage
 
@@ -43,7 +44,7 @@ TITLES = {
 }
 
 
-def write_comparison(before: RunRecord, after: RunRecord, gate: Compare, storage: Storage) -> dict[str, Any]:
+def write_comparison(before: Run, after: Run, gate: Compare, storage: Storage) -> dict[str, Any]:
     """Compare two runs under ``<after>/compare/<id of before>/``: index.html, pairs.parquet, classes.parquet,
     comparison.json.
 
@@ -54,7 +55,7 @@ def write_comparison(before: RunRecord, after: RunRecord, gate: Compare, storage
         AuditError: a run has no rows, or the models have different classes.
     """
     notes = _notes(before, after, storage)
-    folder = f"{after.folder}/compare/{before.run_id}"
+    folder = after.files.comparison(before.run_id)
     with open_table({"before": before, "after": after}, storage) as table:
         key = matching_key(table)
         counts = match_images(table, key)
@@ -66,8 +67,8 @@ def write_comparison(before: RunRecord, after: RunRecord, gate: Compare, storage
         means = group_means(values, groups, len(names))
         reasons = check_gate(gate, counts, overall, means, [name for _, name in names])
         summary = {
-            "before": before.folder,
-            "after": after.folder,
+            "before": before.files.folder,
+            "after": after.files.folder,
             "matched_by": key,
             "images": dataclasses.asdict(counts),
             "pairs": len(pairs),
@@ -139,7 +140,7 @@ def table_rows(pairs: pa.Table, places: np.ndarray) -> list[dict[str, Any]]:
     return pairs.take(places).to_pylist()
 
 
-def _notes(before: RunRecord, after: RunRecord, storage: Storage) -> list[str]:
+def _notes(before: Run, after: Run, storage: Storage) -> list[str]:
     """What a reader must know to trust the comparison."""
     cards = [read_card(run.model, storage) for run in (before, after)]
     if cards[0].class_count != cards[1].class_count:
@@ -150,7 +151,7 @@ def _notes(before: RunRecord, after: RunRecord, storage: Storage) -> list[str]:
     notes = []
     if cards[0].class_names and cards[1].class_names and cards[0].class_names != cards[1].class_names:
         notes.append("The models name their classes differently; classes are paired by index.")
-    if before.fingerprint == after.fingerprint:
+    if before.record.fingerprint == after.record.fingerprint:
         notes.append("Both runs used the same model, target layer and method.")
     grids = [(card.cam_height, card.cam_width) for card in cards]
     if grids[0] != grids[1]:
@@ -211,7 +212,7 @@ def _mean_of(means: Means, group: int, place: int) -> dict[str, float | None]:
 
 
 def _side_by_side(
-    table: AuditTable, before: RunRecord, after: RunRecord, moved: list[dict[str, Any]], folder: str, storage: Storage
+    table: AuditTable, before: Run, after: Run, moved: list[dict[str, Any]], folder: str, storage: Storage
 ) -> dict[str, Any]:
     """The overlays of the pairs that moved most, of both runs."""
     pictures = {}

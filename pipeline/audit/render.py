@@ -10,9 +10,10 @@ import duckdb
 import numpy as np
 
 from pipeline.audit.analysis.galleries import rules
-from pipeline.audit.inputs.finished import AuditError, RunRecord
+from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs.originals import settings_of
 from pipeline.audit.inputs.table import AuditTable
+from pipeline.runs.record import Run
 from transforms.concurrency import map_ahead
 from transforms.explain.loading import FailedImage, load_image
 from transforms.explain.tally import Tally
@@ -85,7 +86,7 @@ def policy_rows(table: AuditTable, policy: str) -> list[tuple[str, int]]:
 
 def render(
     table: AuditTable,
-    run: RunRecord,
+    run: Run,
     keys: Sequence[tuple[str, int]],
     look: OverlaySettings,
     uri_of: Callable[[str, int], str],
@@ -118,7 +119,7 @@ def render(
         return list(map_ahead(render_one, _rows(table, keys), renderers, 4 * _RENDERERS))
 
 
-def overlay_uri(run: RunRecord, look: OverlaySettings) -> Callable[[str, int], str]:
+def overlay_uri(run: Run, look: OverlaySettings) -> Callable[[str, int], str]:
     """Where the overlays of a run lie; the same place and name as if the job had written them."""
     settings = settings_of(run, look)
 
@@ -145,7 +146,7 @@ def _rows(table: AuditTable, keys: Sequence[tuple[str, int]], chunk: int = 1000)
 
 
 def overlay_pictures(
-    table: AuditTable, run: RunRecord, rows: Sequence[dict[str, Any]], page: str, prefix: str, storage: Storage
+    table: AuditTable, run: Run, rows: Sequence[dict[str, Any]], page: str, prefix: str, storage: Storage
 ) -> dict[tuple[str, int], dict[str, str | None]]:
     """A picture beside a page for every row: the job's overlay where there is one, else made now.
 

@@ -17,7 +17,6 @@ from pipeline.audit.analysis.findings import health_findings, map_findings
 from pipeline.audit.analysis.galleries import find_galleries, rows_of
 from pipeline.audit.analysis.health import Health, check_health
 from pipeline.audit.analysis.intervals import Means
-from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.measures import CORNERS, list_measures
 from pipeline.audit.inputs.table import AuditTable, open_table
 from pipeline.audit.pages import pictures
@@ -25,6 +24,7 @@ from pipeline.audit.pages.page import fill_page
 from pipeline.audit.probes.controls import CONTROLS, ControlReadings, read_controls
 from pipeline.audit.probes.faithfulness import read_faithfulness
 from pipeline.audit.render import overlay_pictures
+from pipeline.runs.record import Run
 from transforms.model.compiled import read_card
 from transforms.storage.storage import Storage
 
@@ -34,7 +34,7 @@ _FOREST_CLASSES = 20
 _BINS = 40
 
 
-def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequence[float]] | None = None) -> str:
+def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[float]] | None = None) -> str:
     """Make the report of a run under ``runs/<run_id>/report/``; returns the URI of its page.
 
     ``regions`` are declared in addition to those of the run, boxes in 0..1 of the model input.
@@ -43,7 +43,7 @@ def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequenc
         AuditError: the run has no rows.
     """
     with open_table({"statistics": run}, storage, regions) as table:
-        folder = f"{run.folder}/report"
+        folder = run.files.report
         grid = table.records("SELECT cam_height, cam_width FROM statistics WHERE cam IS NOT NULL LIMIT 1")
         health = check_health(table, run)
         values: dict[str, Any] = {
@@ -62,7 +62,7 @@ def write_report(run: RunRecord, storage: Storage, regions: Mapping[str, Sequenc
         return uri
 
 
-def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
+def _maps(table: AuditTable, run: Run, health: Health, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
     """All that the page says about maps."""
     audit = audit_classes(table, list_measures(table))
     controls = read_controls(table, list(audit.measures))
@@ -97,7 +97,7 @@ def _maps(table: AuditTable, run: RunRecord, health: Health, grid: tuple[int, in
         "forests": _forests(audit, controls),
         "histograms": _histograms(table, audit),
         "galleries": galleries,
-        "overlays": overlay_pictures(table, run, shown, f"{run.folder}/report", "", storage),
+        "overlays": overlay_pictures(table, run, shown, run.files.report, "", storage),
         "clusters": clusters,
         "shown_clusters": SHOWN_CLUSTERS,
         "cluster_picture": lambda cluster: pictures.map_picture(cluster.mean, brightest),

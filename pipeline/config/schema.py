@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from transforms.errors import UserError
 from transforms.records import Status
 from transforms.targets import TargetPolicy
 
@@ -12,7 +13,7 @@ DEMO_MANIFEST = "bundled:photos"
 DEMO_MODEL = "bundled:efficientnet-lite0"
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """The configuration cannot be used. The message lists every mistake, a line each."""
 
 

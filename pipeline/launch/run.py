@@ -4,35 +4,34 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
+from pipeline.config.read import redacted
 from pipeline.config.schema import Config
+from pipeline.exit_codes import ExitCode
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
-from pipeline.launch.summary import brief, check_parts, print_summary, summarize
+from pipeline.launch.summary import check_parts, print_summary, summarize
 from pipeline.runs.forget import Again, forget_images
 from pipeline.runs.lease import Lease
 from pipeline.runs.progress import PartWatch, ProgressDisplay
 from pipeline.runs.record import close_run, open_run
+from pipeline.runs.summary import Summary
 from transforms.explain.failure_limit import too_many_failures
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage
 from transforms.table.done import write_earlier_parts
 from transforms.table.parts import list_parts
 
-EXIT_DONE = 0
-EXIT_TOO_MANY_FAILURES = 1
 
-
-def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> int:
+def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> ExitCode:
     """Run the job of a config to its end; the last line on standard output is the outcome as JSON.
 
     Returns:
-        0, or 1 where more images failed than ``run.max_failure_rate`` allows.
+        DONE, or TOO_MANY_FAILURES where more images failed than ``run.max_failure_rate`` allows.
 
     Raises:
         ConfigError, ManifestError, ModelRefused: before any work starts.
@@ -49,31 +48,32 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> i
     table = job.settings.table
     with Lease(table, storage) as lease:
         summary = _run_job(config, job, options, lease, clock, console)
-        uri = close_run(table.output, table.run_id, summary, storage)
+        uri = close_run(table, summary, storage)
     print_summary(summary, uri, console)
-    if config.wants_audit and summary["images"]:
+    if config.wants_audit and summary.images:
         from pipeline.audit.after_run import audit_run
 
         audit_run(config, table.output, table.run_id, storage, console.print)
-    code = EXIT_DONE if summary["failure_rate"] <= config.run.max_failure_rate else EXIT_TOO_MANY_FAILURES
-    print(json.dumps(brief(summary, uri, code)))  # noqa: T201
+    too_many = summary.failure_rate > config.run.max_failure_rate
+    code = ExitCode.TOO_MANY_FAILURES if too_many else ExitCode.DONE
+    print(json.dumps(summary.for_scheduler(uri, code)))  # noqa: T201
     return code
 
 
 def _run_job(
     config: Config, job: Job, options: PipelineOptions, lease: Lease, clock: float, console: Console
-) -> dict[str, Any]:
+) -> Summary:
     """What only the launcher that holds the lease may do. Returns the summary."""
     storage, table = job.storage, job.settings.table
     storage.sweep(table.output)
-    earlier = list(list_parts(f"{table.output}/statistics", storage)) if config.run.resume else []
+    earlier = list(list_parts(table.layout.statistics, storage)) if config.run.resume else []
     again = Again(frozenset(config.run.retry_failed), config.input.detect_changes)
     earlier, failed, changed = forget_images(earlier, table, again, job.manifest, storage)
     if job.settings.max_failures:  # images that failed before may well do so again
         settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
         job = dataclasses.replace(job, settings=settings)
     write_earlier_parts(table, earlier, storage)
-    record = open_run(config, table, job.manifest.uri, job.survey.count, storage)
+    record = open_run(table, job.manifest.uri, job.survey.count, redacted(config), storage)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
     if failed or changed:
         console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
@@ -97,4 +97,4 @@ def _run_job(
     now = time.monotonic()
     progressed = watch.look()
     check_parts({*earlier, *watch.footers}, table, storage)
-    return summarize(config, job, progressed, record["started"], prepared - clock, now - prepared)
+    return summarize(config, job, progressed, record.started, prepared - clock, now - prepared)

@@ -1,10 +1,9 @@
-"""What a run was and what came of it: ``summary.json`` and the table at the end."""
+"""What came of a run: its counts, checked against the manifest, and the table at the end."""
 
 import importlib.metadata
 import json
 import platform
 from collections.abc import Collection
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,7 @@ from pipeline.config.schema import Config
 from pipeline.job import Job
 from pipeline.runs.progress import Progressed
 from pipeline.runs.record import utc_now
+from pipeline.runs.summary import Summary
 from transforms.explain.finish import UNKNOWN_LABELS
 from transforms.explain.shard import WAITING, WHOLE
 from transforms.records import Status
@@ -32,13 +32,13 @@ class LostImagesError(RuntimeError):
 
 def summarize(
     config: Config, job: Job, progressed: Progressed, started: str, prepare_seconds: float, run_seconds: float
-) -> dict[str, Any]:
+) -> Summary:
     """The summary of a run whose graph has ended.
 
     Raises:
         LostImagesError: the lines of the manifest are not the images with rows plus the duplicates.
     """
-    totals = Totals(**json.loads(job.storage.read(job.settings.table.totals_uri)))
+    totals = Totals(**json.loads(job.storage.read(job.settings.table.run.totals)))
     accounted = progressed.images + totals.done + totals.duplicates
     if job.survey.count != accounted:
         raise LostImagesError(
@@ -50,61 +50,44 @@ def summarize(
     failures = progressed.failures + totals.done_failed
     table = job.settings.table
     split = time_split(progressed.seconds)
-    return {
-        "run_id": table.run_id,
-        "fingerprint": table.fingerprint,
-        "schema_version": SCHEMA_VERSION,
-        "started": started,
-        "finished": utc_now(),
-        "inputs": job.survey.count,
-        "duplicates": totals.duplicates,
-        "images": images,
-        "done_before": totals.done,
-        "explained_now": progressed.images,
-        "rows_now": progressed.rows,
-        "statuses_now": {status: progressed.statuses.get(status, 0) for status in Status},
-        "failures": failures,
-        "failure_rate": failures / images,
-        "prepare_seconds": round(prepare_seconds, 3),
-        "run_seconds": round(run_seconds, 3),
-        "images_per_second": round(progressed.images / run_seconds, 2),
-        "step_seconds": {step: s for step, s in progressed.seconds.items() if step not in (WAITING, WHOLE)},
-        "time_split": split,
-        "bottleneck": max(split, key=split.__getitem__) if split else None,
-        "events": progressed.events,
-        "statistics": f"{table.output}/statistics",
-        "overlays": f"{table.output}/overlays/run={table.run_id}" if job.settings.overlays else None,
-        "model": {"source": job.card.source, "target_layer": job.card.target_layer, "notes": list(job.card.notes)},
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
-        "config": redacted(config),
-    }
+    return Summary(
+        run_id=table.run_id,
+        fingerprint=table.fingerprint,
+        schema_version=SCHEMA_VERSION,
+        started=started,
+        finished=utc_now(),
+        inputs=job.survey.count,
+        duplicates=totals.duplicates,
+        images=images,
+        done_before=totals.done,
+        explained_now=progressed.images,
+        rows_now=progressed.rows,
+        statuses_now={status: progressed.statuses.get(status, 0) for status in Status},
+        failures=failures,
+        failure_rate=failures / images,
+        prepare_seconds=round(prepare_seconds, 3),
+        run_seconds=round(run_seconds, 3),
+        images_per_second=round(progressed.images / run_seconds, 2),
+        step_seconds={step: s for step, s in progressed.seconds.items() if step not in (WAITING, WHOLE)},
+        time_split=split,
+        bottleneck=max(split, key=split.__getitem__) if split else None,
+        events=progressed.events,
+        statistics=table.layout.statistics,
+        overlays=table.run.overlays if job.settings.overlays else None,
+        model={"source": job.card.source, "target_layer": job.card.target_layer, "notes": list(job.card.notes)},
+        versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        config=redacted(config),
+    )
 
 
 def check_parts(expected: Collection[str], table: TableLocation, storage: Storage) -> None:
     """Raises LostImagesError where parts that were there during the run no longer are."""
-    lost = set(expected).difference(list_parts(f"{table.output}/statistics", storage))
+    lost = set(expected).difference(list_parts(table.layout.statistics, storage))
     if lost:
         raise LostImagesError(
-            f"{len(lost)} parts have vanished from {table.output}/statistics during the run, {min(lost)} for one; "
+            f"{len(lost)} parts have vanished from {table.layout.statistics} during the run, {min(lost)} for one; "
             "the same command explains their images again"
         )
-
-
-def brief(summary: dict[str, Any], uri: str, exit_code: int) -> dict[str, Any]:
-    """The line for a scheduler."""
-    return {
-        "run_id": summary["run_id"],
-        "exit_code": exit_code,
-        "inputs": summary["inputs"],
-        "duplicates": summary["duplicates"],
-        "images": summary["images"],
-        "explained_now": summary["explained_now"],
-        "failures": summary["failures"],
-        "failure_rate": round(summary["failure_rate"], 6),
-        "seconds": round(summary["prepare_seconds"] + summary["run_seconds"], 1),
-        "statistics": summary["statistics"],
-        "summary": uri,
-    }
 
 
 def time_split(seconds: dict[str, float]) -> dict[str, float]:
@@ -121,29 +104,27 @@ def time_split(seconds: dict[str, float]) -> dict[str, float]:
     return {stage: round(share, 3) for stage, share in shares.items()}
 
 
-def print_summary(summary: dict[str, Any], uri: str, console: Console) -> None:
+def print_summary(summary: Summary, uri: str, console: Console) -> None:
     """A short table for a person."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("images", f"{summary['images']:,}" + _aside(summary["duplicates"], "duplicate lines"))
-    table.add_row("explained now", f"{summary['explained_now']:,}" + _aside(summary["done_before"], "done before"))
-    table.add_row("rows now", f"{summary['rows_now']:,}")
-    for status, count in summary["statuses_now"].items():
+    table.add_row("images", f"{summary.images:,}" + _aside(summary.duplicates, "duplicate lines"))
+    table.add_row("explained now", f"{summary.explained_now:,}" + _aside(summary.done_before, "done before"))
+    table.add_row("rows now", f"{summary.rows_now:,}")
+    for status, count in summary.statuses_now.items():
         if count and status != Status.OK:
             table.add_row(f"  {status}", f"{count:,}")
-    if summary["failures"]:
-        table.add_row("failed", f"{summary['failures']:,} ({summary['failure_rate']:.2%})")
-    if unknown := summary["events"].get(UNKNOWN_LABELS):
+    if summary.failures:
+        table.add_row("failed", f"{summary.failures:,} ({summary.failure_rate:.2%})")
+    if unknown := summary.events.get(UNKNOWN_LABELS):
         table.add_row("unknown labels", f"{unknown:,}: is_correct is NULL there; compare them with model.class_names")
-    if summary["explained_now"]:
-        table.add_row("speed", f"{summary['images_per_second']:.1f} images/s over {summary['run_seconds']:.1f} s")
-    if summary["bottleneck"]:
-        share = summary["time_split"][summary["bottleneck"]]
-        table.add_row(
-            "bottleneck", f"{summary['bottleneck']}: {share:.0%} of the time is spent on it or waiting for it"
-        )
-    table.add_row("statistics", summary["statistics"])
-    if summary["overlays"] and summary["explained_now"]:
-        table.add_row("overlays", summary["overlays"])
+    if summary.explained_now:
+        table.add_row("speed", f"{summary.images_per_second:.1f} images/s over {summary.run_seconds:.1f} s")
+    if summary.bottleneck:
+        share = summary.time_split[summary.bottleneck]
+        table.add_row("bottleneck", f"{summary.bottleneck}: {share:.0%} of the time is spent on it or waiting for it")
+    table.add_row("statistics", summary.statistics)
+    if summary.overlays and summary.explained_now:
+        table.add_row("overlays", summary.overlays)
     table.add_row("summary", uri)
     console.print(table)
 

@@ -6,17 +6,17 @@ when it dies adds nothing once another has taken over.
 """
 
 import datetime
-import json
 import os
 import socket
 import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from transforms.storage.storage import Storage
 from transforms.storage.uris import is_local
+from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
 from transforms.table.location import TableLocation
 
 _BEAT = 15.0  # seconds between heartbeats
@@ -28,10 +28,6 @@ class LeaseTaken(RuntimeError):
     """Another launcher is at work. The message says which and where."""
 
 
-class LeaseLost(RuntimeError):
-    """Another launcher has taken over, or the output has gone: nothing more may be written."""
-
-
 class Lease:
     """The right to add rows to a table, for as long as the ``with`` block lasts.
 
@@ -41,7 +37,10 @@ class Lease:
     """
 
     def __init__(self, table: TableLocation, storage: Storage, beat: float = _BEAT):
+        if table.token is None:
+            raise ValueError("a lease needs a table with a token")
         self._table = table
+        self._token = table.token
         self._storage = storage
         self._beat = beat
         self._lost: str | None = None
@@ -54,10 +53,10 @@ class Lease:
         if other is not None and not self._is_dead(other):
             raise LeaseTaken(_describe(other))
         self._write()
-        time.sleep(_SETTLE_LOCAL if is_local(self._table.lease_uri) else _SETTLE_REMOTE)
+        time.sleep(_SETTLE_LOCAL if is_local(self._table.lease) else _SETTLE_REMOTE)
         holder = self._read()
-        if holder is None or holder["token"] != self._table.token:
-            raise LeaseTaken(_describe(holder) if holder else f"{self._table.lease_uri} vanished as it was written")
+        if holder is None or holder.token != self._table.token:
+            raise LeaseTaken(_describe(holder) if holder else f"{self._table.lease} vanished as it was written")
         threading.Thread(target=self._keep, name="lease", daemon=True).start()
         return self
 
@@ -66,24 +65,24 @@ class Lease:
     ) -> None:
         self._ended.set()
         holder = self._read()
-        if holder is not None and holder["token"] == self._table.token:
-            self._storage.remove(self._table.lease_uri)
+        if holder is not None and holder.token == self._table.token:
+            self._storage.remove(self._table.lease)
 
     def check(self) -> None:
-        """Raises LeaseLost where this launcher must stop."""
+        """Raises LeaseLostError where this launcher must stop."""
         silence = time.monotonic() - self._last_beat
         if self._lost is None and silence > _DEAD_AFTER * self._beat:
-            self._lost = f"{self._table.lease_uri} could not be written for {silence:.0f} seconds: {self._trouble}"
+            self._lost = f"{self._table.lease} could not be written for {silence:.0f} seconds: {self._trouble}"
         if self._lost is not None:
-            raise LeaseLost(self._lost)
+            raise LeaseLostError(self._lost)
 
     def _keep(self) -> None:
         while not self._ended.wait(self._beat):
             try:
                 holder = self._read()
                 if holder is None:
-                    self._lost = f"{self._table.lease_uri} has gone: the output was removed during the run"
-                elif holder["token"] != self._table.token:
+                    self._lost = f"{self._table.lease} has gone: the output was removed during the run"
+                elif holder.token != self._table.token:
                     self._lost = f"another launcher has taken over: {_describe(holder)}"
                 if self._lost is not None:
                     return
@@ -92,47 +91,44 @@ class Lease:
             except Exception as error:  # noqa: BLE001 - the next beat may succeed; check() tells when none did for long
                 self._trouble = error
 
-    def _is_dead(self, other: dict[str, Any]) -> bool:
-        if other["machine"] == _machine():
-            return _process_start(other["pid"]) != other["process_start"]
-        age = abs(time.time() - other["seen"])
+    def _is_dead(self, other: LeaseHolder) -> bool:
+        if other.machine == _machine():
+            return _process_start(other.pid) != other.process_start
+        age = abs(time.time() - other.seen)
         if age < _DEAD_AFTER * self._beat:
             return False
         time.sleep(2 * self._beat)  # its clock may differ from ours: only a heartbeat that stands still is dead
         again = self._read()
         return again is None or again == other
 
-    def _read(self) -> dict[str, Any] | None:
-        try:
-            return json.loads(self._storage.read(self._table.lease_uri))
-        except FileNotFoundError:
-            return None
+    def _read(self) -> LeaseHolder | None:
+        return read_holder(self._table, self._storage)
 
     def _write(self) -> None:
-        holder = {
-            "token": self._table.token,
-            "run_id": self._table.run_id,
-            "host": socket.gethostname(),
-            "machine": _machine(),
-            "pid": os.getpid(),
-            "process_start": _process_start(os.getpid()),
-            "seen": time.time(),
-        }
-        self._storage.put(self._table.lease_uri, json.dumps(holder).encode())
+        holder = LeaseHolder(
+            token=self._token,
+            run_id=self._table.run_id,
+            host=socket.gethostname(),
+            machine=_machine(),
+            pid=os.getpid(),
+            process_start=_process_start(os.getpid()),
+            seen=time.time(),
+        )
+        write_holder(holder, self._table, self._storage)
 
 
-def is_alive(holder: dict[str, Any]) -> bool:
+def is_alive(holder: LeaseHolder) -> bool:
     """Whether a launcher is at work, as far as its lease tells at a glance."""
-    if holder["machine"] == _machine():
-        return _process_start(holder["pid"]) == holder["process_start"]
-    return abs(time.time() - holder["seen"]) < _DEAD_AFTER * _BEAT
+    if holder.machine == _machine():
+        return _process_start(holder.pid) == holder.process_start
+    return abs(time.time() - holder.seen) < _DEAD_AFTER * _BEAT
 
 
-def _describe(holder: dict[str, Any]) -> str:
-    seen = datetime.datetime.fromtimestamp(holder["seen"], datetime.UTC).isoformat(timespec="seconds")
+def _describe(holder: LeaseHolder) -> str:
+    seen = datetime.datetime.fromtimestamp(holder.seen, datetime.UTC).isoformat(timespec="seconds")
     return (
-        f"run {holder['run_id']} of the same model is being written to this output by process {holder['pid']} on "
-        f"{holder['host']}, seen {seen}; wait for its end, stop it, or choose another output.path. If it is dead, this "
+        f"run {holder.run_id} of the same model is being written to this output by process {holder.pid} on "
+        f"{holder.host}, seen {seen}; wait for its end, stop it, or choose another output.path. If it is dead, this "
         f"clears itself within {_DEAD_AFTER * _BEAT:.0f} seconds"
     )
 

@@ -22,7 +22,7 @@ class PartWatch:
     """The parts that a run has committed, without those that were there ``before``."""
 
     def __init__(self, table: TableLocation, before: Iterable[str], storage: Storage):
-        self._folder = table.folder
+        self._folder = table.run.statistics
         self._storage = storage
         self._before = set(before)
         self.footers: dict[str, PartFooter] = {}  # of the parts seen so far, by URI

@@ -9,17 +9,14 @@ from rich.console import Console
 
 from pipeline.runs.lease import is_alive
 from pipeline.runs.progress import PartWatch
-from pipeline.runs.record import list_run_ids, read_record, utc_now
+from pipeline.runs.record import Run, find_run, list_runs, utc_now
 from transforms.records import Status
 from transforms.storage.storage import Storage
+from transforms.table.lease import read_holder
 from transforms.table.location import TableLocation
 from transforms.table.parts import PartFooter, read_part
 
 _ERRORS = 5
-
-
-class NoRunError(ValueError):
-    """There is no such run. The message says what there is instead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,52 +36,30 @@ class RunStatus:
     summary: str | None  # URI, of a finished run
 
 
-def runs_of(output: str, storage: Storage) -> list[RunStatus]:
-    """All runs, the oldest first.
-
-    Raises:
-        NoRunError: there is none.
-    """
-    runs = [run_status(output, run_id, storage) for run_id in list_run_ids(output, storage)]
-    if not runs:
-        raise NoRunError(f"{output} holds no run: give the output.path of a job, the folder that has runs/ in it")
-    return sorted(runs, key=lambda run: (run.started, run.run_id))
-
-
-def run_status(output: str, run_id: str, storage: Storage) -> RunStatus:
-    """How far one run is.
-
-    Raises:
-        NoRunError: there is no such run.
-    """
-    record = read_record(output, run_id, storage)
-    if record is None:
-        known = ", ".join(sorted(list_run_ids(output, storage))) or "none"
-        raise NoRunError(f"{output}/runs has no run {run_id!r}; it has: {known}")
-    table = TableLocation(output, run_id, record["fingerprint"], record["targets"])
+def status_of(run: Run, storage: Storage) -> RunStatus:
+    """How far a run is."""
+    table, started = run.table, run.record.started
     watch = PartWatch(table, (), storage)
     progressed = watch.look()
-    summary = f"{output}/runs/{run_id}/summary.json"
-    is_finished = storage.exists(summary)
+    is_finished = run.summary is not None
     return RunStatus(
-        run_id=run_id,
+        run_id=run.run_id,
         state="finished" if is_finished else "running" if _is_running(table, storage) else "interrupted",
-        started=record["started"],
-        inputs=record["inputs"],
+        started=started,
+        inputs=run.record.inputs,
         images=progressed.images,
         rows=progressed.rows,
         statuses=progressed.statuses,
         failures=progressed.failures,
-        images_per_second=_speed(list(watch.footers.values()), record["started"], is_finished),
+        images_per_second=_speed(list(watch.footers.values()), started, is_finished),
         last_commit=max((footer.committed for footer in watch.footers.values()), default=None),
-        summary=summary if is_finished else None,
+        summary=table.run.summary if is_finished else None,
     )
 
 
-def last_errors(output: str, run_id: str, storage: Storage) -> list[dict[str, Any]]:
+def last_errors(run: Run, storage: Storage) -> list[dict[str, Any]]:
     """The newest failures of a run: URI, status and message."""
-    table = TableLocation(output, run_id, fingerprint="")
-    watch = PartWatch(table, (), storage)
+    watch = PartWatch(run.table, (), storage)
     watch.look()
     errors: list[dict[str, Any]] = []
     for uri, footer in sorted(watch.footers.items(), key=lambda part: part[1].committed, reverse=True):
@@ -102,8 +77,9 @@ def print_status(output: str, run_id: str | None, as_json: bool, storage: Storag
     Raises:
         NoRunError: there is no run, or none of that name.
     """
-    runs = runs_of(output, storage) if run_id is None else [run_status(output, run_id, storage)]
-    errors = last_errors(output, runs[-1].run_id, storage)
+    found = list_runs(output, storage) if run_id is None else [find_run(output, run_id, storage)]
+    runs = [status_of(run, storage) for run in found]
+    errors = last_errors(found[-1], storage)
     if as_json:
         print(json.dumps({"runs": [dataclasses.asdict(run) for run in runs], "last_errors": errors}))  # noqa: T201
         return
@@ -120,11 +96,8 @@ def print_status(output: str, run_id: str | None, as_json: bool, storage: Storag
 
 
 def _is_running(table: TableLocation, storage: Storage) -> bool:
-    try:
-        holder = json.loads(storage.read(table.lease_uri))
-    except FileNotFoundError:
-        return False
-    return holder["run_id"] == table.run_id and is_alive(holder)
+    holder = read_holder(table, storage)
+    return holder is not None and holder.run_id == table.run_id and is_alive(holder)
 
 
 def _speed(footers: list[PartFooter], started: str, is_finished: bool) -> float | None:

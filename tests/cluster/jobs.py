@@ -15,6 +15,7 @@ import numpy as np
 from fakes import CARD, FakeModel
 
 from pipeline.config.schema import Config
+from pipeline.exit_codes import ExitCode
 from pipeline.job import Job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
@@ -29,7 +30,7 @@ from transforms.table.parts import list_parts
 from transforms.table.schema import statistics_schema
 from transforms.targets import TargetPolicy
 
-EXIT_STOPPED = 70
+EXIT_STOPPED = ExitCode.CRASH
 
 
 @dataclasses.dataclass(frozen=True)

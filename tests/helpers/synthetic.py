@@ -9,6 +9,7 @@ import simplejpeg
 import skimage.data
 from fakes import CARD
 
+from pipeline.config.read import redacted
 from pipeline.config.schema import Config
 from pipeline.job import Job
 from pipeline.launch.summary import summarize
@@ -102,7 +103,7 @@ def write_run(
         buckets=1,
         storage=storage,
     )
-    open_run(config, settings.table, manifest, len(refs), storage)
+    open_run(settings.table, manifest, len(refs), redacted(config), storage)
     started, watch = utc_now(), PartWatch(settings.table, (), storage)
     storage.put(f"{output}/models/{fingerprint}/explanation.json", json.dumps(dataclasses.asdict(card)).encode())
     loaded = [load_image(ref, card, settings, storage, Tally()) for ref in refs]
@@ -120,7 +121,7 @@ def write_run(
         write_part(ShardResult(shard, table, {"compute": 1.0}, {"batches": 1}), settings.table, storage)
     write_totals(Totals(planned=len(refs)), settings.table, storage)
     summary = summarize(config, job, watch.look(), started, 0.5, 2.0)
-    close_run(str(output), run_id, summary, storage)
+    close_run(settings.table, summary, storage)
     return output / "runs" / run_id
 
 

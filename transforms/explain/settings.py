@@ -47,4 +47,4 @@ class ExplainSettings:
 
     @property
     def _overlay_folder(self) -> str:
-        return f"{self.table.output}/overlays/run={self.table.run_id}"
+        return self.table.run.overlays

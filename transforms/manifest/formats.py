@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from transforms.errors import UserError
 from transforms.manifest.cells import parse_json
 from transforms.storage.storage import Storage
 
@@ -23,7 +24,7 @@ _FIELD_LIMIT = 1 << 20  # characters in one CSV field; a manifest holds referenc
 Line = dict[str, Any]
 
 
-class ManifestError(ValueError):
+class ManifestError(UserError):
     """The manifest cannot be used. The message names file, line and remedy."""
 
 

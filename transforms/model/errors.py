@@ -1,5 +1,7 @@
 """The error that refuses a model before any job starts."""
 
+from transforms.errors import UserError
 
-class ModelRefused(ValueError):
+
+class ModelRefused(UserError):
     """This model cannot be explained as asked. The message says the value, the cause and the remedy."""

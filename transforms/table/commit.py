@@ -65,7 +65,7 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
     """
     if result.rows.num_rows:
         check_lease(table, storage)
-        storage.put(table.part_uri(result.shard.shard_id), encode_part(result, table))
+        storage.put(table.run.part(result.shard.shard_id), encode_part(result, table))
     shard = result.shard
     return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates)
 
@@ -75,5 +75,5 @@ def add_totals(counts: Iterable[Totals]) -> Totals:
 
 
 def write_totals(totals: Totals, table: TableLocation, storage: Storage) -> str:
-    storage.put(table.totals_uri, json.dumps(dataclasses.asdict(totals)).encode())
-    return table.totals_uri
+    storage.put(table.run.totals, json.dumps(dataclasses.asdict(totals)).encode())
+    return table.run.totals

@@ -1,11 +1,113 @@
-"""Where the files of an output are."""
+"""Where everything lies in an output: the only place that spells the names of its folders and files."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
+class OutputLayout:
+    """The folder of a job's ``output.path``. All locations are URIs, without a slash at the end."""
+
+    root: str
+
+    @property
+    def statistics(self) -> str:
+        """The table of all runs, a Hive-partitioned dataset."""
+        return f"{self.root}/statistics"
+
+    @property
+    def models(self) -> str:
+        return f"{self.root}/models"
+
+    @property
+    def runs(self) -> str:
+        return f"{self.root}/runs"
+
+    def model(self, fingerprint: str) -> str:
+        """The compiled model."""
+        return f"{self.models}/{fingerprint}"
+
+    def lease(self, fingerprint: str) -> str:
+        return f"{self.root}/leases/{fingerprint}.json"
+
+    def run(self, run_id: str) -> "RunLayout":
+        return RunLayout(self.root, run_id)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunLayout:
+    """What one run leaves in an output."""
+
+    root: str
+    run_id: str
+
+    @property
+    def statistics(self) -> str:
+        """The folder of its parts."""
+        return f"{OutputLayout(self.root).statistics}/run={self.run_id}"
+
+    def part(self, shard_id: str) -> str:
+        return f"{self.statistics}/part-{shard_id}.parquet"
+
+    @property
+    def overlays(self) -> str:
+        return f"{self.root}/overlays/run={self.run_id}"
+
+    @property
+    def folder(self) -> str:
+        """What the run says about itself."""
+        return f"{OutputLayout(self.root).runs}/{self.run_id}"
+
+    @property
+    def record(self) -> str:
+        """What it is about to do, written before it does it; what has this file is a run."""
+        return f"{self.folder}/run.json"
+
+    @property
+    def config(self) -> str:
+        return f"{self.folder}/config.yaml"
+
+    @property
+    def earlier(self) -> str:
+        """The list of the parts that were there when the run was launched: what it builds on."""
+        return f"{self.folder}/earlier.txt"
+
+    @property
+    def totals(self) -> str:
+        """The counts of all shards, the sign that every one of them is committed."""
+        return f"{self.folder}/totals.json"
+
+    @property
+    def summary(self) -> str:
+        """What came of it, written last; a run that has this file is finished."""
+        return f"{self.folder}/summary.json"
+
+    @property
+    def controls(self) -> str:
+        return f"{self.folder}/controls.parquet"
+
+    @property
+    def faithfulness(self) -> str:
+        return f"{self.folder}/faithfulness.parquet"
+
+    @property
+    def report(self) -> str:
+        """The folder of its report."""
+        return f"{self.folder}/report"
+
+    def comparison(self, before: str) -> str:
+        """The folder of the comparison with the run ``before``."""
+        return f"{self.folder}/compare/{before}"
+
+
+def is_part(uri: str) -> bool:
+    """Whether a file of the statistics folder is a part; temporary files have other names."""
+    name = uri.rpartition("/")[2]
+    return name.startswith("part-") and name.endswith(".parquet")
+
+
+@dataclasses.dataclass(frozen=True)
 class TableLocation:
-    """Where a run's parts are, and what its rows are of."""
+    """Where a run's rows go, and what they are rows of."""
 
     output: str
     run_id: str
@@ -14,21 +116,13 @@ class TableLocation:
     token: str | None = None  # of the launcher whose lease lets workers commit; None: there is no lease to look at
 
     @property
-    def folder(self) -> str:
-        return f"{self.output}/statistics/run={self.run_id}"
+    def layout(self) -> OutputLayout:
+        return OutputLayout(self.output)
 
     @property
-    def totals_uri(self) -> str:
-        return f"{self.output}/runs/{self.run_id}/totals.json"
+    def run(self) -> RunLayout:
+        return self.layout.run(self.run_id)
 
     @property
-    def lease_uri(self) -> str:
-        return f"{self.output}/leases/{self.fingerprint}.json"
-
-    @property
-    def earlier_uri(self) -> str:
-        """The list of the parts that were there when the run was launched: what it builds on."""
-        return f"{self.output}/runs/{self.run_id}/earlier.txt"
-
-    def part_uri(self, shard_id: str) -> str:
-        return f"{self.folder}/part-{shard_id}.parquet"
+    def lease(self) -> str:
+        return self.layout.lease(self.fingerprint)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms.records import FAILURES, ShardResult
 from transforms.storage.storage import Storage
-from transforms.table.location import TableLocation
+from transforms.table.location import TableLocation, is_part
 from transforms.table.schema import SCHEMA_VERSION
 
 _METADATA_KEY = b"beam_gradcam"
@@ -76,8 +76,7 @@ def _encode(rows: pa.Table, footer: PartFooter) -> bytes:
 def list_parts(statistics: str, storage: Storage) -> Iterator[str]:
     """The URIs of all parts below a folder; temporary files have other names."""
     for uri in storage.walk(statistics):
-        name = uri.rpartition("/")[2]
-        if name.startswith("part-") and name.endswith(".parquet"):
+        if is_part(uri):
             yield uri
 
 

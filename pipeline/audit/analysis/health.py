@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.table import AuditTable
+from pipeline.runs.record import Run
 
 _KINDS = 20
 _EXAMPLES = 3
@@ -30,7 +30,7 @@ class Health:
         return self.expected == self.images
 
 
-def check_health(table: AuditTable, run: RunRecord) -> Health:
+def check_health(table: AuditTable, run: Run) -> Health:
     statuses = table.records(
         "SELECT status, count(DISTINCT image_id) AS images, count(*) AS rows FROM statistics "
         "GROUP BY status ORDER BY rows DESC"
@@ -46,15 +46,15 @@ def check_health(table: AuditTable, run: RunRecord) -> Health:
         "SELECT count(DISTINCT image_id) AS images, count(*) AS rows, "
         f"avg(CAST(status = 'ZERO' AS INT)) FILTER (NOT ({failed})) AS zero_rate FROM statistics"
     )[0]
-    summary = run.summary or {}
+    summary = run.summary
     return Health(
         images=totals["images"],
         rows=totals["rows"],
         statuses=statuses,
         failures=failures,
         zero_rate=totals["zero_rate"],
-        lines=summary.get("inputs"),
-        duplicates=summary.get("duplicates"),
-        expected=summary.get("images"),
-        done_before=summary.get("done_before"),
+        lines=summary.inputs if summary else None,
+        duplicates=summary.duplicates if summary else None,
+        expected=summary.images if summary else None,
+        done_before=summary.done_before if summary else None,
     )

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.table import AuditTable
+from pipeline.runs.record import Run
 from transforms.concurrency import map_ahead
 from transforms.explain.loading import FailedImage, LoadedImage, load_image
 from transforms.explain.settings import ExplainSettings
@@ -15,19 +15,18 @@ from transforms.model.compiled import read_card
 from transforms.overlays.settings import OverlaySettings
 from transforms.records import Box, ImageRef
 from transforms.storage.storage import Storage
-from transforms.table.location import TableLocation
 from transforms.table.schema import statistics_schema
 
 _LOADERS = 8
 
 
 def settings_of(
-    run: RunRecord, overlays: OverlaySettings | None = None, extra_columns: Sequence[str] = ()
+    run: Run, overlays: OverlaySettings | None = None, extra_columns: Sequence[str] = ()
 ) -> ExplainSettings:
     """The settings of a run, as far as they decide what its rows and overlays hold."""
     regions: dict[str, Box] = {name: tuple(box) for name, box in run.config["audit"]["regions"].items()}
     return ExplainSettings(
-        table=TableLocation(run.output, run.run_id, run.fingerprint, run.targets),
+        table=run.table,
         schema=statistics_schema(tuple(regions), extra_columns),
         overlays=overlays,
         resize=run.config["model"]["resize"],
@@ -38,7 +37,7 @@ def settings_of(
     )
 
 
-def sampled_images(table: AuditTable, run: RunRecord, count: int, storage: Storage) -> list[LoadedImage]:
+def sampled_images(table: AuditTable, run: Run, count: int, storage: Storage) -> list[LoadedImage]:
     """The images with a map whose ids, which are hashes, are the smallest; those that are gone by now are left out."""
     rows = table.records(
         f"SELECT image_id, any_value(uri) AS uri FROM {table.name} WHERE status IN ('OK', 'FLAT') "

@@ -13,7 +13,8 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.audit.inputs.finished import AuditError, RunRecord, list_runs
+from pipeline.audit.errors import AuditError
+from pipeline.runs.record import Run, list_runs
 from transforms.concurrency import map_ahead
 from transforms.statistics.coverage import box_coverage
 from transforms.storage import uris
@@ -68,7 +69,7 @@ class AuditTable:
 
 @contextmanager
 def open_table(
-    runs: dict[str, RunRecord], storage: Storage, regions: Mapping[str, Sequence[float]] | None = None
+    runs: dict[str, Run], storage: Storage, regions: Mapping[str, Sequence[float]] | None = None
 ) -> Iterator[AuditTable]:
     """Load runs as one table each, by the names given; nothing outside them can be reached by any query.
 
@@ -87,10 +88,10 @@ def open_table(
                 _load(database, name, run, Path(folder), storage)
                 _add_regions(database, name, run, regions or {})
             first, run = next(iter(runs.items()))
-            has_controls = storage.exists(run.controls)
+            has_controls = storage.exists(run.files.controls)
             if has_controls:
                 path = Path(folder, "controls.parquet")
-                path.write_bytes(storage.read(run.controls))
+                path.write_bytes(storage.read(run.files.controls))
                 database.execute(f"CREATE TABLE {first}_controls AS FROM read_parquet($path)", {"path": str(path)})
                 _add_regions(database, f"{first}_controls", run, regions or {})
             database.execute("SET enable_progress_bar = false")
@@ -103,14 +104,14 @@ def open_table(
             database.close()
 
 
-def _load(database: duckdb.DuckDBPyConnection, name: str, run: RunRecord, folder: Path, storage: Storage) -> None:
+def _load(database: duckdb.DuckDBPyConnection, name: str, run: Run, folder: Path, storage: Storage) -> None:
     runs = [*_earlier_runs(run, storage), run]
-    parts = [part for each in runs for part in list_parts(each.statistics, storage)]
+    parts = [part for each in runs for part in list_parts(each.files.statistics, storage)]
     paths = _local_copies(parts, run, folder / name, storage)
     no_rows = folder / name / "columns.parquet"  # rows of an earlier version may lack some of today's columns
     pq.write_table(statistics_schema().empty_table(), no_rows)
     if not paths:
-        raise AuditError(f"run {run.run_id} of {run.output} has no rows under {run.statistics}")
+        raise AuditError(f"run {run.run_id} of {run.output} has no rows under {run.files.statistics}")
     # DuckDB reads its paths as patterns. Each image has its rows of one run: of the one that began last.
     database.execute(
         f"CREATE TABLE {name} AS SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = false)"
@@ -125,7 +126,7 @@ def _load(database: duckdb.DuckDBPyConnection, name: str, run: RunRecord, folder
 
 
 def _add_regions(
-    database: duckdb.DuckDBPyConnection, name: str, run: RunRecord, regions: Mapping[str, Sequence[float]]
+    database: duckdb.DuckDBPyConnection, name: str, run: Run, regions: Mapping[str, Sequence[float]]
 ) -> None:
     """Mass and lift of regions from the stored maps: rows of earlier runs, and regions declared since, lack them."""
     own = run.config.get("audit", {}).get("regions", {})
@@ -145,21 +146,21 @@ def _add_regions(
         )
 
 
-def _earlier_runs(run: RunRecord, storage: Storage) -> list[RunRecord]:
+def _earlier_runs(run: Run, storage: Storage) -> list[Run]:
     """Runs that may hold the images which this run found explained, the oldest first."""
-    if run.summary is None or not run.summary["done_before"]:
+    if run.summary is None or not run.summary.done_before:
         return []
     others = (other for other in list_runs(run.output, storage) if other.run_id != run.run_id)
-    return [other for other in others if other.started <= run.started]
+    return [other for other in others if other.record.started <= run.record.started]
 
 
-def _local_copies(parts: list[str], run: RunRecord, folder: Path, storage: Storage) -> list[str]:
+def _local_copies(parts: list[str], run: Run, folder: Path, storage: Storage) -> list[str]:
     """Paths on this machine, their own or of copies, of the parts that were made as those of the run."""
 
     def copy(numbered: tuple[int, str]) -> str | None:
         number, uri = numbered
         footer = read_footer(uri, storage)
-        if (footer.fingerprint, footer.targets) != (run.fingerprint, run.targets):
+        if (footer.fingerprint, footer.targets) != (run.record.fingerprint, run.record.targets):
             return None
         if uris.is_local(uri):
             return uris.local_path(uri)

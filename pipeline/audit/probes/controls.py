@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audit.analysis.intervals import Means, group_means
-from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.measures import Measure
 from pipeline.audit.inputs.originals import sampled_images, settings_of
 from pipeline.audit.inputs.table import AuditTable
+from pipeline.runs.record import Run
 from transforms.explain.loading import LoadedImage
 from transforms.explain.rows import explained_rows
 from transforms.model.explanation import GradCamModel
@@ -46,7 +46,7 @@ class ControlReadings:
     class_distance: Means  # [1, 1], JS distance of the maps of one photo for the predicted and a random class
 
 
-def write_controls(table: AuditTable, run: RunRecord, model: GradCamModel, storage: Storage) -> str:
+def write_controls(table: AuditTable, run: Run, model: GradCamModel, storage: Storage) -> str:
     """Explain the control images and write their rows, those of the statistics table with a column ``control``."""
     card = model.card
     size = (card.input_height, card.input_width)
@@ -74,8 +74,8 @@ def write_controls(table: AuditTable, run: RunRecord, model: GradCamModel, stora
     rows = _explain(images, run, model)
     buffer = io.BytesIO()
     pq.write_table(rows, buffer, compression="zstd")
-    storage.put(run.controls, buffer.getvalue())
-    return run.controls
+    storage.put(run.files.controls, buffer.getvalue())
+    return run.files.controls
 
 
 def read_controls(table: AuditTable, measures: list[Measure]) -> ControlReadings | None:
@@ -104,7 +104,7 @@ def read_controls(table: AuditTable, measures: list[Measure]) -> ControlReadings
     )
 
 
-def _explain(images: list[LoadedImage], run: RunRecord, model: GradCamModel) -> pa.Table:
+def _explain(images: list[LoadedImage], run: Run, model: GradCamModel) -> pa.Table:
     settings = settings_of(run, extra_columns=("control",))
     size = settings.batch_size
     tables = []

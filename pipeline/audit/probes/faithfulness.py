@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audit.analysis.intervals import Means, group_means
-from pipeline.audit.inputs.finished import RunRecord
 from pipeline.audit.inputs.originals import sampled_images
 from pipeline.audit.inputs.table import AuditTable
+from pipeline.runs.record import Run
 from transforms.model.explanation import GradCamModel
 from transforms.statistics.map_columns import upsample
 from transforms.storage.storage import Storage
@@ -26,7 +26,7 @@ _BLUR = 8  # the standard deviation of the blur is the longer side divided by th
 _SEED = 0
 
 
-def write_faithfulness(table: AuditTable, run: RunRecord, count: int, model: GradCamModel, storage: Storage) -> str:
+def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamModel, storage: Storage) -> str:
     """Measure up to ``count`` images, each for its most probable explained class, and write a row for each."""
     images = sampled_images(table, run, count, storage)
     best = table.records(
@@ -51,8 +51,8 @@ def write_faithfulness(table: AuditTable, run: RunRecord, count: int, model: Gra
     )
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema), buffer, compression="zstd")
-    storage.put(run.faithfulness, buffer.getvalue())
-    return run.faithfulness
+    storage.put(run.files.faithfulness, buffer.getvalue())
+    return run.files.faithfulness
 
 
 def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel) -> np.ndarray:
@@ -78,11 +78,11 @@ def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: 
     return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
 
 
-def read_faithfulness(run: RunRecord, storage: Storage) -> Means | None:
+def read_faithfulness(run: Run, storage: Storage) -> Means | None:
     """Means of the curves, then of the advantage over the shuffled map (less deletion, more insertion): ``[1, 6]``."""
-    if not storage.exists(run.faithfulness):
+    if not storage.exists(run.files.faithfulness):
         return None
-    rows = pq.read_table(pa.BufferReader(storage.read(run.faithfulness)))
+    rows = pq.read_table(pa.BufferReader(storage.read(run.files.faithfulness)))
     values = np.stack([rows[name].to_numpy().astype(np.float64) for name in CURVES], axis=1)
     advantage = np.stack([values[:, 2] - values[:, 0], values[:, 1] - values[:, 3]], axis=1)
     return group_means(np.concatenate([values, advantage], axis=1), np.zeros(len(values), int), 1)

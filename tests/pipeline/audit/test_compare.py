@@ -9,8 +9,9 @@ from example_runs import examples
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.compare import write_comparison
-from pipeline.audit.inputs.finished import AuditError, run_at
+from pipeline.audit.errors import AuditError
 from pipeline.config.schema import Compare
+from pipeline.runs.record import run_at
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()
@@ -53,7 +54,7 @@ def test_every_image_has_its_fate(summary):
 
 def test_pairs_have_the_numbers_of_their_rows(nights, summary):
     before, after = nights
-    pairs = pq.read_table(f"{after.folder}/compare/r1/pairs.parquet").to_pylist()
+    pairs = pq.read_table(f"{after.files.folder}/compare/r1/pairs.parquet").to_pylist()
     rows = [
         {row["image_id"]: row for row in pq.read_table(f"{run.output}/statistics/run={run.run_id}").to_pylist()}
         for run in (before, after)

@@ -8,10 +8,11 @@ from example_runs import examples
 from synthetic import AUDIT_CARD, blob, write_run
 from typer.testing import CliRunner
 
-from pipeline.audit.inputs.finished import AuditError, run_at
+from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs.table import open_table
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render, select_rows
 from pipeline.cli import app
+from pipeline.runs.record import run_at
 from transforms.explain.loading import load_image
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
@@ -50,7 +51,7 @@ def test_an_overlay_after_the_fact_is_the_one_that_the_job_would_have_written(ta
     name = f"{row['image_id']}-{row['target_index']}.jpg"
     assert made[0].uri == f"{run.output}/overlays/run=r1/{row['image_id'][:2]}/{name}"
     settings = ExplainSettings(
-        TableLocation(run.output, "r1", run.fingerprint), statistics_schema(), overlays=OverlaySettings()
+        TableLocation(run.output, "r1", run.record.fingerprint), statistics_schema(), overlays=OverlaySettings()
     )
     image = load_image(ImageRef(row["uri"], row["image_id"]), AUDIT_CARD, settings, STORAGE, Tally())
     example = next(e for e in examples(corner=False, per_class=6) if f"/{e.name}.jpg" in row["uri"])

@@ -10,9 +10,9 @@ from example_runs import PER_CLASS, examples
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.analysis.galleries import find_galleries
-from pipeline.audit.inputs.finished import AuditError, find_run, run_at
 from pipeline.audit.inputs.table import open_table
 from pipeline.audit.report import write_report
+from pipeline.runs.record import NoRunError, find_run, run_at
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()
@@ -78,7 +78,7 @@ def test_maps_that_do_not_carry_the_score_are_told_from_those_that_do(tmp_path):
     assert "p003" in gallery.rows[0]["uri"]
     assert [row["measure"] for row in gallery.rows[:2]] == pytest.approx([0.1, 0.75])
     write_report(run, STORAGE)
-    classes = {row["name"]: row for row in pq.read_table(f"{run.folder}/report/classes.parquet").to_pylist()}
+    classes = {row["name"]: row for row in pq.read_table(f"{run.files.folder}/report/classes.parquet").to_pylist()}
     assert classes["cup"]["average_drop_mean"] == pytest.approx(0.25)
     assert classes["cup"]["removal_drop_mean"] == pytest.approx(0.75)
     assert classes["cat"]["average_drop_mean"] == pytest.approx((5 * 0.25 + 0.8) / 6)
@@ -175,9 +175,9 @@ def test_images_that_an_earlier_run_explained_count_as_rows_of_the_run(tmp_path)
 def test_runs_are_found_and_missing_ones_named(planted):
     output = str(planted.parent.parent)
     assert find_run(output, None, STORAGE).run_id == "r1"
-    with pytest.raises(AuditError, match="no run 'r9'; it has: r1"):
+    with pytest.raises(NoRunError, match="no run 'r9'; it has: r1"):
         find_run(output, "r9", STORAGE)
-    with pytest.raises(AuditError, match="holds no run"):
+    with pytest.raises(NoRunError, match="holds no run"):
         find_run(output + "/nowhere", None, STORAGE)
-    with pytest.raises(AuditError, match="write OUTPUT/runs/RUN_ID"):
+    with pytest.raises(NoRunError, match="write OUTPUT/runs/RUN_ID"):
         run_at(output, STORAGE)

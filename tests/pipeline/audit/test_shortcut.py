@@ -12,11 +12,11 @@ import skimage.data
 from rich.console import Console
 
 from pipeline.audit.analysis.classes import audit_classes
-from pipeline.audit.inputs.finished import find_run
 from pipeline.audit.inputs.measures import list_measures
 from pipeline.audit.inputs.table import open_table
 from pipeline.config.read import load_config
 from pipeline.launch.run import launch
+from pipeline.runs.record import find_run
 from transforms.storage.storage import Storage
 
 IMAGES, SIDE = 160, 224
@@ -99,7 +99,7 @@ def audit(folder: Path, features, images: np.ndarray) -> tuple[object, list[dict
     )
     assert launch(config, [], Console(quiet=True)) == 0
     record = find_run(f"{folder}/out", None, Storage())
-    findings = json.loads(Storage().read(f"{record.folder}/report/findings.json"))
+    findings = json.loads(Storage().read(f"{record.files.folder}/report/findings.json"))
     with open_table({"statistics": record}, Storage()) as table:
         return audit_classes(table, list_measures(table)), [found for found in findings if found["kind"] == "class"]
 

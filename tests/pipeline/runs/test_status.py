@@ -7,7 +7,8 @@ from rich.console import Console
 from synthetic import Example, write_run
 
 from pipeline.runs.lease import Lease
-from pipeline.runs.status import NoRunError, print_status, run_status, runs_of
+from pipeline.runs.record import NoRunError, find_run, list_runs
+from pipeline.runs.status import print_status, status_of
 from transforms.storage.storage import Storage
 from transforms.table.location import TableLocation
 
@@ -32,7 +33,7 @@ def output(tmp_path_factory):
 
 
 def test_each_run_says_how_far_it_is(output):
-    first, second = runs_of(str(output), STORAGE)
+    first, second = (status_of(run, STORAGE) for run in list_runs(str(output), STORAGE))
     assert (first.run_id, first.state, first.images, first.inputs, first.failures) == ("r1", "finished", 2, 2, 0)
     assert (second.run_id, second.state, second.images, second.inputs) == ("r2", "interrupted", 8, 8)
     assert second.statuses == {"OK": 1, "FETCH_ERROR": 7}
@@ -42,9 +43,9 @@ def test_each_run_says_how_far_it_is(output):
 
 def test_a_run_whose_launcher_is_alive_is_running(output):
     with Lease(TableLocation(str(output), "r2", "two", token="t"), STORAGE):
-        assert run_status(str(output), "r2", STORAGE).state == "running"
-        assert run_status(str(output), "r1", STORAGE).state == "finished"
-    assert run_status(str(output), "r2", STORAGE).state == "interrupted"
+        assert status_of(find_run(str(output), "r2", STORAGE), STORAGE).state == "running"
+        assert status_of(find_run(str(output), "r1", STORAGE), STORAGE).state == "finished"
+    assert status_of(find_run(str(output), "r2", STORAGE), STORAGE).state == "interrupted"
 
 
 def test_a_person_reads_the_runs_the_failures_and_the_last_errors(output):
@@ -74,6 +75,6 @@ def test_a_program_reads_json(output, capsys):
 
 def test_what_is_not_there_is_said_with_what_is(output, tmp_path):
     with pytest.raises(NoRunError, match=r"holds no run: give the output\.path of a job"):
-        runs_of(str(tmp_path), STORAGE)
+        list_runs(str(tmp_path), STORAGE)
     with pytest.raises(NoRunError, match="has no run 'r9'; it has: r1, r2"):
-        run_status(str(output), "r9", STORAGE)
+        find_run(str(output), "r9", STORAGE)

@@ -75,14 +75,14 @@ def test_more_reads_that_hang_than_threads_cost_a_row_each_and_the_shard_goes_on
 def test_a_decoder_that_hangs_costs_one_row(tmp_path, monkeypatch):
     shard = write_shard(tmp_path, 7)
     bomb = (tmp_path / "03.png").read_bytes()
-    decode = loading.decode
+    decode = loading.decode_image
 
     def hanging(encoded, *arguments):
         if encoded == bomb:
             threading.Event().wait(20)
         return decode(encoded, *arguments)
 
-    monkeypatch.setattr(loading, "decode", hanging)
+    monkeypatch.setattr(loading, "decode_image", hanging)
     rows, _ = explain(shard, tmp_path, storage=Storage(timeout=0.25))
     assert [name for name, row in rows.items() if row["status"] != "OK"] == ["03.png"]
     assert (rows["03.png"]["status"], rows["03.png"]["error_stage"]) == ("DECODE_ERROR", "decode")
@@ -116,7 +116,7 @@ class FarStore(Storage):
 
 def test_a_far_store_is_asked_for_many_images_at_a_time_and_decoders_are_no_more_than_cores(tmp_path, monkeypatch):
     decoding, most = set(), []
-    decode = loading.decode
+    decode = loading.decode_image
 
     def counted(*arguments):
         decoding.add(threading.get_ident())
@@ -127,7 +127,7 @@ def test_a_far_store_is_asked_for_many_images_at_a_time_and_decoders_are_no_more
         finally:
             decoding.discard(threading.get_ident())
 
-    monkeypatch.setattr(loading, "decode", counted)
+    monkeypatch.setattr(loading, "decode_image", counted)
     storage = FarStore(readers=threading.Barrier(16, timeout=20), writers=threading.Barrier(16, timeout=20))
     look = OverlaySettings(max_side=16)
     rows, events = explain(write_shard(tmp_path, 48), tmp_path, storage=storage, overlays=look)

@@ -34,7 +34,7 @@ def commit(table: TableLocation, rows=ROWS, shard_id="00000-abc") -> str:
     shard = Shard(shard_id, tuple(ImageRef(name, name) for name in dict.fromkeys(columns["image_id"])), 2, 5, 1)
     result = ShardResult(shard, filled, {"fetch": 1.5}, {"batches": 2})
     assert write_part(result, table, STORAGE) == Totals(len(shard.refs), 5, 1, 2)
-    return table.part_uri(shard_id)
+    return table.run.part(shard_id)
 
 
 def contents(table: TableLocation) -> list[tuple]:
@@ -101,8 +101,8 @@ def test_images_are_removed_with_all_their_rows_and_the_footer_agrees(table):
 
 def test_other_files_are_no_parts(table):
     commit(table)
-    STORAGE.put(f"{table.folder}/_SUCCESS", b"")
-    STORAGE.put(f"{table.folder}/.beam-gradcam-0123", b"half")
+    STORAGE.put(f"{table.run.statistics}/_SUCCESS", b"")
+    STORAGE.put(f"{table.run.statistics}/.beam-gradcam-0123", b"half")
     assert len(list(list_parts(table.output, STORAGE))) == 1
 
 

@@ -3,8 +3,8 @@ import pytest
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.analysis.clusters import cluster_class, find_clusters
-from pipeline.audit.inputs.finished import run_at
 from pipeline.audit.inputs.table import open_table
+from pipeline.runs.record import run_at
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

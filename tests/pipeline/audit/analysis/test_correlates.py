@@ -7,8 +7,8 @@ from scipy import stats
 from synthetic import blob, write_run
 
 from pipeline.audit.analysis.correlates import find_correlates
-from pipeline.audit.inputs.finished import run_at
 from pipeline.audit.inputs.table import open_table
+from pipeline.runs.record import run_at
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

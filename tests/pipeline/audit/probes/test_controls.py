@@ -7,12 +7,12 @@ from example_runs import examples
 from fakes import rerun_probabilities
 from synthetic import AUDIT_CARD, write_run
 
-from pipeline.audit.inputs.finished import run_at
 from pipeline.audit.inputs.measures import list_measures
 from pipeline.audit.inputs.table import open_table
 from pipeline.audit.probes.controls import IMAGES, read_controls, write_controls
 from pipeline.audit.probes.faithfulness import areas_under_curves, read_faithfulness, write_faithfulness
 from pipeline.audit.report import write_report
+from pipeline.runs.record import run_at
 from transforms.model.explanation import BatchExplanation
 from transforms.storage.storage import Storage
 
@@ -55,7 +55,7 @@ def test_controls_are_rows_of_their_own_and_the_same_every_time(run):
     for _ in range(2):
         with open_table({"statistics": run}, STORAGE) as table:
             write_controls(table, run, ColourModel(), STORAGE)
-        contents.append(pq.read_table(run.controls))
+        contents.append(pq.read_table(run.files.controls))
     rows = contents[0]
     assert rows.equals(contents[1])
     counts = {row["values"]: row["counts"] for row in rows["control"].value_counts().to_pylist()}
@@ -76,7 +76,7 @@ def test_the_readings_are_those_of_the_model(run):
     grey = readings.names.index("grey")
     assert readings.means.mean[grey, border] == pytest.approx(1)
     assert readings.means.count[grey, border] == IMAGES - 1
-    rows = pq.read_table(run.controls).to_pylist()
+    rows = pq.read_table(run.files.controls).to_pylist()
     shuffled = [row["border_lift"] for row in rows if row["control"] == "shuffled"]
     assert readings.means.mean[readings.names.index("shuffled"), border] == pytest.approx(np.mean(shuffled))
     brightness = {
@@ -118,7 +118,7 @@ def test_faithfulness_is_stored_and_both_are_in_the_report(run):
     with open_table({"statistics": run}, STORAGE) as table:
         write_controls(table, run, ColourModel(), STORAGE)
         write_faithfulness(table, run, 8, ColourModel(), STORAGE)
-    rows = pq.read_table(run.faithfulness).to_pylist()
+    rows = pq.read_table(run.files.faithfulness).to_pylist()
     assert len(rows) == len({row["image_id"] for row in rows}) == 8
     means = read_faithfulness(run, STORAGE)
     assert means is not None

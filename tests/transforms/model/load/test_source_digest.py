@@ -111,7 +111,7 @@ def test_nothing_there_is_refused():
 def test_no_tensorflow_is_imported():
     code = (
         "import sys; from transforms.model.options import ModelOptions as O;"
-        "from transforms.model.load.source_digest import source_digest as d;"
+        "from transforms.model.load.source_digest import digest_source as d;"
         "d(O('bundled:efficientnet-lite0'), {}); d(O('keras:MobileNet'), {}); d(O('keras.applications:MobileNet'), {});"
         "print([m for m in ('tensorflow', 'keras', 'tf_keras', 'h5py') if m in sys.modules])"
     )
