@@ -1,1 +1,1 @@
-"""The launch side of beam-gradcam: command line, config, runners, progress and summary."""
+"""The launch side: the command line, the config, runs, audits."""

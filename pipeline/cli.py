@@ -19,7 +19,7 @@ from pipeline.exit_codes import ExitCode
 from transforms.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.config.schema import Config
+    from pipeline.config import Config
 
 app = typer.Typer(
     name="beam-gradcam",
@@ -55,7 +55,7 @@ def run(
     The last line on standard output says in JSON what came of it. Exit codes: 0 done; 1 more failures than allowed;
     2 the config, manifest or model cannot be used; 70 the job stopped; 75 another launcher is at work; 130 interrupted.
     """
-    from pipeline.config.read import load_config
+    from pipeline.config import load_config
     from pipeline.logs import start_logs
 
     beam_options = context.args
@@ -88,15 +88,15 @@ def compile_(
     set_: _Settings = None,
 ) -> None:
     """Write a SavedModel that takes images and gives scores and maps in one call, for serving or a notebook."""
-    from pipeline.config.read import load_config
+    from pipeline.config import load_config
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.job import model_options
-        from transforms.model.compile import export_model
-        from transforms.storage.storage import Storage
+        from transforms.model import export_model
+        from transforms.storage import Storage
 
         storage = Storage(config.storage)
         folder = storage.absolute(directory)
@@ -117,7 +117,7 @@ def inspect(
     every: Annotated[bool, typer.Option("--all", help="Every candidate layer, not only the last")] = False,
 ) -> None:
     """Show what a model looks like to the explainer: inputs, scores, candidate target layers, and the one it takes."""
-    from pipeline.config.read import load_config
+    from pipeline.config import load_config
     from pipeline.logs import start_logs
 
     start_logs()
@@ -125,12 +125,10 @@ def inspect(
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
         from pipeline.job import model_options
         from pipeline.show_model import print_inspection
-        from transforms.model.cam.inspection import describe
-        from transforms.model.load.loaders import load_model
-        from transforms.model.plan.plan import make_plan
+        from transforms.model import inspect_model
+        from transforms.storage import Storage
 
-        options = model_options(config)
-        inspection = describe(make_plan(load_model(options, config.storage), options))
+        inspection = inspect_model(model_options(config), Storage(config.storage))
     except UserError as error:
         raise _usage(error) from None
     if as_json:
@@ -154,14 +152,14 @@ def status(
     config: ConfigFile = None,
 ) -> None:
     """Show the runs of an output: how far each is, failures by kind, the last errors. Works from anywhere."""
-    from pipeline.config.read import load_config
+    from pipeline.config import load_config
     from pipeline.logs import start_logs
 
     start_logs()
     try:
         loaded = load_config(config)
-        from pipeline.runs.status import print_status
-        from transforms.storage.storage import Storage
+        from pipeline.runs import print_status
+        from transforms.storage import Storage
 
         storage = Storage(loaded.storage)
         print_status(
@@ -226,10 +224,10 @@ def _spelled_out(arguments: list[str]) -> list[str]:
 
 def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
-    from pipeline.launch.run import launch
-    from pipeline.runs.lease import LeaseTaken
-    from transforms.explain.failure_limit import TooManyFailures
-    from transforms.storage.uris import redact
+    from pipeline.launch import launch
+    from pipeline.runs import LeaseTaken
+    from transforms.explain import TooManyFailures
+    from transforms.storage import redact
 
     try:
         return launch(config, beam_options, console)

@@ -3,11 +3,10 @@
 import apache_beam as beam
 
 from pipeline.job import Job
-from transforms.explain.shard import ExplainImages
-from transforms.manifest.read import ReadManifest
+from transforms.explain import ExplainImages
+from transforms.manifest import ReadManifest
 from transforms.shards import PlanShards
-from transforms.table.commit import WriteStatistics, WriteTotals
-from transforms.table.done import ReadDoneImages
+from transforms.table import ReadDoneImages, WriteStatistics, WriteTotals
 
 
 def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:

@@ -5,21 +5,16 @@ import functools
 import secrets
 from collections.abc import Callable
 
-from pipeline.config.schema import DEMO_MANIFEST, Config, ConfigError
-from pipeline.runs.run_id import choose_run_id
-from transforms.explain.settings import ExplainSettings
-from transforms.images.decoded import Limits
-from transforms.manifest.read import Manifest, ManifestSummary, survey_manifest
-from transforms.model.compile import compile_model
-from transforms.model.compiled import load_compiled
-from transforms.model.explanation import GradCamModel, ModelCard
-from transforms.model.options import ModelOptions
-from transforms.overlays.render import colormaps
-from transforms.overlays.settings import OverlaySettings
+from pipeline.config import DEMO_MANIFEST, Config, ConfigError
+from pipeline.runs import choose_run_id
+from transforms.explain import ExplainSettings
+from transforms.images import Limits
+from transforms.manifest import Manifest, ManifestSummary, survey_manifest
+from transforms.model import GradCamModel, ModelCard, ModelOptions, compile_model, load_compiled
+from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
-from transforms.storage.storage import Storage
-from transforms.table.location import OutputLayout, TableLocation
-from transforms.table.schema import column_names_for, statistics_schema
+from transforms.storage import Storage
+from transforms.table import OutputLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy, UnknownClassError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from transforms.storage.uris import redact
+from transforms.storage import redact
 
 _LOGGER = "beam-gradcam"
 

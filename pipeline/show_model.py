@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from transforms.model.cam.inspection import Inspection
+from transforms.model import Inspection
 
 _SHOWN = 12  # candidates from the end: the others are further from what the scores see
 

@@ -1,1 +1,1 @@
-"""The worker side of beam-gradcam: everything that a runner's worker executes. Never imports ``pipeline``."""
+"""The worker side: from references to rows. It never imports ``pipeline``."""

@@ -4,7 +4,7 @@ An ``__init__.py`` says what its package offers as any would, but under ``if TYP
 package loads nothing: neither TensorFlow, nor Beam, nor pyarrow.
 
     if TYPE_CHECKING:
-        from transforms.storage.storage import Storage
+        from transforms.storage import Storage
 
     __all__ = ["Storage"]
     __getattr__ = lazy_face(__name__, __file__)

@@ -11,7 +11,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.records import ImageRef, Shard
-from transforms.table.done import DoneImages
+from transforms.table import DoneImages
 
 # Bytes. Below it compression takes longer than the rest of planning: in large jobs few lines of a block share a bucket.
 _WORTH_COMPRESSING = 1000

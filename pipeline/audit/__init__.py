@@ -1,4 +1,12 @@
-"""From a million rows to what is wrong with a model: report, comparison and overlays after the fact.
+"""What a finished run's table has to say."""
 
-All is read from the statistics table, without the model; only controls and faithfulness ask the model again.
-"""
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from pipeline.audit import commands
+    from pipeline.audit.after_run import audit_run
+
+__all__ = ["audit_run", "commands"]
+__getattr__ = lazy_face(__name__, __file__)

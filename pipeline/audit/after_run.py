@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 
-from pipeline.audit.inputs.table import open_table
-from pipeline.audit.probes.controls import write_controls
-from pipeline.audit.probes.faithfulness import write_faithfulness
+from pipeline.audit.inputs import open_table
+from pipeline.audit.probes import write_controls, write_faithfulness
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
 from pipeline.audit.report import write_report
-from pipeline.config.schema import Config
-from pipeline.runs.record import find_run
-from transforms.model.compiled import load_compiled
-from transforms.storage.storage import Storage
+from pipeline.config import Config
+from pipeline.runs import find_run
+from transforms.model import load_compiled
+from transforms.storage import Storage
 
 _TOLD = 5
 

@@ -3,10 +3,10 @@
 import json
 import sys
 
-from pipeline.config.read import load_config
+from pipeline.config import load_config
 from pipeline.exit_codes import ExitCode
-from pipeline.runs.record import find_run, run_at
-from transforms.storage.storage import Storage
+from pipeline.runs import find_run, run_at
+from transforms.storage import Storage
 
 
 def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode:
@@ -35,7 +35,7 @@ def compare(before: str, after: str, config_file: str | None) -> ExitCode:
 def render(output: str, run_id: str | None, where: str, order: str, limit: int, config_file: str | None) -> ExitCode:
     """``beam-gradcam render``: prints the URI of every overlay; 1 where an image cannot be had any more."""
     from pipeline.audit import render as rendering
-    from pipeline.audit.inputs.table import open_table
+    from pipeline.audit.inputs import open_table
 
     config = load_config(config_file)
     storage = Storage(config.storage)

@@ -10,16 +10,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audit.analysis.intervals import Means, group_means
-from pipeline.audit.analysis.pairs import CHANGES, PAIR_SCHEMA, ImageCounts, compare_pairs, match_images, matching_key
+from pipeline.audit.analysis import (
+    CHANGES,
+    PAIR_SCHEMA,
+    ImageCounts,
+    Means,
+    compare_pairs,
+    group_means,
+    match_images,
+    matching_key,
+)
 from pipeline.audit.errors import AuditError
-from pipeline.audit.inputs.table import AuditTable, open_table
-from pipeline.audit.pages.page import fill_page
+from pipeline.audit.inputs import AuditTable, open_table
+from pipeline.audit.pages import fill_page
 from pipeline.audit.render import overlay_pictures
-from pipeline.config.schema import Compare
-from pipeline.runs.record import Run
-from transforms.model.compiled import read_card
-from transforms.storage.storage import Storage
+from pipeline.config import Compare
+from pipeline.runs import Run
+from transforms.model import read_card
+from transforms.storage import Storage
 
 SHOWN_PAIRS = 12
 SHOWN_IMAGES = 50

@@ -9,19 +9,16 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from pipeline.audit.analysis.galleries import rules
+from pipeline.audit.analysis import rules
 from pipeline.audit.errors import AuditError
-from pipeline.audit.inputs.originals import settings_of
-from pipeline.audit.inputs.table import AuditTable
-from pipeline.runs.record import Run
+from pipeline.audit.inputs import AuditTable, settings_of
+from pipeline.runs import Run
 from transforms.concurrency import map_ahead
-from transforms.explain.loading import FailedImage, load_image
-from transforms.explain.tally import Tally
-from transforms.model.compiled import read_card
-from transforms.overlays.render import encode, render_overlay
-from transforms.overlays.settings import OverlaySettings
+from transforms.explain import FailedImage, Tally, load_image
+from transforms.model import read_card
+from transforms.overlays import OverlaySettings, encode, render_overlay
 from transforms.records import ImageRef
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 
 _RENDERERS = max(4, 2 * (os.cpu_count() or 1))
 

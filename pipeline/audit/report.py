@@ -10,23 +10,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audit.analysis.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
-from pipeline.audit.analysis.clusters import find_clusters
-from pipeline.audit.analysis.correlates import COVARIATES, LOOKS, Correlate, find_correlates
-from pipeline.audit.analysis.findings import health_findings, map_findings
-from pipeline.audit.analysis.galleries import find_galleries, rows_of
-from pipeline.audit.analysis.health import Health, check_health
-from pipeline.audit.analysis.intervals import Means
-from pipeline.audit.inputs.measures import CORNERS, list_measures
-from pipeline.audit.inputs.table import AuditTable, open_table
-from pipeline.audit.pages import pictures
-from pipeline.audit.pages.page import fill_page
-from pipeline.audit.probes.controls import CONTROLS, ControlReadings, read_controls
-from pipeline.audit.probes.faithfulness import read_faithfulness
+from pipeline.audit.analysis import (
+    COVARIATES,
+    LOOKS,
+    ClassAudit,
+    Correlate,
+    Health,
+    MeanMaps,
+    Means,
+    audit_classes,
+    check_health,
+    find_clusters,
+    find_correlates,
+    find_galleries,
+    health_findings,
+    map_findings,
+    mean_maps,
+    rows_of,
+)
+from pipeline.audit.inputs import CORNERS, AuditTable, list_measures, open_table
+from pipeline.audit.pages import fill_page, pictures
+from pipeline.audit.probes import CONTROLS, ControlReadings, read_controls, read_faithfulness
 from pipeline.audit.render import overlay_pictures
-from pipeline.runs.record import Run
-from transforms.model.compiled import read_card
-from transforms.storage.storage import Storage
+from pipeline.runs import Run
+from transforms.model import read_card
+from transforms.storage import Storage
 
 SHOWN_CLASSES = 1000
 SHOWN_CLUSTERS = 12  # classes whose clusters are shown with pictures

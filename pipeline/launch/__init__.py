@@ -1,1 +1,11 @@
-""""""
+"""Put a job on a runner and see it through."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from pipeline.launch.run import launch
+
+__all__ = ["launch"]
+__getattr__ = lazy_face(__name__, __file__)

@@ -8,23 +8,16 @@ from collections.abc import Sequence
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from pipeline.config.read import redacted
-from pipeline.config.schema import Config
+from pipeline.config import Config, redacted
 from pipeline.exit_codes import ExitCode
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
-from pipeline.runs.forget import Again, forget_images
-from pipeline.runs.lease import Lease
-from pipeline.runs.progress import PartWatch, ProgressDisplay
-from pipeline.runs.record import close_run, open_run
-from pipeline.runs.summary import Summary
-from transforms.explain.failure_limit import too_many_failures
-from transforms.storage.access import Doors
-from transforms.storage.storage import Storage
-from transforms.table.done import write_earlier_parts
-from transforms.table.parts import list_parts
+from pipeline.runs import Again, Lease, PartWatch, ProgressDisplay, Summary, close_run, forget_images, open_run
+from transforms.explain import too_many_failures
+from transforms.storage import Doors, Storage
+from transforms.table import list_parts, write_earlier_parts
 
 
 def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> ExitCode:
@@ -51,7 +44,7 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> E
         uri = close_run(table, summary, storage)
     print_summary(summary, uri, console)
     if config.wants_audit and summary.images:
-        from pipeline.audit.after_run import audit_run
+        from pipeline.audit import audit_run
 
         audit_run(config, table.output, table.run_id, storage, console.print)
     too_many = summary.failure_rate > config.run.max_failure_rate

@@ -16,7 +16,7 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.runners.runner import PipelineRunner, create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipeline.config.schema import Config, ConfigError
+from pipeline.config import Config, ConfigError
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 

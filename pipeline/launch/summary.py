@@ -8,20 +8,13 @@ from collections.abc import Collection
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.config.read import redacted
-from pipeline.config.schema import Config
+from pipeline.config import Config, redacted
 from pipeline.job import Job
-from pipeline.runs.progress import Progressed
-from pipeline.runs.record import utc_now
-from pipeline.runs.summary import Summary
-from transforms.explain.finish import UNKNOWN_LABELS
-from transforms.explain.shard import WAITING, WHOLE
+from pipeline.runs import Progressed, Summary, utc_now
+from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
-from transforms.storage.storage import Storage
-from transforms.table.commit import Totals
-from transforms.table.location import TableLocation
-from transforms.table.parts import list_parts
-from transforms.table.schema import SCHEMA_VERSION
+from transforms.storage import Storage
+from transforms.table import SCHEMA_VERSION, TableLocation, Totals, list_parts
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from transforms.concurrency import map_ahead, map_patiently
-from transforms.manifest.read import Manifest, read_manifest
+from transforms.manifest import Manifest, read_manifest
 from transforms.records import Status
-from transforms.storage.storage import Storage
-from transforms.table.location import TableLocation
-from transforms.table.parts import image_statuses, read_footer, read_part, remove_images
+from transforms.storage import Storage
+from transforms.table import TableLocation, image_statuses, read_footer, read_part, remove_images
 
 _READERS = 16
 _WATCHERS = 32  # threads that ask the store for versions; they wait most of the time

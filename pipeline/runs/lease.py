@@ -14,10 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from transforms.storage.storage import Storage
-from transforms.storage.uris import is_local
-from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
-from transforms.table.location import TableLocation
+from transforms.storage import Storage, is_local
+from transforms.table import LeaseHolder, LeaseLostError, TableLocation, read_holder, write_holder
 
 _BEAT = 15.0  # seconds between heartbeats
 _DEAD_AFTER = 4  # beats without a sign

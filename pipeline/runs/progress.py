@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from transforms.records import Status
-from transforms.storage.storage import Storage
-from transforms.table.location import TableLocation
-from transforms.table.parts import PartFooter, list_parts, read_footer
+from transforms.storage import Storage
+from transforms.table import PartFooter, TableLocation, list_parts, read_footer
 
 _PLAIN_INTERVAL = 30.0  # seconds between lines where there is no terminal
 

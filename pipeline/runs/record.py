@@ -9,9 +9,8 @@ import yaml
 
 from pipeline.runs.summary import Summary
 from transforms.errors import UserError
-from transforms.storage.access import Doors
-from transforms.storage.storage import Storage
-from transforms.table.location import OutputLayout, RunLayout, TableLocation
+from transforms.storage import Doors, Storage
+from transforms.table import OutputLayout, RunLayout, TableLocation
 
 
 class NoRunError(UserError):

@@ -2,11 +2,10 @@
 
 import datetime
 
-from pipeline.config.schema import ConfigError, Run
+from pipeline.config import ConfigError, Run
 from pipeline.runs.record import RunRecord, list_run_ids, read_record
-from transforms.storage.storage import Storage
-from transforms.table.location import OutputLayout
-from transforms.table.parts import list_parts
+from transforms.storage import Storage
+from transforms.table import OutputLayout, list_parts
 
 
 def choose_run_id(chosen: Run, output: str, fingerprint: str, targets: str, manifest_uri: str, storage: Storage) -> str:

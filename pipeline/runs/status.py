@@ -11,10 +11,8 @@ from pipeline.runs.lease import is_alive
 from pipeline.runs.progress import PartWatch
 from pipeline.runs.record import Run, find_run, list_runs, utc_now
 from transforms.records import Status
-from transforms.storage.storage import Storage
-from transforms.table.lease import read_holder
-from transforms.table.location import TableLocation
-from transforms.table.parts import PartFooter, read_part
+from transforms.storage import Storage
+from transforms.table import PartFooter, TableLocation, read_holder, read_part
 
 _ERRORS = 5
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from transforms.explain.tally import Tally
-from transforms.model.explanation import BatchExplanation, GradCamModel
+from transforms.model import BatchExplanation, GradCamModel
 from transforms.records import ImageFailure, Stage, Status
 
 _LOGGER = logging.getLogger(__name__)

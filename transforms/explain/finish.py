@@ -9,8 +9,8 @@ from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.rows import explained_rows, failed_rows
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.model.explanation import BatchExplanation, ModelCard
-from transforms.overlays.render import encode, render_overlay
+from transforms.model import BatchExplanation, ModelCard
+from transforms.overlays import encode, render_overlay
 from transforms.targets import has_unknown_label
 
 UNKNOWN_LABELS = "unknown_labels"

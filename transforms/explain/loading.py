@@ -10,14 +10,13 @@ import numpy as np
 from transforms.concurrency import map_patiently
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.images.decode import decode_image
-from transforms.images.resize import resize_image, shrink
+from transforms.images import decode_image, resize_image, shrink
 from transforms.machine import available_cpus
-from transforms.model.explanation import ModelCard
-from transforms.overlays.settings import OverlaySettings
+from transforms.model import ModelCard
+from transforms.overlays import OverlaySettings
 from transforms.placement import Placement, place
 from transforms.records import ImageFailure, ImageRef, Stage, Status
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 from transforms.targets import ImageTargets, targets_of
 
 _DECODERS = available_cpus()

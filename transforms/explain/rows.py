@@ -8,11 +8,9 @@ import pyarrow as pa
 
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.settings import ExplainSettings
-from transforms.model.explanation import BatchExplanation, ModelCard
+from transforms.model import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
-from transforms.statistics.covariates import image_covariates
-from transforms.statistics.ground_truth import ground_truth_statistics
-from transforms.statistics.map_columns import map_statistics, region_statistics
+from transforms.statistics import ground_truth_statistics, image_covariates, map_statistics, region_statistics
 from transforms.targets import label_index_of
 
 _MESSAGE_LENGTH = 500

@@ -4,12 +4,11 @@ import dataclasses
 
 import pyarrow as pa
 
-from transforms.images.decoded import Limits
-from transforms.overlays.archive import member_uri
-from transforms.overlays.settings import OverlaySettings
+from transforms.images import Limits
+from transforms.overlays import OverlaySettings, member_uri
 from transforms.placement import Resize
 from transforms.records import Box
-from transforms.table.location import TableLocation
+from transforms.table import TableLocation
 from transforms.targets import TargetPolicy
 
 

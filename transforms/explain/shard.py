@@ -22,10 +22,10 @@ from transforms.explain.loading import FailedImage, LoadedImage, load_images
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.machine import available_cpus, keep_freed_memory
-from transforms.model.explanation import GradCamModel
-from transforms.overlays.archive import encode_tar, member_of
+from transforms.model import GradCamModel
+from transforms.overlays import encode_tar, member_of
 from transforms.records import ImageFailure, Shard, ShardResult
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 from transforms.versions import check_versions, versions_here
 
 _FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each

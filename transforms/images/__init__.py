@@ -1,1 +1,13 @@
-""""""
+"""Encoded bytes -> upright RGB pixels -> the model's input."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.images.decode import decode_image
+    from transforms.images.decoded import Limits
+    from transforms.images.resize import resize_image, shrink
+
+__all__ = ["Limits", "decode_image", "resize_image", "shrink"]
+__getattr__ = lazy_face(__name__, __file__)

@@ -1,1 +1,11 @@
-""""""
+"""The manifest: which images to explain, and what is known about each."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.manifest.read import Manifest, ManifestSummary, ReadManifest, read_manifest, survey_manifest
+
+__all__ = ["Manifest", "ManifestSummary", "ReadManifest", "read_manifest", "survey_manifest"]
+__getattr__ = lazy_face(__name__, __file__)

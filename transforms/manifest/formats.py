@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from transforms.errors import UserError
 from transforms.manifest.cells import parse_json
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")

@@ -9,7 +9,7 @@ import apache_beam as beam
 from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
 from transforms.manifest.formats import Line, Manifest, ManifestError, numbered_lines, without_uri
 from transforms.records import Box, ImageRef, image_id_of
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
 

@@ -1,1 +1,30 @@
 """Any TensorFlow image classifier -> one compiled Grad-CAM model."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.model.cam import Inspection
+    from transforms.model.compile import compile_model, export_model, inspect_model
+    from transforms.model.compiled import load_compiled, read_card
+    from transforms.model.errors import ModelRefused
+    from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+    from transforms.model.load import open_filesystem
+    from transforms.model.options import ModelOptions
+
+__all__ = [
+    "BatchExplanation",
+    "GradCamModel",
+    "Inspection",
+    "ModelCard",
+    "ModelOptions",
+    "ModelRefused",
+    "compile_model",
+    "export_model",
+    "inspect_model",
+    "load_compiled",
+    "open_filesystem",
+    "read_card",
+]
+__getattr__ = lazy_face(__name__, __file__)

@@ -5,16 +5,18 @@ import importlib.metadata
 import json
 import pathlib
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transforms.model.compiled import _CARD, read_card
 from transforms.model.errors import ModelRefused
 from transforms.model.explanation import ModelCard
-from transforms.model.load.source_digest import digest_source
+from transforms.model.load import digest_source
 from transforms.model.no_model import NO_MODEL, no_model_card
 from transforms.model.options import ModelOptions
-from transforms.storage import uris
-from transforms.storage.storage import Storage
+from transforms.storage import Storage, uris
+
+if TYPE_CHECKING:
+    from transforms.model.cam import Inspection
 
 
 def compile_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
@@ -75,10 +77,9 @@ def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
 
 def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
-    from transforms.model.cam.dry_run import folded_graph
-    from transforms.model.load.loaders import load_model
-    from transforms.model.plan.fingerprint import fingerprint_of
-    from transforms.model.plan.plan import make_plan
+    from transforms.model.cam import folded_graph
+    from transforms.model.load import load_model
+    from transforms.model.plan import fingerprint_of, make_plan
 
     plan = make_plan(load_model(options, fsspec_options), options)
     graph, notes = folded_graph(plan)
@@ -109,8 +110,7 @@ def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
 
 
 def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
-    from transforms.model.cam.dry_run import refuse_mixed_batches
-    from transforms.model.cam.explainer import build_explainer
+    from transforms.model.cam import build_explainer, refuse_mixed_batches
     from transforms.model.tensorflow import tf
 
     module = build_explainer(plan, graph)
@@ -121,3 +121,17 @@ def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
         for path in sorted(pathlib.Path(temporary).rglob("*")):
             if path.is_file():
                 storage.put(uris.join(folder, path.relative_to(temporary).as_posix()), path.read_bytes())
+
+
+def inspect_model(options: ModelOptions, storage: Storage) -> "Inspection":
+    """What a model looks like to the explainer.
+
+    Raises:
+        ModelRefused: as :func:`compile_model`.
+    """
+    from transforms.model.cam import describe
+    from transforms.model.load import load_model
+    from transforms.model.plan import make_plan
+
+    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
+    return describe(make_plan(load_model(options, fsspec_options), options))

@@ -17,8 +17,7 @@ import numpy as np
 
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.no_model import NO_MODEL, NoModel
-from transforms.storage import uris
-from transforms.storage.storage import Storage
+from transforms.storage import Storage, uris
 
 _CARD = "explanation.json"
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))

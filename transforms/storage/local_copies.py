@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from transforms.model.errors import ModelRefused
-from transforms.model.load.source import open_filesystem
+from transforms.model import ModelRefused, open_filesystem
 
 
 @contextlib.contextmanager

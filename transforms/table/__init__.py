@@ -1,1 +1,39 @@
-""""""
+"""The statistics table: its columns, its parts, and when a part is committed."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.table.commit import Totals, WriteStatistics, WriteTotals
+    from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
+    from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
+    from transforms.table.location import OutputLayout, RunLayout, TableLocation
+    from transforms.table.parts import PartFooter, image_statuses, list_parts, read_footer, read_part, remove_images
+    from transforms.table.schema import SCHEMA_VERSION, column_names_for, statistics_schema
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "DoneImages",
+    "LeaseHolder",
+    "LeaseLostError",
+    "OutputLayout",
+    "PartFooter",
+    "ReadDoneImages",
+    "RunLayout",
+    "TableLocation",
+    "Totals",
+    "WriteStatistics",
+    "WriteTotals",
+    "column_names_for",
+    "image_statuses",
+    "list_parts",
+    "read_footer",
+    "read_holder",
+    "read_part",
+    "remove_images",
+    "statistics_schema",
+    "write_earlier_parts",
+    "write_holder",
+]
+__getattr__ = lazy_face(__name__, __file__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 
 from transforms.records import ShardResult
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 from transforms.table.lease import check_lease
 from transforms.table.location import TableLocation
 from transforms.table.parts import encode_part

@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from transforms.concurrency import map_ahead
 from transforms.records import FAILURES
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 from transforms.table.location import TableLocation
 from transforms.table.parts import _open_part, image_statuses
 

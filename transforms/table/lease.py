@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 from transforms.table.location import TableLocation
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.records import FAILURES, ShardResult
-from transforms.storage.storage import Storage
+from transforms.storage import Storage
 from transforms.table.location import TableLocation, is_part
 from transforms.table.schema import SCHEMA_VERSION
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.audit.analysis.intervals import Means, group_means, holm, larger_than_rest
-from pipeline.audit.inputs.measures import Measure
-from pipeline.audit.inputs.table import AuditTable
+from pipeline.audit.inputs import AuditTable, Measure
 
 SIGNIFICANCE = 0.01
 LEAST_RATIO = 1.5

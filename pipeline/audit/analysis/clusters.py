@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from pipeline.audit.inputs.table import AuditTable
+from pipeline.audit.inputs import AuditTable
 
 FEWEST_MAPS = 20  # of a class, to be worth clustering
 MOST_MAPS = 2000  # of a class: beyond, those with the smallest ids, which are hashes

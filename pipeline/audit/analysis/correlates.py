@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.audit.analysis.intervals import holm
-from pipeline.audit.inputs.table import AuditTable
+from pipeline.audit.inputs import AuditTable
 
 SAMPLE = 200_000  # rows; the error of a correlation is then below 0.005
 SIGNIFICANCE = 0.01

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from pipeline.audit.inputs.table import AuditTable
+from pipeline.audit.inputs import AuditTable
 
 GALLERY_SIZE = 12
 

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from pipeline.audit.inputs.table import AuditTable
-from pipeline.runs.record import Run
+from pipeline.audit.inputs import AuditTable
+from pipeline.runs import Run
 
 _KINDS = 20
 _EXAMPLES = 3

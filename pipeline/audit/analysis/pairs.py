@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audit.inputs.table import AuditTable
-from transforms.statistics.distance import jensen_shannon_distance, resample
+from pipeline.audit.inputs import AuditTable
+from transforms.statistics import jensen_shannon_distance, resample
 
 _CHUNK = 20_000
 CHANGES = ("distance", "peak_shift", "centroid_shift", "score_change", "probability_change", "gt_lift_change")

@@ -1,1 +1,13 @@
-""""""
+"""The table of a run, its measures and its original images."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from pipeline.audit.inputs.measures import CORNERS, Measure, list_measures
+    from pipeline.audit.inputs.originals import sampled_images, settings_of
+    from pipeline.audit.inputs.table import AuditTable, open_table
+
+__all__ = ["CORNERS", "AuditTable", "Measure", "list_measures", "open_table", "sampled_images", "settings_of"]
+__getattr__ = lazy_face(__name__, __file__)

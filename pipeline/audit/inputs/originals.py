@@ -5,17 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.audit.inputs.table import AuditTable
-from pipeline.runs.record import Run
+from pipeline.runs import Run
 from transforms.concurrency import map_ahead
-from transforms.explain.loading import FailedImage, LoadedImage, load_image
-from transforms.explain.settings import ExplainSettings
-from transforms.explain.tally import Tally
-from transforms.images.decoded import Limits
-from transforms.model.compiled import read_card
-from transforms.overlays.settings import OverlaySettings
+from transforms.explain import ExplainSettings, FailedImage, LoadedImage, Tally, load_image
+from transforms.images import Limits
+from transforms.model import read_card
+from transforms.overlays import OverlaySettings
 from transforms.records import Box, ImageRef
-from transforms.storage.storage import Storage
-from transforms.table.schema import statistics_schema
+from transforms.storage import Storage
+from transforms.table import statistics_schema
 
 _LOADERS = 8
 

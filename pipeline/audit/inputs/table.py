@@ -14,13 +14,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.audit.errors import AuditError
-from pipeline.runs.record import Run, list_runs
+from pipeline.runs import Run, list_runs
 from transforms.concurrency import map_ahead
-from transforms.statistics.coverage import box_coverage
-from transforms.storage import uris
-from transforms.storage.storage import Storage
-from transforms.table.parts import list_parts, read_footer
-from transforms.table.schema import statistics_schema
+from transforms.statistics import box_coverage
+from transforms.storage import Storage, uris
+from transforms.table import list_parts, read_footer, statistics_schema
 
 _READERS = 16
 

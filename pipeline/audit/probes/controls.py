@@ -11,18 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audit.analysis.intervals import Means, group_means
-from pipeline.audit.inputs.measures import Measure
-from pipeline.audit.inputs.originals import sampled_images, settings_of
-from pipeline.audit.inputs.table import AuditTable
-from pipeline.runs.record import Run
-from transforms.explain.loading import LoadedImage
-from transforms.explain.rows import explained_rows
-from transforms.model.explanation import GradCamModel
+from pipeline.audit.analysis import Means, group_means
+from pipeline.audit.inputs import AuditTable, Measure, sampled_images, settings_of
+from pipeline.runs import Run
+from transforms.explain import LoadedImage, explained_rows
+from transforms.model import GradCamModel
 from transforms.placement import place
 from transforms.records import ImageRef, image_id_of
-from transforms.statistics.distance import jensen_shannon_distance
-from transforms.storage.storage import Storage
+from transforms.statistics import jensen_shannon_distance
+from transforms.storage import Storage
 from transforms.targets import ImageTargets
 
 IMAGES = 32  # of each control

@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audit.analysis.intervals import Means, group_means
-from pipeline.audit.inputs.originals import sampled_images
-from pipeline.audit.inputs.table import AuditTable
-from pipeline.runs.record import Run
-from transforms.model.explanation import GradCamModel
-from transforms.statistics.map_columns import upsample
-from transforms.storage.storage import Storage
+from pipeline.audit.analysis import Means, group_means
+from pipeline.audit.inputs import AuditTable, sampled_images
+from pipeline.runs import Run
+from transforms.model import GradCamModel
+from transforms.statistics import upsample
+from transforms.storage import Storage
 
 STEPS = 10
 CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")

@@ -1,1 +1,13 @@
-""""""
+"""The maps: five methods, compiled with the model into one function."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
+    from transforms.model.cam.explainer import build_explainer
+    from transforms.model.cam.inspection import Inspection, describe
+
+__all__ = ["Inspection", "build_explainer", "describe", "folded_graph", "refuse_mixed_batches"]
+__getattr__ = lazy_face(__name__, __file__)

@@ -6,11 +6,8 @@ import numpy as np
 
 from transforms.model.cam.explainer import model_input
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.fold import fold_graph
-from transforms.model.graph.graph_def import node_name, splice
-from transforms.model.plan.checks import refusing_failures
-from transforms.model.plan.plan import Plan
+from transforms.model.graph import FlatGraph, fold_graph, node_name, splice
+from transforms.model.plan import Plan, refusing_failures
 from transforms.model.tensorflow import tf
 
 _log = logging.getLogger(__name__)

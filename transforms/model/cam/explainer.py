@@ -4,10 +4,8 @@ import numpy as np
 
 from transforms.model.cam.masking import masked_probabilities
 from transforms.model.cam.methods import METHODS, evidence
-from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.graph_def import Tensor, node_name, splice, tensor_name
-from transforms.model.graph.head import head_behind
-from transforms.model.plan.plan import Plan
+from transforms.model.graph import FlatGraph, Tensor, head_behind, node_name, splice, tensor_name
+from transforms.model.plan import Plan
 from transforms.model.tensorflow import tf
 
 # In bytes: models up to this size have their kernels as constants; a GraphDef cannot hold 2 GB.

@@ -5,10 +5,8 @@ import json
 
 from transforms.model.cam.dry_run import sample_images
 from transforms.model.cam.explainer import model_input
-from transforms.model.graph.graph_def import node_name, splice
-from transforms.model.plan.checks import refusing_failures
-from transforms.model.plan.network import FeatureMap
-from transforms.model.plan.plan import Plan
+from transforms.model.graph import node_name, splice
+from transforms.model.plan import FeatureMap, Plan, refusing_failures
 from transforms.model.tensorflow import tf
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from transforms.model.cam.methods import heatmap
-from transforms.model.graph.graph_def import Tensor
+from transforms.model.graph import Tensor
 from transforms.model.tensorflow import tf
 
 

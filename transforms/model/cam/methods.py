@@ -7,7 +7,7 @@ Gradients that are the same in every cell, as behind global average pooling, may
 
 from collections.abc import Callable
 
-from transforms.model.graph.graph_def import Tensor
+from transforms.model.graph import Tensor
 from transforms.model.tensorflow import tf
 
 _SPACE = [1, 2]

@@ -1,1 +1,57 @@
-""""""
+"""The flat graph: calls inlined, weights kept apart, constants and batch norms folded."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.model.graph import operations
+    from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten_function, open_inputs
+    from transforms.model.graph.fold import fold_graph
+    from transforms.model.graph.graph_def import (
+        Graph,
+        GraphDef,
+        NodeDef,
+        Operation,
+        Tensor,
+        ancestors,
+        consumers,
+        evaluate,
+        import_graph,
+        node_name,
+        placeholder,
+        producers,
+        reachable,
+        same_value,
+        splice,
+        tensor_name,
+    )
+    from transforms.model.graph.head import Head, head_behind
+
+__all__ = [
+    "CUSTOM_GRADIENT",
+    "FlatGraph",
+    "Graph",
+    "GraphDef",
+    "Head",
+    "NodeDef",
+    "Operation",
+    "Tensor",
+    "ancestors",
+    "consumers",
+    "evaluate",
+    "flatten_function",
+    "fold_graph",
+    "head_behind",
+    "import_graph",
+    "node_name",
+    "open_inputs",
+    "operations",
+    "placeholder",
+    "producers",
+    "reachable",
+    "same_value",
+    "splice",
+    "tensor_name",
+]
+__getattr__ = lazy_face(__name__, __file__)

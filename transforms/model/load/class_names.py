@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load.bundled.packages import imagenet_names
+from transforms.model.load.bundled import imagenet_names
 from transforms.model.load.source import open_filesystem
 
 _IMAGENET = 1000

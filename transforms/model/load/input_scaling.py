@@ -4,12 +4,12 @@ import collections
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from transforms.model.graph.operations import DIVIDES, POOLS, READS_SHAPE, SCALES_OR_SHIFTS, WEIGHTED
+from transforms.model.graph import operations
 
 LUMA = "luma_of_images"  # scope of what loading puts in front of models of one channel; it is not the model's own
 
-_SCALING = SCALES_OR_SHIFTS | DIVIDES
-_ENDS = WEIGHTED | POOLS  # what follows is no matter of pixels
+_SCALING = operations.SCALES_OR_SHIFTS | operations.DIVIDES
+_ENDS = operations.WEIGHTED | operations.POOLS  # what follows is no matter of pixels
 _FLOATS = frozenset((1, 2, 14, 19))  # DT_FLOAT, DT_DOUBLE, DT_BFLOAT16, DT_HALF
 
 
@@ -39,7 +39,7 @@ def _first_scaling(nodes: Sequence[Any], start: Iterable[str], library: dict[str
             if node.op in _ENDS:
                 leaves = False
                 continue
-            if node.op in READS_SHAPE:
+            if node.op in operations.READS_SHAPE:
                 continue
             called = library.get(node.attr["f"].func.name if "f" in node.attr else node.op)
             if called is not None:

@@ -11,7 +11,7 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.class_names import resolve_class_names
 from transforms.model.load.expected_preprocessing import expected_preprocessing
 from transforms.model.load.factory import call_factory
-from transforms.model.load.from_savedmodel.savedmodel import (
+from transforms.model.load.from_savedmodel import (
     Endpoint,
     choose_endpoint,
     endpoints_of,
@@ -24,7 +24,7 @@ from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
 from transforms.model.tensorflow import tf
-from transforms.storage.local_copies import local_copy
+from transforms.storage import local_copy
 
 Storage = Mapping[str, dict[str, Any]]
 
@@ -76,7 +76,7 @@ def class_count(traced: TracedModel, output: str | None) -> int | None:
 
 
 def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.load.bundled.efficientnet_lite0 import build_efficientnet_lite0
+    from transforms.model.load.bundled import build_efficientnet_lite0
 
     if source.name != "efficientnet-lite0":
         raise ModelRefused(f"there is no bundled model {source.name!r}: say bundled:efficientnet-lite0")
@@ -84,8 +84,7 @@ def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
 
 
 def _application(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.load.from_keras.applications import build_application, size_of
-    from transforms.model.load.from_keras.fine_tuned import application_with_weights
+    from transforms.model.load.from_keras import application_with_weights, build_application, size_of
 
     weights = "imagenet" if options.weights is None else options.weights
     if weights == "imagenet":
@@ -102,7 +101,7 @@ def _application(source: ModelSource, options: ModelOptions, storage: Storage) -
 
 
 def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.load.from_keras.weights import load_weights, open_weights
+    from transforms.model.load.from_keras import load_weights, open_weights
 
     model = call_factory(source.name)
     if not hasattr(model, "count_params"):
@@ -128,7 +127,7 @@ def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel
 
 
 def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.load.from_keras.keras_files import load_keras_file
+    from transforms.model.load.from_keras import load_keras_file
 
     with local_copy(source.name, storage) as path:
         model = load_keras_file(path, options.source, options.trust)
@@ -144,7 +143,7 @@ def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) ->
 
 
 def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    from transforms.model.load.from_savedmodel.hub import load_hub_module
+    from transforms.model.load.from_savedmodel import load_hub_module
 
     return _Loaded(load_hub_module(source.name, options, storage))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load.bundled.packages import lite0_weights_path, package_version
+from transforms.model.load.bundled import lite0_weights_path, package_version
 from transforms.model.load.class_names import read_class_names
 from transforms.model.load.source import ModelSource, open_filesystem, parse_source
 from transforms.model.options import ModelOptions

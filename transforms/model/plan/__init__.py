@@ -1,1 +1,14 @@
-""""""
+"""What is explained: the scores, the target layer, and what would stand in the way."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.model.plan.checks import refusing_failures
+    from transforms.model.plan.fingerprint import fingerprint_of
+    from transforms.model.plan.network import FeatureMap
+    from transforms.model.plan.plan import Plan, make_plan
+
+__all__ = ["FeatureMap", "Plan", "fingerprint_of", "make_plan", "refusing_failures"]
+__getattr__ = lazy_face(__name__, __file__)

@@ -9,19 +9,20 @@ from typing import Literal
 
 import numpy as np
 
-from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.graph_def import (
+from transforms.model.graph import (
+    FlatGraph,
     Graph,
+    Head,
     Operation,
     Tensor,
     consumers,
     evaluate,
+    head_behind,
     node_name,
+    operations,
     producers,
     reachable,
 )
-from transforms.model.graph.head import Head, head_behind
-from transforms.model.graph.operations import WEIGHTED
 from transforms.model.tensorflow import tf
 
 Activation = Literal["softmax", "sigmoid", "none"]
@@ -90,7 +91,7 @@ def _last_tensors(graph: Graph, output: Tensor) -> Iterator[Tensor]:
 
 
 def _behind_last_weights(output: Tensor) -> set[Operation]:
-    return reachable(output.op, lambda operation: () if operation.type in WEIGHTED else producers(operation))
+    return reachable(output.op, lambda operation: () if operation.type in operations.WEIGHTED else producers(operation))
 
 
 def _run(head: Head, flat: FlatGraph, logits: Tensor, numbers: np.ndarray) -> np.ndarray:

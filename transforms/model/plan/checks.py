@@ -4,9 +4,17 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.flatten import FlatGraph, open_inputs
-from transforms.model.graph.graph_def import Graph, GraphDef, Operation, Tensor, node_name, same_value
-from transforms.model.graph.operations import BATCH_NORMS, CONTROL_FLOW, POOLS, PYTHON, REDUCES, RESHAPES, ROUNDS
+from transforms.model.graph import (
+    FlatGraph,
+    Graph,
+    GraphDef,
+    Operation,
+    Tensor,
+    node_name,
+    open_inputs,
+    operations,
+    same_value,
+)
 from transforms.model.plan.network import FeatureMap
 from transforms.model.plan.scores import ScoreTensor
 from transforms.model.tensorflow import tf
@@ -42,7 +50,7 @@ def refuse_other_than_images(flat: FlatGraph) -> None:
     Raises:
         ModelRefused: it calls Python code, reads weights inside control flow, or has further inputs.
     """
-    python = [f"{node.name} ({node.op})" for node in flat.graph_def.node if node.op in PYTHON]
+    python = [f"{node.name} ({node.op})" for node in flat.graph_def.node if node.op in operations.PYTHON]
     if python:
         raise ModelRefused(
             f"The scores need Python code, which no model file holds and no worker has: {_first(python)}. Replace "
@@ -77,7 +85,7 @@ def refuse_training_mode(graph_def: GraphDef) -> None:
     """
     library = [node for function in graph_def.library.function for node in function.node_def]
     nodes = [*graph_def.node, *library]
-    norms = [node.name for node in nodes if node.op in BATCH_NORMS and node.attr["is_training"].b]
+    norms = [node.name for node in nodes if node.op in operations.BATCH_NORMS and node.attr["is_training"].b]
     if norms:
         raise ModelRefused(
             f"Batch normalisation is in training mode ({_first(norms)}): an image's scores would depend on the others "
@@ -100,7 +108,9 @@ def refuse_broken_gradient(
         ModelRefused: there is control flow, or an operation without a gradient, between the two.
     """
     remedy = "Set model.target_layer to a layer behind it, or rebuild the model's head without it."
-    control_flow = [f"{operation.name} ({operation.type})" for operation in head if operation.type in CONTROL_FLOW]
+    control_flow = [
+        f"{operation.name} ({operation.type})" for operation in head if operation.type in operations.CONTROL_FLOW
+    ]
     if control_flow:
         raise ModelRefused(f"Control flow lies between {target.name} and the scores: {_first(control_flow)}. {remedy}")
     with tf.Graph().as_default():
@@ -131,7 +141,7 @@ def refuse_straight_through(head: Sequence[Operation], target: FeatureMap, custo
     rounding = [
         f"{operation.name} ({operation.type})"
         for operation in head
-        if operation.type in ROUNDS or (operation.type == "Cast" and operation.outputs[0].dtype.is_integer)
+        if operation.type in operations.ROUNDS or (operation.type == "Cast" and operation.outputs[0].dtype.is_integer)
     ]
     if rounding and custom_gradients:
         raise ModelRefused(
@@ -146,8 +156,8 @@ def _first(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + more
 
 
-_RESHAPES = RESHAPES | {"Cast", "ConcatV2", "Pack"}
-_POOLING = POOLS | REDUCES
+_RESHAPES = operations.RESHAPES | {"Cast", "ConcatV2", "Pack"}
+_POOLING = operations.POOLS | operations.REDUCES
 _LINEAR = frozenset({"Conv2D", "BiasAdd", "MatMul"})
 
 

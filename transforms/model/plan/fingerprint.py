@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.graph_def import NodeDef, node_name, tensor_name
+from transforms.model.graph import FlatGraph, NodeDef, node_name, tensor_name
 from transforms.model.plan.plan import Plan
-from transforms.table.schema import SCHEMA_VERSION
+from transforms.table import SCHEMA_VERSION
 
 # They name things of the process that traced.
 _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})

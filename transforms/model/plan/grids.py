@@ -6,8 +6,7 @@ are laid out as a grid again. Imports TensorFlow.
 
 from collections.abc import Sequence
 
-from transforms.model.graph.graph_def import Operation, Tensor
-from transforms.model.graph.operations import MATRIX_PRODUCTS
+from transforms.model.graph import Operation, Tensor, operations
 from transforms.model.tensorflow import tf
 
 
@@ -36,7 +35,7 @@ def _keeps_the_grid(operation: Operation, source: Tensor, is_grid: bool) -> bool
     if operation.type == "Reshape":
         # [B, N, C] -> [B, h, w, C], not -> [B, N, heads, C / heads]
         return same_cells or (before[-1] == after[-1] and 1 not in after[1:3])
-    if operation.type in MATRIX_PRODUCTS or len(before) != 4:
+    if operation.type in operations.MATRIX_PRODUCTS or len(before) != 4:
         return same_cells and (is_grid or len(before) != 4)
     return is_grid
 

@@ -10,21 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.graph.graph_def import (
+from transforms.model.graph import (
     Graph,
     Operation,
     Tensor,
     consumers,
     node_name,
+    operations,
     producers,
     reachable,
     same_value,
 )
-from transforms.model.graph.operations import PADS, READS_SHAPE, SAYS_FORMAT, SCALES_OR_SHIFTS, WEIGHTED
 from transforms.model.plan.grids import over_the_image
 from transforms.model.tensorflow import tf
 
-_NO_FEATURES_OF_ITS_OWN = PADS | {"Cast"}
+_NO_FEATURES_OF_ITS_OWN = operations.PADS | {"Cast"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Network:
         if not tensor.dtype.is_floating or tensor.shape.rank != 4 or not self.lies_over_the_image(tensor):
             return None
         position = self.position[tensor.op]
-        if not any(operation.type in WEIGHTED for operation in self.order[: position + 1]):
+        if not any(operation.type in operations.WEIGHTED for operation in self.order[: position + 1]):
             return None
         axis = channel_axis(tensor)
         channels, (height, width) = tensor.shape[axis], [tensor.shape[i] for i in (1, 2, 3) if i != axis]
@@ -88,9 +88,9 @@ class Network:
         after = reachable(start, consumers)
         return [operation for operation in self.order if operation in after and operation is not start]
 
-    def weighted_layers(self, operations: Iterable[Operation]) -> int:
+    def weighted_layers(self, behind: Iterable[Operation]) -> int:
         """How many layers with weights there are; a kernel counts once, however often an unrolled loop takes it."""
-        weighted = [operation for operation in operations if operation.type in WEIGHTED]
+        weighted = [operation for operation in behind if operation.type in operations.WEIGHTED]
         kernels = [operation.inputs[1].op for operation in weighted]
         # In attention two activations are multiplied.
         return len({o if k in self.position else _roots(k) for o, k in zip(weighted, kernels, strict=True)})
@@ -130,7 +130,7 @@ class Network:
         """Without a name, and only read by a bias or a batch norm: a step inside a layer."""
         readers = [consumer for consumer in tensor.consumers() if consumer in self.position]
         return tensor.name not in self.name_of and all(
-            reader.type in SCALES_OR_SHIFTS and sum(i.op in self.position for i in reader.inputs) == 1
+            reader.type in operations.SCALES_OR_SHIFTS and sum(i.op in self.position for i in reader.inputs) == 1
             for reader in readers
         )
 
@@ -144,7 +144,7 @@ def channel_axis(tensor: Tensor) -> int:
     operation, seen = tensor.op, set()
     while operation not in seen:
         seen.add(operation)
-        if operation.type in SAYS_FORMAT:
+        if operation.type in operations.SAYS_FORMAT:
             return axes.index(1 if operation.get_attr("data_format") == b"NCHW" else 3)
         if operation.type == "Transpose":
             permutation = _static_value(operation.inputs[1])
@@ -165,8 +165,8 @@ def _static_value(tensor: Tensor) -> list[int] | None:
 
 def _between(images: Operation, scores: Operation) -> list[Operation]:
     """The operations on paths from the images to the scores, each after those that it reads."""
-    both = reachable(images, lambda o: (c for c in consumers(o) if c.type not in READS_SHAPE))
-    both &= reachable(scores, lambda o: (p for p in producers(o) if p.type not in READS_SHAPE))
+    both = reachable(images, lambda o: (c for c in consumers(o) if c.type not in operations.READS_SHAPE))
+    both &= reachable(scores, lambda o: (p for p in producers(o) if p.type not in operations.READS_SHAPE))
     waiting = {operation: len(set(producers(operation)) & both) for operation in both}
     ready = [operation for operation, count in waiting.items() if not count]
     order = []
@@ -211,7 +211,7 @@ def _roots(value: Operation) -> frozenset[Operation]:
 
 def _multiply_adds(operation: Operation) -> int:
     """Per image, from static shapes; 0 for whatever is not a convolution or a matrix product."""
-    if operation.type not in WEIGHTED:
+    if operation.type not in operations.WEIGHTED:
         return 0
     outputs = operation.outputs[0].shape[1:].num_elements()
     kernel = operation.inputs[1].shape.as_list() if operation.inputs[1].shape.rank else None

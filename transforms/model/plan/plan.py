@@ -5,9 +5,18 @@ import dataclasses
 import numpy as np
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten_function
-from transforms.model.graph.graph_def import Graph, ancestors, evaluate, import_graph, node_name, same_value
-from transforms.model.load.traced import TracedModel
+from transforms.model.graph import (
+    CUSTOM_GRADIENT,
+    FlatGraph,
+    Graph,
+    ancestors,
+    evaluate,
+    flatten_function,
+    import_graph,
+    node_name,
+    same_value,
+)
+from transforms.model.load import TracedModel
 from transforms.model.options import ModelOptions
 from transforms.model.plan.activation import ends_squashed
 from transforms.model.plan.checks import (

@@ -5,14 +5,12 @@ import math
 from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.flatten import FlatGraph
-from transforms.model.graph.graph_def import Graph, Tensor, same_value
-from transforms.model.graph.operations import RESHAPES
+from transforms.model.graph import FlatGraph, Graph, Tensor, operations, same_value
 from transforms.model.plan.activation import Activation, find_activation
 
 _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 # What may follow the activation without changing which class a value belongs to, or which is the largest.
-_AFTER_ACTIVATION = RESHAPES | {"Log", "Cast", "ClipByValue", "Minimum", "Maximum"}
+_AFTER_ACTIVATION = operations.RESHAPES | {"Log", "Cast", "ClipByValue", "Minimum", "Maximum"}
 _ONLY_THE_BEST = frozenset({"TopK", "TopKV2"})
 
 

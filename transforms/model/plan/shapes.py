@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from transforms.model.graph.flatten import FlatGraph, open_inputs
-from transforms.model.graph.graph_def import Graph, Operation, Tensor, consumers, evaluate, node_name, reachable
-from transforms.model.graph.operations import PYTHON
+from transforms.model.graph import (
+    FlatGraph,
+    Graph,
+    Operation,
+    Tensor,
+    consumers,
+    evaluate,
+    node_name,
+    open_inputs,
+    operations,
+    reachable,
+)
 from transforms.model.plan.checks import refuse_other_than_images, refusing_failures
 
 _IMAGES = 2
@@ -46,7 +55,7 @@ def learn_shapes(graph: Graph, flat: FlatGraph) -> None:
 
 def _without_values(graph: Graph, flat: FlatGraph) -> list[Operation]:
     missing = set(open_inputs(flat))
-    return [o for o in graph.get_operations() if o.name in missing or o.type in PYTHON]
+    return [o for o in graph.get_operations() if o.name in missing or o.type in operations.PYTHON]
 
 
 def _is_known(tensor: Tensor) -> bool:

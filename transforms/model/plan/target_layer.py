@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.graph_def import Tensor, same_value, tensor_name
-from transforms.model.graph.operations import POOLS
+from transforms.model.graph import Tensor, operations, same_value, tensor_name
 from transforms.model.plan.network import FeatureMap, Network, channel_axis
 
 
@@ -51,7 +50,7 @@ def _last(network: Network) -> tuple[FeatureMap, str]:
     while True:
         operation = network.graph.get_tensor_by_name(chosen.tensor).op
         before = same_value(operation.inputs[0]).name
-        if operation.type not in POOLS | {"Transpose"} or before not in by_tensor:
+        if operation.type not in operations.POOLS | {"Transpose"} or before not in by_tensor:
             break
         chosen = by_tensor[before]
     _refuse_if_early(network, chosen)

@@ -15,7 +15,7 @@ from transforms.model.load.from_savedmodel.savedmodel import (
 from transforms.model.load.hub_library import import_hub
 from transforms.model.load.traced import TracedModel
 from transforms.model.options import ModelOptions
-from transforms.storage.local_copies import local_copy
+from transforms.storage import local_copy
 
 # The common signatures of Hub's image modules, the one with scores first.
 _TF1_SIGNATURES = ("image_classification", "default")

@@ -7,7 +7,7 @@ neither inline it nor read its weights.
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph.graph_def import ancestors, node_name, placeholder
+from transforms.model.graph import ancestors, node_name, placeholder
 from transforms.model.tensorflow import tf
 
 _REFERENCES = ("VariableV2", "Variable")
