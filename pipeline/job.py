@@ -101,23 +101,7 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
 
 
 def model_options(config: Config) -> ModelOptions:
-    model = config.model
-    size = model.input_size
-    return ModelOptions(
-        source=model.source,
-        weights=model.weights,
-        output=model.output,
-        signature=model.signature,
-        class_names=tuple(model.class_names) if isinstance(model.class_names, list) else model.class_names,
-        input_size=(size, size) if isinstance(size, int) else tuple(size) if isinstance(size, list) else size,
-        preprocessing=model.preprocessing,
-        resize=model.resize,
-        target_layer=model.target_layer,
-        score=model.score,
-        trust=model.trust,
-        method=config.explain.method,
-        contrast=config.explain.contrast,
-    )
+    return ModelOptions(**config.model.model_dump(), method=config.explain.method, contrast=config.explain.contrast)
 
 
 def overlay_settings(config: Config) -> OverlaySettings | None:

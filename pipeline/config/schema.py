@@ -1,4 +1,4 @@
-"""The configuration of a job: YAML in, one typed value out, every mistake reported at once."""
+"""What a config may hold. Defaults and choices are those of the classes that the job is made of."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -6,7 +6,13 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from transforms.errors import UserError
+from transforms.images import Limits
+from transforms.manifest import Manifest, ManifestFormat
+from transforms.model import METHODS, ModelOptions, Score
+from transforms.overlays import ImageFormat, OverlaySettings
+from transforms.placement import Resize
 from transforms.records import Status
+from transforms.storage import Storage
 from transforms.targets import TargetPolicy
 
 DEMO_MANIFEST = "bundled:photos"
@@ -36,10 +42,19 @@ def _check_policy(policy: str) -> str:
 
 
 def _check_input_size(size: Any) -> Any:
+    """``auto``, or (height, width)."""
     sides = [size, size] if isinstance(size, int) else size
-    if size == "auto" or (isinstance(sides, list) and len(sides) == 2 and all(type(s) is int and s > 0 for s in sides)):
+    if size == "auto":
         return size
+    if isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
+        return tuple(sides)
     raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
+
+
+def _check_method(method: str) -> str:
+    if method in METHODS:
+        return method
+    raise ValueError(f"write one of {', '.join(METHODS)}")
 
 
 def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -78,54 +93,54 @@ def _check_beam_options(options: Any) -> Any:
 class Columns(_Section):
     """The manifest's columns. The defaults are used where they exist; a name that is given must exist."""
 
-    uri: str = "uri"
-    label: str | None = "label"
-    targets: str | None = "targets"
-    boxes: str | None = "boxes"
+    uri: str = Manifest.uri_column
+    label: str | None = Manifest.label_column
+    targets: str | None = Manifest.targets_column
+    boxes: str | None = Manifest.boxes_column
 
 
 class Input(_Section):
     manifest: str = DEMO_MANIFEST
-    format: Literal["auto", "txt", "csv", "tsv", "jsonl", "parquet", "glob", "directory"] = "auto"
+    format: ManifestFormat = Manifest.format
     columns: Columns = Columns()
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
     detect_changes: bool = False
-    timeout: Annotated[float, pydantic.Field(gt=0)] = 60.0
+    timeout: Annotated[float, pydantic.Field(gt=0)] = Storage.timeout
     allowed_schemes: list[str] | None = None
     allowed_roots: list[str] = []
-    max_bytes: Annotated[int, pydantic.Field(ge=1)] = 2**28
-    max_pixels: Annotated[int, pydantic.Field(ge=1)] = 2**27
+    max_bytes: Annotated[int, pydantic.Field(ge=1)] = Limits.max_bytes
+    max_pixels: Annotated[int, pydantic.Field(ge=1)] = Limits.max_pixels
 
 
 class Model(_Section):
     source: str = DEMO_MODEL
-    weights: str | None = None
-    output: str | None = None
-    signature: str | None = None
-    class_names: str | list[str] | None = "auto"
-    input_size: Annotated[Any, pydantic.AfterValidator(_check_input_size)] = "auto"
-    preprocessing: str | dict[str, Any] = "auto"
-    resize: Literal["stretch", "crop", "pad"] = "stretch"
-    target_layer: str | int = "auto"
-    score: Literal["logit", "probability"] = "logit"
-    trust: bool = False
+    weights: str | None = ModelOptions.weights
+    output: str | None = ModelOptions.output
+    signature: str | None = ModelOptions.signature
+    class_names: str | tuple[str, ...] | None = ModelOptions.class_names
+    input_size: Annotated[Any, pydantic.AfterValidator(_check_input_size)] = ModelOptions.input_size
+    preprocessing: str | dict[str, Any] = ModelOptions.preprocessing
+    resize: Resize = ModelOptions.resize
+    target_layer: str | int = ModelOptions.target_layer
+    score: Score = ModelOptions.score
+    trust: bool = ModelOptions.trust
 
 
 class Explain(_Section):
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"] = "gradcam"
+    method: Annotated[str, pydantic.AfterValidator(_check_method)] = ModelOptions.method
     targets: Annotated[str | int | list[str | int], pydantic.AfterValidator(_check_targets)] = "predicted"
-    contrast: str | int | None = None
+    contrast: str | int | None = ModelOptions.contrast
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
     faithfulness: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
 
 
 class Overlays(_Section):
     policy: Annotated[str, pydantic.AfterValidator(_check_policy)] = "all"
-    max_side: Annotated[int, pydantic.Field(ge=16, le=16384)] = 640
-    opacity: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.4
-    colormap: str = "jet"
-    format: Literal["jpg", "png"] = "jpg"
+    max_side: Annotated[int, pydantic.Field(ge=16, le=16384)] = OverlaySettings.max_side
+    opacity: Annotated[float, pydantic.Field(ge=0, le=1)] = OverlaySettings.opacity
+    colormap: str = OverlaySettings.colormap
+    format: ImageFormat = OverlaySettings.format
 
     @property
     def is_chosen(self) -> bool:

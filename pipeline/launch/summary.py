@@ -11,7 +11,7 @@ from rich.table import Table
 from pipeline.config import Config, redacted
 from pipeline.job import Job
 from pipeline.runs import Progressed, Summary, utc_now
-from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
+from transforms.explain import GUARDED_CHANNELS, UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage import Storage
 from transforms.table import SCHEMA_VERSION, TableLocation, Totals, list_parts
@@ -110,6 +110,8 @@ def print_summary(summary: Summary, uri: str, console: Console) -> None:
         table.add_row("failed", f"{summary.failures:,} ({summary.failure_rate:.2%})")
     if unknown := summary.events.get(UNKNOWN_LABELS):
         table.add_row("unknown labels", f"{unknown:,}: is_correct is NULL there; compare them with model.class_names")
+    if guarded := summary.events.get(GUARDED_CHANNELS):
+        table.add_row("guarded channels", f"{guarded:,}: their weights could not be computed and count as 0")
     if summary.explained_now:
         table.add_row("speed", f"{summary.images_per_second:.1f} images/s over {summary.run_seconds:.1f} s")
     if summary.bottleneck:

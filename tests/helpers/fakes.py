@@ -48,5 +48,6 @@ class FakeModel:
             evidence=cams.sum(axis=(2, 3)),
             kept_probabilities=kept,
             removed_probabilities=removed,
+            guarded=np.zeros(target_scores.shape, np.int32),
             finite=np.isfinite(target_scores),
         )

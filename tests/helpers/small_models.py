@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from transforms.model.cam.dry_run import folded_graph
-from transforms.model.cam.explainer import build_explainer
+from transforms.model.cam.explainer import Explainer
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
@@ -75,7 +75,7 @@ def planned(model: keras.Model | TracedModel, **options: Any) -> Plan:
 
 def explained(plan: Plan, images: np.ndarray, targets: Any) -> dict[str, np.ndarray]:
     graph, _ = folded_graph(plan)
-    outputs = build_explainer(plan, graph).explain(images, np.array(targets, np.int32))
+    outputs = Explainer(plan, graph).explain(images, np.array(targets, np.int32))
     return {name: output.numpy() for name, output in outputs.items()}
 
 

@@ -76,6 +76,7 @@ def write_run(
     extra_columns: tuple[str, ...] = (),
     fingerprint: str = AUDIT_CARD.fingerprint,
     config: Config | None = None,
+    events: dict[str, int] | None = None,
 ) -> Path:
     """Make the files of a finished run; photos lie in ``<output>/../photos``. Returns the folder of the run."""
     storage = Storage()
@@ -118,7 +119,9 @@ def write_run(
     for number, table in enumerate(tables):
         part_refs = tuple(ref for ref in refs if ref.image_id in set(table["image_id"].to_pylist()))
         shard = Shard(f"{number:05d}-test", part_refs, 0, 0, 0)
-        write_part(ShardResult(shard, table, {"compute": 1.0}, {"batches": 1}), settings.table, storage)
+        write_part(
+            ShardResult(shard, table, {"compute": 1.0}, {"batches": 1, **(events or {})}), settings.table, storage
+        )
     write_totals(Totals(planned=len(refs)), settings.table, storage)
     summary = summarize(config, job, watch.look(), started, 0.5, 2.0)
     close_run(settings.table, summary, storage)
@@ -141,5 +144,6 @@ def _explanation(examples: list[Example]) -> BatchExplanation:
         evidence=cams.sum(axis=(2, 3)),
         kept_probabilities=own * np.array([[example.kept] for example in examples], np.float32),
         removed_probabilities=own * np.array([[example.removed] for example in examples], np.float32),
+        guarded=np.zeros(predicted.shape, np.int32),
         finite=np.isfinite(cams).all(axis=(2, 3)),
     )

@@ -6,7 +6,7 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.explain.failure_limit import TooManyFailures, too_many_failures
-    from transforms.explain.finish import UNKNOWN_LABELS
+    from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS
     from transforms.explain.loading import FailedImage, LoadedImage, load_image
     from transforms.explain.rows import explained_rows
     from transforms.explain.settings import ExplainSettings
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transforms.explain.tally import Tally
 
 __all__ = [
+    "GUARDED_CHANNELS",
     "UNKNOWN_LABELS",
     "WAITING",
     "WHOLE",

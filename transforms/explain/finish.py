@@ -15,6 +15,8 @@ from transforms.targets import has_unknown_label
 
 UNKNOWN_LABELS = "unknown_labels"
 """The event of a tally for each explained image with a label that no class of the model has."""
+GUARDED_CHANNELS = "guarded_channels"
+"""The event of a tally for each channel of a map whose weight the method could not compute."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,10 +43,20 @@ def finish_batch(
         unknown = [image.failed(image.targets.failure) for image in batch.images if image.targets.failure]
         if unlabelled := sum(has_unknown_label(image.ref, card.classes) for image in batch.images):
             tally.count(UNKNOWN_LABELS, unlabelled)
+        if guarded := _guarded_channels(batch):
+            tally.count(GUARDED_CHANNELS, guarded)
     for row, image in enumerate(batch.images):
         for column in range(len(image.targets.codes)):
             _write_overlay(image, batch.explanation, (row, column), settings, write, tally)
     return pa.concat_tables([rows, failed_rows(unknown, settings)])
+
+
+def _guarded_channels(batch: ExplainedBatch) -> int:
+    """Of all maps that have rows; where an image has fewer classes than others of its batch, the last are no maps."""
+    return sum(
+        int(row[: len(image.targets.codes)].sum())
+        for image, row in zip(batch.images, batch.explanation.guarded, strict=True)
+    )
 
 
 def _write_overlay(

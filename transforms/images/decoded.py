@@ -7,7 +7,7 @@ import numpy as np
 Colour = tuple[int, int, int]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Limits:
     """What one image may cost."""
 

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.manifest.read import Manifest, ManifestSummary, ReadManifest, read_manifest, survey_manifest
+    from transforms.manifest.manifest import Manifest, ManifestError, ManifestFormat
+    from transforms.manifest.read import ManifestSummary, ReadManifest, read_manifest, survey_manifest
 
-__all__ = ["Manifest", "ManifestSummary", "ReadManifest", "read_manifest", "survey_manifest"]
+__all__ = [
+    "Manifest",
+    "ManifestError",
+    "ManifestFormat",
+    "ManifestSummary",
+    "ReadManifest",
+    "read_manifest",
+    "survey_manifest",
+]
 __getattr__ = lazy_face(__name__, __file__)

@@ -1,7 +1,6 @@
 """The formats of manifests: text, CSV, TSV, JSON lines, Parquet, a glob, a directory -> numbered lines."""
 
 import csv
-import dataclasses
 import gzip
 import importlib.util
 import io
@@ -11,37 +10,24 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from transforms.errors import UserError
 from transforms.manifest.cells import parse_json
+from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.storage import Storage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+
+
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+
+
 _SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
                    ".parquet": "parquet", ".pq": "parquet"}  # fmt: skip
+
+
 _FIELD_LIMIT = 1 << 20  # characters in one CSV field; a manifest holds references, not pictures
 
+
 Line = dict[str, Any]
-
-
-class ManifestError(UserError):
-    """The manifest cannot be used. The message names file, line and remedy."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """Where the manifest is and how to read it."""
-
-    uri: str
-    format: str = "auto"
-    uri_column: str = "uri"
-    label_column: str | None = "label"
-    targets_column: str | None = "targets"
-    boxes_column: str | None = "boxes"
-    required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
-    base: str | None = None
-    limit: int | None = None
-    extra_columns: tuple[str, ...] = ()  # further columns to carry along, as ManifestSummary found them
 
 
 def format_of(manifest: Manifest, storage: Storage) -> str:

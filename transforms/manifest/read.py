@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
-from transforms.manifest.formats import Line, Manifest, ManifestError, numbered_lines, without_uri
+from transforms.manifest.formats import Line, numbered_lines, without_uri
+from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage import Storage
 

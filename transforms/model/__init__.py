@@ -6,20 +6,23 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.model.cam import Inspection
+    from transforms.model.cam.methods import METHODS
     from transforms.model.compile import compile_model, export_model, inspect_model
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
     from transforms.model.load import open_filesystem
-    from transforms.model.options import ModelOptions
+    from transforms.model.options import ModelOptions, Score
 
 __all__ = [
+    "METHODS",
     "BatchExplanation",
     "GradCamModel",
     "Inspection",
     "ModelCard",
     "ModelOptions",
     "ModelRefused",
+    "Score",
     "compile_model",
     "export_model",
     "inspect_model",

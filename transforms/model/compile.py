@@ -110,10 +110,10 @@ def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
 
 
 def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
-    from transforms.model.cam import build_explainer, refuse_mixed_batches
+    from transforms.model.cam import Explainer, refuse_mixed_batches
     from transforms.model.tensorflow import tf
 
-    module = build_explainer(plan, graph)
+    module = Explainer(plan, graph)
     refuse_mixed_batches(plan, module)
     with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
         signatures = {"explain": module.explain, "serving_default": module.predict}

@@ -10,7 +10,6 @@ import json
 import pathlib
 import tempfile
 import threading
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,6 @@ class CompiledModel:
 
     def __init__(self, card: ModelCard, saved_model: Any):
         self.card = card
-        self.events: Counter[str] = Counter()  # guarded_channels: weights that the method could not compute
         self._saved_model = saved_model  # owns the variables
         self._explain = saved_model.signatures["explain"]
         self._lock = threading.Lock()
@@ -67,7 +65,6 @@ class CompiledModel:
         with self._lock:
             outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32))
             arrays = {name: output.numpy() for name, output in outputs.items()}
-            self.events["guarded_channels"] += int(arrays["guarded"].sum())
         return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
 
 
@@ -89,7 +86,6 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
             model = _load(card, directory, storage)
             blank = np.zeros((batch_size, card.input_height, card.input_width, 3), np.uint8)
             model.explain(blank, np.full((batch_size, 1), -1, np.int32))
-            model.events.clear()
             _loaded[directory] = model
         return _loaded[directory]
 

@@ -48,6 +48,7 @@ class BatchExplanation:
     evidence: np.ndarray  # float32 [B, K], sum over cells and channels of gradient * activation
     kept_probabilities: np.ndarray  # float32 [B, K], of the target class, when the head sees A H: what the map shows
     removed_probabilities: np.ndarray  # float32 [B, K], when it sees A (1 - H): the rest
+    guarded: np.ndarray  # int32 [B, K], channels whose weight the method could not compute and took as 0
     finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
 
     def __getitem__(self, images: slice) -> "BatchExplanation":

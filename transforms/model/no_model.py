@@ -63,5 +63,6 @@ class NoModel:
             evidence=np.zeros(shape, np.float32),
             kept_probabilities=np.full(shape, np.nan, np.float32),  # there is no head
             removed_probabilities=np.full(shape, np.nan, np.float32),
+            guarded=np.zeros(shape, np.int32),
             finite=np.ones(shape, bool),
         )

@@ -5,7 +5,6 @@ from typing import Literal
 
 from transforms.placement import Resize
 
-Method = Literal["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"]
 Score = Literal["logit", "probability"]
 
 
@@ -25,5 +24,5 @@ class ModelOptions:
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
     trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
-    method: Method = "gradcam"
+    method: str = "gradcam"  # one of transforms.model.METHODS
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score

@@ -1,9 +1,10 @@
 """TensorFlow, imported in one way: ``from transforms.model.tensorflow import tf``.
 
-What must be set before its import is set here, once.
+It is imported at the first look into ``tf``; what must be set before is set here, once.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import pathlib
@@ -18,6 +19,7 @@ _BANNER = (b"WARNING: All log messages before absl::InitializeLog()", b"I0000 ")
 _log = logging.getLogger(__name__)
 
 
+@functools.cache
 def import_tensorflow() -> Any:
     """Import TensorFlow with oneDNN on, as many threads as this process may use, and GPU memory taken as needed.
 
@@ -71,7 +73,14 @@ def _without_banner() -> Iterator[None]:
                     os.write(2, line)
 
 
+class _AtFirstLook:
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(import_tensorflow(), name)
+        setattr(self, name, value)
+        return value
+
+
 if TYPE_CHECKING:
     import tensorflow as tf
 else:
-    tf = import_tensorflow()
+    tf = _AtFirstLook()

@@ -7,7 +7,16 @@ from transforms.faces import lazy_face
 if TYPE_CHECKING:
     from transforms.overlays.archive import encode_tar, member_of, member_uri
     from transforms.overlays.render import colormaps, encode, render_overlay
-    from transforms.overlays.settings import OverlaySettings
+    from transforms.overlays.settings import ImageFormat, OverlaySettings
 
-__all__ = ["OverlaySettings", "colormaps", "encode", "encode_tar", "member_of", "member_uri", "render_overlay"]
+__all__ = [
+    "ImageFormat",
+    "OverlaySettings",
+    "colormaps",
+    "encode",
+    "encode_tar",
+    "member_of",
+    "member_uri",
+    "render_overlay",
+]
 __getattr__ = lazy_face(__name__, __file__)

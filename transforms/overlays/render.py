@@ -1,23 +1,30 @@
 """Map and pixels -> overlay: the heatmap blended over the photo that it explains. Pure functions."""
 
 import functools
-from typing import Literal
 
 import cv2
 import numpy as np
 import simplejpeg
 from scipy import sparse
 
+from transforms.overlays.settings import ImageFormat
 from transforms.placement import Placement
-
-ImageFormat = Literal["jpg", "png"]
 
 BADGE = "no positive evidence"
 
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
 _SMALLEST_FONT = 0.4  # text of about 10 pixels
+
+
 _LARGEST_FONT = 2.0
+
+
 _BADGE_TEXT = (255, 255, 255)
+
+
 _BADGE_GROUND = (60, 60, 60)
 
 

@@ -1,8 +1,9 @@
 """How overlays look."""
 
 import dataclasses
+from typing import Literal
 
-from transforms.overlays.render import ImageFormat
+ImageFormat = Literal["jpg", "png"]
 
 
 @dataclasses.dataclass(frozen=True)

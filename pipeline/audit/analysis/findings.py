@@ -47,6 +47,12 @@ def health_findings(health: Health) -> list[Finding]:
     if health.zero_rate is not None and health.zero_rate > 0.05:
         text = f"{health.zero_rate:.1%} of the maps are zero: nowhere is there positive evidence for the class."
         findings.append(Finding("health", text, {"zero_rate": health.zero_rate}))
+    if health.guarded_channels:
+        text = (
+            f"The method could not compute the weight of {health.guarded_channels:,} channels, over all maps, and left "
+            "them out; gradcam and hirescam have no such channels."
+        )
+        findings.append(Finding("health", text, {"guarded_channels": health.guarded_channels}))
     return findings
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.audit.inputs import AuditTable
 from pipeline.runs import Run
+from transforms.explain import GUARDED_CHANNELS
 
 _KINDS = 20
 _EXAMPLES = 3
@@ -23,6 +24,7 @@ class Health:
     duplicates: int | None
     expected: int | None  # images of the manifest
     done_before: int | None
+    guarded_channels: int = 0  # whose weight the method could not compute
 
     @property
     def is_conserved(self) -> bool:
@@ -57,4 +59,5 @@ def check_health(table: AuditTable, run: Run) -> Health:
         duplicates=summary.duplicates if summary else None,
         expected=summary.images if summary else None,
         done_before=summary.done_before if summary else None,
+        guarded_channels=summary.events.get(GUARDED_CHANNELS, 0) if summary else 0,
     )

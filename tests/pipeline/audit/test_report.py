@@ -181,3 +181,12 @@ def test_runs_are_found_and_missing_ones_named(planted):
         find_run(output + "/nowhere", None, STORAGE)
     with pytest.raises(NoRunError, match="write OUTPUT/runs/RUN_ID"):
         run_at(output, STORAGE)
+
+
+def test_channels_whose_weight_could_not_be_computed_are_said(tmp_path):
+    folder = write_run(tmp_path / "out", "r1", examples(corner=False, per_class=2), events={"guarded_channels": 1234})
+    page, findings = report_of(folder)
+    (found,) = [finding for finding in findings if "guarded_channels" in finding["numbers"]]
+    assert found["numbers"] == {"guarded_channels": 1234}
+    assert found["text"].startswith("The method could not compute the weight of 1,234 channels")
+    assert "guarded channels 1234" in page

@@ -6,8 +6,8 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
-    from transforms.model.cam.explainer import build_explainer
+    from transforms.model.cam.explainer import Explainer
     from transforms.model.cam.inspection import Inspection, describe
 
-__all__ = ["Inspection", "build_explainer", "describe", "folded_graph", "refuse_mixed_batches"]
+__all__ = ["Explainer", "Inspection", "describe", "folded_graph", "refuse_mixed_batches"]
 __getattr__ = lazy_face(__name__, __file__)

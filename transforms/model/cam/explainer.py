@@ -1,5 +1,7 @@
 """A plan -> the function that explains: uint8 images in, scores and maps out. Imports TensorFlow."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from transforms.model.cam.masking import masked_probabilities
@@ -12,39 +14,43 @@ from transforms.model.tensorflow import tf
 _LARGEST_CONSTANTS = 256 << 20
 
 
-def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARGEST_CONSTANTS) -> tf.Module:
-    """A module with two functions, each of which gives the arrays of a ``BatchExplanation`` by name.
+class Explainer(tf.Module):
+    """Two functions, ``explain`` and ``predict``, each of which gives the arrays of a ``BatchExplanation`` by name.
 
-    ``explain(images uint8 [B, H, W, 3], targets int32 [B, K])`` and ``predict(images)``, for the class with the highest
+    ``explain(images uint8 [B, H, W, 3], targets int32 [B, K])``; ``predict(images)`` is for the class with the highest
     score. One forward pass; then the part behind the target layer is differentiated once per target class, and run
-    twice more: on the features that the map shows, and on the rest. ``guarded`` (int32 ``[B, K]``) counts channels
-    whose weight the method could not compute.
+    twice more: on the features that the map shows, and on the rest.
 
     Args:
+        plan: what is explained, and how.
         graph: the plan's graph, folded or not.
+        largest_constants: bytes.
     """
-    module = tf.Module(name="explainer")
-    small = sum(array.nbytes for array in graph.weights.values()) <= largest_constants
-    # Kernels as constants are laid out for oneDNN once. A bias never: were it zero, as in a network that was never
-    # trained, Grappler would drop it and then not fuse convolution and activation.
-    constants = {name: array for name, array in graph.weights.items() if small and array.ndim > 1}
-    names = [name for name in graph.weights if name not in constants]
-    module.weights = [
-        tf.Variable(graph.weights[name], trainable=False, name=f"weight_{i}") for i, name in enumerate(names)
-    ]
-    method = METHODS[plan.options.method]
-    cells = plan.target.height * plan.target.width
-    head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
-    images_spec = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
-    targets_spec = tf.TensorSpec([None, None], tf.int32, "targets")
 
-    def weights() -> dict[str, Tensor]:
-        variables = {name: variable.read_value() for name, variable in zip(names, module.weights, strict=True)}
-        return variables | {name: tf.constant(array) for name, array in constants.items()}
+    def __init__(self, plan: Plan, graph: FlatGraph, largest_constants: int = _LARGEST_CONSTANTS):
+        super().__init__(name="explainer")
+        small = sum(array.nbytes for array in graph.weights.values()) <= largest_constants
+        # Kernels as constants are laid out for oneDNN once. A bias never: were it zero, as in a network that was never
+        # trained, Grappler would drop it and then not fuse convolution and activation.
+        self._constants = {name: array for name, array in graph.weights.items() if small and array.ndim > 1}
+        self._names = [name for name in graph.weights if name not in self._constants]
+        self.weights = [
+            tf.Variable(graph.weights[name], trainable=False, name=f"weight_{i}") for i, name in enumerate(self._names)
+        ]
+        self._plan, self._graph = plan, graph
+        self._method = METHODS[plan.options.method]
+        self._head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
+        images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
+        targets = tf.TensorSpec([None, None], tf.int32, "targets")
+        self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets])
+        self.predict = tf.function(self._predict, autograph=False, input_signature=[images])
 
-    @tf.function(autograph=False, input_signature=[images_spec, targets_spec])
-    def explain(images: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        feeds = {node_name(graph.input): model_input(images, plan), **weights()}
+    def _predict(self, images: Tensor) -> dict[str, Tensor]:
+        return self.explain(images, tf.fill([tf.shape(images)[0], 1], -1))
+
+    def _explain(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        plan, graph, head = self._plan, self._graph, self._head
+        feeds = {node_name(graph.input): model_input(images, plan), **self._weights()}
         beside = [name for name in head.others if node_name(name) not in feeds]
         features, output, *more = splice(graph.graph_def, feeds, [*plan.keep, *beside])
         means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
@@ -54,6 +60,44 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
         classes = _resolve(targets, scores)
         activations = _channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
+        maps = self._maps(differentiated, classes, features, activations, means)
+        kept, removed = masked_probabilities(
+            lambda head_input: _class_scores(head.run(head_input, others), plan)[1],
+            means[0] if means else features,
+            activations,
+            maps["cams"],
+            classes,
+            channel_axis=None if means else plan.target.channel_axis,
+            at_once=bool(means) and not beside,  # it reads only weights besides
+        )
+        return {
+            **maps,
+            "classes": classes,
+            "scores": scores,
+            "probabilities": probabilities,
+            "kept_probabilities": kept,
+            "removed_probabilities": removed,
+            "finite": _are_finite(maps, scores),
+        }
+
+    def _weights(self) -> dict[str, Tensor]:
+        variables = {name: variable.read_value() for name, variable in zip(self._names, self.weights, strict=True)}
+        return variables | {name: tf.constant(array) for name, array in self._constants.items()}
+
+    def _maps(
+        self, differentiated: Tensor, classes: Tensor, features: Tensor, activations: Tensor, means: list[Tensor]
+    ) -> Mapping[str, Tensor]:
+        """``cams`` float32 ``[B, K, h, w]``; ``evidence``, ``target_scores`` and ``guarded`` (int32) ``[B, K]``.
+
+        Args:
+            differentiated: scores or probabilities, float32 ``[B, C]``.
+            classes: int32 ``[B, K]``.
+            features: the target layer's tensor, as it lies in the graph.
+            activations: the same, float32 ``[B, h, w, channels]``.
+            means: of the features over all cells, where the scores depend on nothing else of them; else empty.
+        """
+        plan = self._plan
+        cells = plan.target.height * plan.target.width
 
         def explain_class(index: Tensor) -> tuple[Tensor, ...]:
             """For one target class per image, int32 ``[B]``."""
@@ -67,57 +111,22 @@ def build_explainer(plan: Plan, graph: FlatGraph, largest_constants: int = _LARG
             else:
                 gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
                 gradient = _channels_last(gradient, plan.target.channel_axis)
-            cam, guarded = method(activations, gradient)
+            cam, guarded = self._method(activations, gradient)
             return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
 
         # A loop, so that the number of classes is free; the forward pass lies outside it.
-        cams, evidences, target_scores, guarded = (
-            tf.transpose(stacked, [1, 0, *range(2, stacked.shape.rank)])
-            for stacked in tf.map_fn(
-                explain_class,
-                tf.transpose(classes),
-                fn_output_signature=(
-                    tf.TensorSpec([None, plan.target.height, plan.target.width]),
-                    tf.TensorSpec([None]),
-                    tf.TensorSpec([None]),
-                    tf.TensorSpec([None], tf.int32),
-                ),
-            )
+        stacked = tf.map_fn(
+            explain_class,
+            tf.transpose(classes),
+            fn_output_signature=(
+                tf.TensorSpec([None, plan.target.height, plan.target.width]),
+                tf.TensorSpec([None]),
+                tf.TensorSpec([None]),
+                tf.TensorSpec([None], tf.int32),
+            ),
         )
-
-        kept, removed = masked_probabilities(
-            lambda head_input: _class_scores(head.run(head_input, others), plan)[1],
-            means[0] if means else features,
-            activations,
-            cams,
-            classes,
-            channel_axis=None if means else plan.target.channel_axis,
-            at_once=bool(means) and not beside,  # it reads only weights besides
-        )
-        finite = (
-            tf.reduce_all(tf.math.is_finite(cams), [2, 3])
-            & tf.math.is_finite(evidences)
-            & tf.reduce_all(tf.math.is_finite(scores), 1, keepdims=True)
-        )
-        return {
-            "cams": cams,
-            "classes": classes,
-            "scores": scores,
-            "probabilities": probabilities,
-            "target_scores": target_scores,
-            "evidence": evidences,
-            "kept_probabilities": kept,
-            "removed_probabilities": removed,
-            "finite": finite,
-            "guarded": guarded,
-        }
-
-    @tf.function(autograph=False, input_signature=[images_spec])
-    def predict(images: Tensor) -> dict[str, Tensor]:
-        return explain(images, tf.fill([tf.shape(images)[0], 1], -1))
-
-    module.explain, module.predict = explain, predict
-    return module
+        by_image = (tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]) for tensor in stacked)
+        return dict(zip(("cams", "evidence", "target_scores", "guarded"), by_image, strict=True))
 
 
 def model_input(images: Tensor, plan: Plan) -> Tensor:
@@ -161,6 +170,14 @@ def _resolve(targets: Tensor, scores: Tensor) -> Tensor:
         ranks = tf.maximum(-targets, 1)
     ranked = tf.math.top_k(scores, tf.maximum(tf.reduce_max(ranks), 1)).indices
     return tf.where(targets < 0, tf.gather(ranked, ranks - 1, batch_dims=1), targets)
+
+
+def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:
+    return (
+        tf.reduce_all(tf.math.is_finite(maps["cams"]), [2, 3])
+        & tf.math.is_finite(maps["evidence"])
+        & tf.reduce_all(tf.math.is_finite(scores), 1, keepdims=True)
+    )
 
 
 def _channels_last(tensor: Tensor, axis: int) -> Tensor:

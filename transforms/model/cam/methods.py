@@ -1,14 +1,24 @@
-"""The mathematics: activations and gradients -> a class activation map, by five methods. Imports TensorFlow.
+"""The mathematics: activations and gradients -> a class activation map. Each method is a function with ``@method``.
 
 Notation: ``A`` activations and ``G`` gradients of the score with respect to them, float32 ``[B, h, w, C]`` with the
 channels last; a map ``[B, h, w]`` is signed: the ReLU that the papers put on top belongs to whoever draws it.
 Gradients that are the same in every cell, as behind global average pooling, may come as ``[B, 1, 1, C]``.
+
+The names of the methods are the choices of ``explain.method``; the config reads them here, so nothing in this file
+looks at TensorFlow before a method is called.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from transforms.model.graph import Tensor
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from transforms.model.tensorflow import tf
+
+if TYPE_CHECKING:
+    from transforms.model.graph import Tensor
+
+    Method = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _SPACE = [1, 2]
 
@@ -17,22 +27,41 @@ _CANCELLED = 1e-5
 _VANISHED = 1e-3
 
 
+METHODS: dict[str, Method] = {}
+"""Name -> function of activations and gradients, giving the map ``[B, h, w]`` and, int32 ``[B]``, how many channels
+were guarded: those whose weight could not be computed and is 0 instead."""
+
+
+def method(name: str) -> Callable[[Method], Method]:
+    """Make a function a method that ``explain.method`` can name."""
+
+    def register(function: Method) -> Method:
+        METHODS[name] = function
+        return function
+
+    return register
+
+
+@method("gradcam")
 def gradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """Grad-CAM, arXiv 1610.02391, equations 1 and 2: ``w_c = mean_ij G``, ``S = sum_c w_c A_c``."""
     weights = tf.reduce_mean(g, _SPACE)
     return _weighted_sum(a, weights), _none_guarded(a)
 
 
+@method("hirescam")
 def hirescam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """HiResCAM, arXiv 2011.08891: ``S = sum_c G_c A_c``."""
     return _sum_over_channels(g, a), _none_guarded(a)
 
 
+@method("layercam")
 def layercam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """LayerCAM, Jiang et al., IEEE TIP 30, 2021: ``S = sum_c relu(G_c) A_c``."""
     return _sum_over_channels(tf.nn.relu(g), a), _none_guarded(a)
 
 
+@method("xgradcam")
 def xgradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """XGrad-CAM, arXiv 2008.02312: ``w_c = sum_ij G A / sum_ij A``, ``S = sum_c w_c A_c``.
 
@@ -47,6 +76,7 @@ def xgradcam(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     return _weighted_sum(a, weights), tf.math.count_nonzero(unsafe & (magnitude > 0), 1, dtype=tf.int32)
 
 
+@method("gradcam++")
 def gradcam_plus_plus(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """Grad-CAM++, arXiv 1710.11063: ``S = sum_c w_c A_c``, ``w_c = sum_ij alpha relu(G)``.
 
@@ -61,16 +91,6 @@ def gradcam_plus_plus(a: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     alpha = tf.where(unsafe, tf.zeros_like(denominator), 1.0 / tf.where(unsafe, tf.ones_like(denominator), denominator))
     weights = tf.reduce_sum(alpha * positive, _SPACE)
     return _weighted_sum(a, weights), tf.math.count_nonzero(tf.reduce_any(unsafe, _SPACE), 1, dtype=tf.int32)
-
-
-METHODS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
-    "gradcam": gradcam,
-    "gradcam++": gradcam_plus_plus,
-    "hirescam": hirescam,
-    "layercam": layercam,
-    "xgradcam": xgradcam,
-}
-"""Name -> function of activations and gradients, giving the map and how many channels were guarded, int32 ``[B]``."""
 
 
 def evidence(a: Tensor, g: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ class ColourModel:
             evidence=own,
             kept_probabilities=kept,
             removed_probabilities=removed,
+            guarded=np.zeros(own.shape, np.int32),
             finite=np.isfinite(own),
         )
 

@@ -9,7 +9,7 @@ from keras import layers
 from small_models import explained, planned, relative_error, tape_gradcam, tape_gradients, traced
 
 from transforms.model.cam.dry_run import folded_graph
-from transforms.model.cam.explainer import build_explainer
+from transforms.model.cam.explainer import Explainer
 from transforms.model.preprocessing import NAMED
 
 # Measured: 2e-7 to 2e-6.
@@ -210,7 +210,7 @@ def test_preprocessing_is_in_the_graph(name):
 def test_weights_may_be_variables():
     plan = planned(small_models.convolutional())
     graph, _ = folded_graph(plan)
-    variables = build_explainer(plan, graph, largest_constants=0)
+    variables = Explainer(plan, graph, largest_constants=0)
     assert (
         sum(v.shape.num_elements() * 4 for v in variables.variables)
         == sum(w.nbytes for w in graph.weights.values())
@@ -275,6 +275,6 @@ def test_an_image_that_overflows_does_not_spoil_its_neighbours():
 
     images = np.stack([np.zeros((32, 32, 3)), np.full((32, 32, 3), 255), np.full((32, 32, 3), 10)]).astype(np.uint8)
     plan = planned(small_models.traced_function(model))
-    outputs = build_explainer(plan, plan.flat).explain(images, np.array([[0, 1]] * 3, np.int32))
+    outputs = Explainer(plan, plan.flat).explain(images, np.array([[0, 1]] * 3, np.int32))
     assert outputs["finite"].numpy().tolist() == [[True, True], [False, False], [True, True]]
     assert np.isfinite(outputs["cams"].numpy()[[0, 2]]).all()

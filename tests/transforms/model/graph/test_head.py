@@ -7,7 +7,7 @@ import small_models
 import tensorflow as tf
 from small_models import explained, planned, traced
 
-from transforms.model.cam.explainer import build_explainer
+from transforms.model.cam.explainer import Explainer
 from transforms.model.cam.methods import METHODS, heatmap
 from transforms.model.graph.head import head_behind
 
@@ -154,6 +154,6 @@ def test_what_overflows_stays_with_its_image():
 
     images = np.stack([np.zeros((32, 32, 3)), np.full((32, 32, 3), 255), np.full((32, 32, 3), 10)]).astype(np.uint8)
     plan = planned(small_models.traced_function(model))
-    result = build_explainer(plan, plan.flat).explain(images, np.zeros((3, 1), np.int32))
+    result = Explainer(plan, plan.flat).explain(images, np.zeros((3, 1), np.int32))
     assert np.isfinite(result["kept_probabilities"].numpy()).tolist() == [[True], [False], [True]]
     assert np.isfinite(result["removed_probabilities"].numpy()).tolist() == [[True], [False], [True]]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
-from transforms.model.cam.explainer import build_explainer
+from transforms.model.cam.explainer import Explainer
 from transforms.model.errors import ModelRefused
 from transforms.model.preprocessing import NAMED
 
@@ -32,7 +32,7 @@ def refused(function, match):
 
 def compile_checks(plan):
     graph, _ = folded_graph(plan)
-    refuse_mixed_batches(plan, build_explainer(plan, graph))
+    refuse_mixed_batches(plan, Explainer(plan, graph))
 
 
 def test_a_sound_model_passes():
@@ -198,7 +198,7 @@ def test_weights_that_are_not_finite_cost_rows_not_the_job(weight):
     )
     graph, notes = folded_graph(plan)
     assert re.match("the scores of 4 of 4 made-up images are not finite.*model.preprocessing", notes[0])
-    module = build_explainer(plan, graph)
+    module = Explainer(plan, graph)
     refuse_mixed_batches(plan, module)
     assert not module.predict(small_models.images(2))["finite"].numpy().any()
 
@@ -213,7 +213,7 @@ def test_an_image_without_contrast_may_have_no_scores():
     graph, notes = folded_graph(plan)
     assert notes[0].startswith("the scores of 1 of 4 made-up images")
     gray = np.concatenate([small_models.images(1), np.full((1, *small_models.images(1).shape[1:]), 128, np.uint8)])
-    assert build_explainer(plan, graph).predict(gray)["finite"].numpy().tolist() == [[True], [False]]
+    assert Explainer(plan, graph).predict(gray)["finite"].numpy().tolist() == [[True], [False]]
 
 
 def test_more_than_one_image_input():
