@@ -15,7 +15,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seconds: dict[str, float] = collections.defaultdict(float)
+        self._durations: dict[str, list[float]] = collections.defaultdict(list)
         self._events: collections.Counter[str] = collections.Counter()
 
     @contextlib.contextmanager
@@ -26,7 +26,7 @@ class Tally:
         finally:
             elapsed = time.perf_counter() - start
             with self._lock:
-                self._seconds[step] += elapsed
+                self._durations[step].append(elapsed)
 
     def waiting(self, step: str, elements: Iterable[Element]) -> Iterator[Element]:
         """The same elements; the time until each is there counts as ``step``."""
@@ -44,7 +44,12 @@ class Tally:
 
     def seconds(self) -> dict[str, float]:
         with self._lock:
-            return {step: round(seconds, 4) for step, seconds in self._seconds.items()}
+            return {step: round(sum(durations), 4) for step, durations in self._durations.items()}
+
+    def durations(self, step: str) -> list[float]:
+        """Seconds of each time that the step was taken, in no order."""
+        with self._lock:
+            return list(self._durations[step])
 
     def events(self) -> dict[str, int]:
         with self._lock:

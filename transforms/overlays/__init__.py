@@ -6,7 +6,7 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.overlays.archive import encode_tar, member_of, member_uri
-    from transforms.overlays.render import colormaps, encode, render_overlay
+    from transforms.overlays.render import colormaps, encode, heatmap_over, render_overlay
     from transforms.overlays.settings import ImageFormat, OverlaySettings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "colormaps",
     "encode",
     "encode_tar",
+    "heatmap_over",
     "member_of",
     "member_uri",
     "render_overlay",

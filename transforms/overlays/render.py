@@ -58,20 +58,32 @@ def render_overlay(
         ValueError: the colour map is unknown.
     """
     table = _color_table(colormap)
-    maximum = float(cam.max())
-    if maximum <= 0:
+    if float(cam.max()) <= 0:
         return _with_badge(pixels)
-    relative = (np.maximum(cam, 0).astype(np.float64) / maximum).astype(np.float32)
-    x0, y0, x1, y1 = placement.to_input(np.array([0, 0, placement.width, placement.height]))
-    rows, row_weights = _seen(pixels.shape[0], y0, y1, cam.shape[0])
-    columns, column_weights = _seen(pixels.shape[1], x0, x1, cam.shape[1])
+    rows, columns, heatmap = heatmap_over(cam, placement, *pixels.shape[:2])
     overlay = pixels.copy()
     seen = overlay[rows, columns]
     if seen.size:
-        heatmap = row_weights @ np.ascontiguousarray((column_weights @ relative.T).T)
         colors = cv2.applyColorMap(cv2.convertScaleAbs(heatmap, alpha=255), table)
         cv2.addWeighted(seen, 1 - opacity, colors, opacity, 0, dst=seen)
     return overlay
+
+
+def heatmap_over(cam: np.ndarray, placement: Placement, height: int, width: int) -> tuple[slice, slice, np.ndarray]:
+    """``max(S, 0) / max S`` upsampled bilinearly over a photo of ``height x width`` pixels, where the model saw it.
+
+    Args:
+        cam: float32 ``[h, w]``, the signed map ``S``, with a positive cell.
+        placement: of the photo in the model input.
+
+    Returns:
+        Which rows and columns of the photo the model saw, and their heatmap, float32 ``[rows, columns]``, 0..1.
+    """
+    relative = (np.maximum(cam, 0).astype(np.float64) / float(cam.max())).astype(np.float32)
+    x0, y0, x1, y1 = placement.to_input(np.array([0, 0, placement.width, placement.height]))
+    rows, row_weights = _seen(height, y0, y1, cam.shape[0])
+    columns, column_weights = _seen(width, x0, x1, cam.shape[1])
+    return rows, columns, row_weights @ np.ascontiguousarray((column_weights @ relative.T).T)
 
 
 def encode(pixels: np.ndarray, image_format: ImageFormat, quality: int) -> bytes:
