@@ -94,13 +94,12 @@ def compile_(
     start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
-        from pipeline.job import model_options
         from transforms.model import export_model
         from transforms.storage import Storage
 
         storage = Storage(config.storage)
         folder = storage.absolute(directory)
-        card = export_model(model_options(config), folder, storage)
+        card = export_model(config.model_options, folder, storage)
     except UserError as error:
         raise _usage(error) from None
     console = Console(highlight=False, soft_wrap=True)
@@ -123,12 +122,11 @@ def inspect(
     start_logs()
     try:
         config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
-        from pipeline.job import model_options
         from pipeline.show_model import print_inspection
         from transforms.model import inspect_model
         from transforms.storage import Storage
 
-        inspection = inspect_model(model_options(config), Storage(config.storage))
+        inspection = inspect_model(config.model_options, Storage(config.storage))
     except UserError as error:
         raise _usage(error) from None
     if as_json:

@@ -10,12 +10,12 @@ from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import GradCamModel, ModelCard, ModelOptions, compile_model, load_compiled
+from transforms.model import GradCamModel, ModelCard, compile_model, load_compiled
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
 from transforms.table import OutputLayout, TableLocation, column_names_for, statistics_schema
-from transforms.targets import TargetPolicy, UnknownClassError
+from transforms.targets import TargetPolicy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +47,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     survey = survey_manifest(manifest, storage)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
-    card = compile_model(model_options(config), layout.models, storage)
+    card = compile_model(config.model_options, layout.models, storage)
     targets = TargetPolicy.parse(config.explain.targets)
-    check_targets(targets, card)
+    targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
@@ -100,32 +100,9 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
     )
 
 
-def model_options(config: Config) -> ModelOptions:
-    return ModelOptions(**config.model.model_dump(), method=config.explain.method, contrast=config.explain.contrast)
-
-
 def overlay_settings(config: Config) -> OverlaySettings | None:
     """How overlays look; None where the job itself writes none."""
     policy = config.overlays.policy
     if policy not in ("all", "tar"):
         return None
     return OverlaySettings(**config.overlays.model_dump(exclude={"policy"}), in_tar=policy == "tar")
-
-
-def check_targets(targets: TargetPolicy, card: ModelCard) -> None:
-    """Refuse classes that the config itself names and the model does not have.
-
-    Raises:
-        ConfigError: such a class, or more ranks than there are classes.
-    """
-    classes = card.classes
-    problems = []
-    for text in targets.classes:
-        try:
-            classes.index_of(text)
-        except UnknownClassError as error:
-            problems.append(f"explain.targets: {error}")
-    if targets.reason == "top_k" and targets.count > card.class_count:
-        problems.append(f"explain.targets: top_k:{targets.count}, but the model has {card.class_count} classes")
-    if problems:
-        raise ConfigError("\n".join(problems))

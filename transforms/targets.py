@@ -5,12 +5,13 @@ import functools
 from collections.abc import Sequence
 from typing import Literal
 
+from transforms.errors import UserError
 from transforms.records import ImageFailure, ImageRef, Stage, Status
 
 Reason = Literal["predicted", "top_k", "label", "listed"]
 
 
-class UnknownClassError(ValueError):
+class UnknownClassError(UserError):
     """A class that the model does not have, or a name that several classes share."""
 
 
@@ -43,6 +44,23 @@ class TargetPolicy:
         if not classes:
             raise ValueError("the list of target classes is empty; write predicted to explain the class that is found")
         return cls("listed", len(classes), classes)
+
+    def check(self, classes: "Classes") -> None:
+        """Refuse classes that the job itself names and the model does not have.
+
+        Raises:
+            UnknownClassError: all such classes, a line each, or more ranks than there are classes.
+        """
+        problems = []
+        for text in self.classes:
+            try:
+                classes.index_of(text)
+            except UnknownClassError as error:
+                problems.append(f"explain.targets: {error}")
+        if self.reason == "top_k" and self.count > classes.count:
+            problems.append(f"explain.targets: top_k:{self.count}, but the model has {classes.count} classes")
+        if problems:
+            raise UnknownClassError("\n".join(problems))
 
     def __str__(self) -> str:
         """As a config has it."""

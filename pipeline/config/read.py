@@ -1,6 +1,6 @@
 """YAML in, one typed config out, every mistake reported at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,15 @@ def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Co
     tree = _read_yaml(location) if location is not None else {}
     for setting in settings:
         _apply(tree, setting)
+    return config_of(tree)
+
+
+def config_of(tree: Mapping[str, Any]) -> Config:
+    """Sections and keys as plain values -> the config.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is wrong; all of them, a line each.
+    """
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:

@@ -205,6 +205,11 @@ class Config(_Section):
     beam: BeamOptions = {}
 
     @property
+    def model_options(self) -> ModelOptions:
+        """The model and how to explain it."""
+        return ModelOptions(**self.model.model_dump(), method=self.explain.method, contrast=self.explain.contrast)
+
+    @property
     def wants_audit(self) -> bool:
         """There is something to do with the table once the run has ended."""
         wanted = self.run.report or self.run.controls or self.explain.faithfulness > 0

@@ -74,7 +74,7 @@ def failed_rows(images: Sequence[FailedImage], settings: ExplainSettings) -> pa.
 
 def _identity(refs: Sequence[ImageRef], settings: ExplainSettings) -> Columns:
     columns: Columns = {
-        "run_id": [settings.table.run_id] * len(refs),
+        "run_id": [settings.table.run_id or None] * len(refs),  # rows that no run has made have none
         "fingerprint": [settings.table.fingerprint] * len(refs),
         "uri": [ref.uri for ref in refs],
         "image_id": [ref.image_id for ref in refs],

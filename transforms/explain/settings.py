@@ -20,6 +20,7 @@ class ExplainSettings:
     schema: pa.Schema
     targets: TargetPolicy = TargetPolicy("predicted")
     overlays: OverlaySettings | None = None  # None: none are written
+    overlay_folder: str | None = None  # URI; None: the place for them in the run
     resize: Resize = "stretch"
     batch_size: int = 32
     limits: Limits = Limits()
@@ -46,4 +47,4 @@ class ExplainSettings:
 
     @property
     def _overlay_folder(self) -> str:
-        return self.table.run.overlays
+        return self.table.run.overlays if self.overlay_folder is None else self.overlay_folder
