@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-    from transforms.model.load import open_filesystem
     from transforms.model.options import ModelOptions
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "export_model",
     "inspect_model",
     "load_compiled",
-    "open_filesystem",
     "read_card",
 ]
 __getattr__ = lazy_face(__name__, __file__)

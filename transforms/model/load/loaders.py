@@ -4,7 +4,6 @@ Imports TensorFlow: only to be imported where a model is loaded.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from transforms.model.errors import ModelRefused
@@ -19,14 +18,13 @@ from transforms.model.load.from_savedmodel import (
     trace_endpoint,
 )
 from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
+from transforms.model.load.model_files import local_model
 from transforms.model.load.source import ModelSource, parse_source
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
 from transforms.model.tensorflow import tf
-from transforms.storage import local_copy
-
-Storage = Mapping[str, dict[str, Any]]
+from transforms.storage import Storage
 
 
 def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
@@ -34,7 +32,6 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
 
     Args:
         options: where the model is, and what the user says about it.
-        storage: fsspec options by URL scheme.
 
     Raises:
         ModelRefused: it cannot be loaded, or does not take images; says what would help.
@@ -95,7 +92,7 @@ def _application(source: ModelSource, options: ModelOptions, storage: Storage) -
         return _Loaded(
             trace_keras_model(model, size_of(model), ("the weights are random: scores and maps mean nothing",))
         )
-    with local_copy(weights, storage) as path:
+    with local_model(weights, storage) as path:
         model, note = application_with_weights(source.name, path, options.input_size, weights)
     return _Loaded(trace_keras_model(model, size_of(model), (note,)))
 
@@ -112,7 +109,7 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
             )
         return _Loaded(_trace_callable(model, source.name, options))
     if options.weights is not None:
-        with local_copy(options.weights, storage) as path, open_weights(path, options.weights) as weights:
+        with local_model(options.weights, storage) as path, open_weights(path, options.weights) as weights:
             load_weights(model, weights, f"{source.name}()")
     return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
 
@@ -129,13 +126,13 @@ def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel
 def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.load.from_keras import load_keras_file
 
-    with local_copy(source.name, storage) as path:
+    with local_model(source.name, storage) as path:
         model = load_keras_file(path, options.source, options.trust)
     return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
 
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    with local_copy(source.name, storage) as path:
+    with local_model(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source)
         layers = hub_layers_in_savedmodel(path)
     endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)

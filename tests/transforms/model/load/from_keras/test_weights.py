@@ -14,6 +14,7 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled.packages import imagenet_names
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
+from transforms.storage.storage import Storage
 
 SIZE = (32, 32)
 PIXELS = images() / 127.5 - 1
@@ -30,7 +31,7 @@ FILES = [
 
 
 def load(source, **options):
-    return load_model(ModelOptions(str(source), **options), {})
+    return load_model(ModelOptions(str(source), **options), Storage())
 
 
 def scores_of(traced, pixels):
