@@ -76,7 +76,7 @@ def timed_model(name: str, images: np.ndarray, folder: Path) -> TimedModel:
     storage = Storage()
     card = compile_model(options, str(folder), storage)
     compiled = load_compiled(f"{folder}/{card.fingerprint}", storage, len(images))
-    plan = make_plan(load_model(options, {}), options)
+    plan = make_plan(load_model(options, storage), options)
     graph, _ = folded_graph(plan)
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)])

@@ -94,7 +94,7 @@ def test_a_busy_and_slow_store_gives_every_row_in_worker_processes_too(s3, confi
     for uri, row in rows.items():
         if uri not in failed:
             assert s3.storage.read(row["overlay_uri"])[:2] == b"\xff\xd8"
-            assert row["content_version"] == s3.storage.version(uri)
+            assert row["content_version"] == s3.storage.version_of_image(uri)
     line = json.loads(launch.log.splitlines()[-1])
     assert (line["inputs"], line["images"], line["duplicates"], line["failures"]) == (PHOTOS + 2, PHOTOS + 1, 1, 1)
     assert_no_secrets(s3, config, launch.log)

@@ -7,11 +7,10 @@ from transforms.faces import lazy_face
 if TYPE_CHECKING:
     from transforms.model.cam import Inspection
     from transforms.model.cam.methods import METHODS
-    from transforms.model.compile import compile_model, export_model, inspect_model
+    from transforms.model.compile import compile_live, compile_model, export_model, inspect_model
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-    from transforms.model.load import open_filesystem
     from transforms.model.options import ModelOptions, Score
 
 __all__ = [
@@ -23,11 +22,11 @@ __all__ = [
     "ModelOptions",
     "ModelRefused",
     "Score",
+    "compile_live",
     "compile_model",
     "export_model",
     "inspect_model",
     "load_compiled",
-    "open_filesystem",
     "read_card",
 ]
 __getattr__ = lazy_face(__name__, __file__)

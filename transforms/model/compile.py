@@ -35,13 +35,29 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
         nothing = no_model_card(options)
         _write_card(nothing, uris.join(directory, nothing.fingerprint), storage)
         return nothing
-    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    digest = digest_source(options, fsspec_options)
+    digest = digest_source(options, storage)
     card = _find(directory, digest, storage)
     if card is not None:
         return card
 
-    plan, graph, card = _plan(options, digest, fsspec_options)
+    from transforms.model.load import load_model
+
+    return _compile(load_model(options, storage), options, digest, directory, storage)
+
+
+def compile_live(model: Any, options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
+    """Compile a Keras 3 or tf_keras model, a ``tf.Module`` or a function of images, as :func:`compile_model` does.
+
+    Args:
+        options: ``source`` is what the model is called; ``weights`` and ``signature`` mean nothing here.
+    """
+    from transforms.model.load import load_live
+
+    return _compile(load_live(model, options, storage), options, "live", directory, storage)
+
+
+def _compile(traced: Any, options: ModelOptions, digest: str, directory: str, storage: Storage) -> ModelCard:
+    plan, graph, card = _plan(traced, options, digest)
     folder = uris.join(directory, card.fingerprint)
     if not storage.exists(uris.join(folder, _CARD)):
         _write(plan, graph, folder, storage)
@@ -58,8 +74,9 @@ def export_model(options: ModelOptions, directory: str, storage: Storage) -> Mod
     """
     if next(storage.walk(directory), None) is not None:
         raise ModelRefused(f"{directory} is not empty; name a new folder for the compiled model")
-    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    plan, graph, card = _plan(options, digest_source(options, fsspec_options), fsspec_options)
+    from transforms.model.load import load_model
+
+    plan, graph, card = _plan(load_model(options, storage), options, digest_source(options, storage))
     _write(plan, graph, directory, storage)
     _write_card(card, directory, storage)
     return card
@@ -75,13 +92,12 @@ def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
     return None
 
 
-def _plan(options: ModelOptions, digest: str, fsspec_options: dict[str, dict[str, Any]]) -> tuple[Any, Any, ModelCard]:
+def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
     from transforms.model.cam import folded_graph
-    from transforms.model.load import load_model
     from transforms.model.plan import fingerprint_of, make_plan
 
-    plan = make_plan(load_model(options, fsspec_options), options)
+    plan = make_plan(traced, options)
     graph, notes = folded_graph(plan)
     card = ModelCard(
         fingerprint=fingerprint_of(plan),
@@ -133,5 +149,4 @@ def inspect_model(options: ModelOptions, storage: Storage) -> "Inspection":
     from transforms.model.load import load_model
     from transforms.model.plan import make_plan
 
-    fsspec_options = {scheme: dict(values) for scheme, values in storage.options.items()}
-    return describe(make_plan(load_model(options, fsspec_options), options))
+    return describe(make_plan(load_model(options, storage), options))

@@ -7,8 +7,6 @@ compiled already is found without it.
 
 import dataclasses
 import json
-import pathlib
-import tempfile
 import threading
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.no_model import NO_MODEL, NoModel
-from transforms.storage import Storage, uris
+from transforms.storage import Storage, local_copy, uris
 
 _CARD = "explanation.json"
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))
@@ -93,11 +91,5 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
 def _load(card: ModelCard, directory: str, storage: Storage) -> CompiledModel:
     from transforms.model.tensorflow import tf
 
-    if uris.is_local(directory):
-        return CompiledModel(card, tf.saved_model.load(uris.local_path(directory)))
-    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
-        for uri in storage.walk(directory):
-            copy = pathlib.Path(temporary, uri.partition(f"/{card.fingerprint}/")[2])
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(storage.read(uri))
-        return CompiledModel(card, tf.saved_model.load(temporary))
+    with local_copy(directory, storage) as path:
+        return CompiledModel(card, tf.saved_model.load(str(path)))

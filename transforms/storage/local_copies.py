@@ -1,40 +1,26 @@
-"""Model files where TensorFlow can read them: on the local disk. No TensorFlow here."""
+"""Files and folders for libraries that read nothing but the local disk."""
 
 import contextlib
+import posixpath
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from transforms.model import ModelRefused, open_filesystem
+from transforms.storage.storage import Storage
+from transforms.storage.uris import is_local, split
 
 
 @contextlib.contextmanager
-def local_copy(url: str, storage: Mapping[str, dict[str, Any]]) -> Iterator[Path]:
-    """A local path of the file or directory at ``url``; a copy, gone when the context ends, where it is remote.
+def local_copy(uri: str, storage: Storage) -> Iterator[Path]:
+    """The path of the file or folder at ``uri``; where it is remote, of a copy of that name, gone with the context.
 
     Raises:
-        ModelRefused: there is nothing at ``url``, or it cannot be read.
+        FileNotFoundError: there is nothing at ``uri``.
+        Exception: whatever else the library of the store raises; they share no ancestor.
     """
-    try:
-        filesystem, path = open_filesystem(url, storage)
-        found = filesystem.exists(path)
-    except (OSError, ImportError, ValueError) as error:
-        raise ModelRefused(f"{url} cannot be read: {type(error).__name__}: {error}") from error
-    if not found:
-        raise ModelRefused(f"there is no model at {url}")
-    if "file" in _protocols(filesystem):
-        yield Path(path)
+    if is_local(uri):
+        yield storage.to_local(uri, Path())
         return
-    with tempfile.TemporaryDirectory(prefix="beam-gradcam-model-") as folder:
-        copy = Path(folder) / path.rstrip("/").rsplit("/", 1)[-1]
-        try:
-            filesystem.get(path, str(copy), recursive=filesystem.isdir(path))
-        except OSError as error:
-            raise ModelRefused(f"{url} cannot be copied: {type(error).__name__}: {error}") from error
-        yield copy
-
-
-def _protocols(filesystem: Any) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as folder:
+        name = posixpath.basename(split(uri)[1].rstrip("/"))
+        yield storage.to_local(uri, Path(folder, name or "root of an archive"))

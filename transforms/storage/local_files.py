@@ -1,17 +1,83 @@
 """Local files: read without ever hanging, written in one step."""
 
+import errno
+import glob
 import os
 import secrets
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
 
 from transforms.storage.access import check_bytes
+from transforms.storage.content import digest_of_bytes, digest_of_files
+from transforms.storage.uris import absolute, local_path
 
 _TEMPORARY = ".beam-gradcam-"
 
 
-def read(path: str, max_bytes: int) -> bytes:
+class LocalFiles:
+    """The files of this machine, by URI. What each method does is said by the one of the same name in Storage."""
+
+    def fetch(self, uri: str, max_bytes: int, seconds: float) -> bytes:
+        return _read_regular(local_path(uri), max_bytes)
+
+    def read(self, uri: str) -> bytes:
+        return Path(local_path(uri)).read_bytes()
+
+    def open(self, uri: str) -> IO[bytes]:
+        return open(local_path(uri), "rb")
+
+    def put(self, uri: str, content: bytes, durable: bool) -> None:
+        _replace(local_path(uri), content, durable)
+
+    def remove(self, uri: str) -> None:
+        Path(local_path(uri)).unlink(missing_ok=True)
+
+    def exists(self, uri: str) -> bool:
+        return os.path.exists(local_path(uri))
+
+    def is_directory(self, uri: str) -> bool:
+        return os.path.isdir(local_path(uri))
+
+    def walk(self, uri: str) -> Iterator[str]:
+        for parent, folders, names in os.walk(local_path(uri)):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield os.path.join(parent, name)
+
+    def glob(self, pattern: str) -> list[str]:
+        return sorted(glob.glob(local_path(pattern), recursive=True))
+
+    def version(self, uri: str) -> str:
+        status = os.stat(local_path(uri))
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
+    def digest(self, uri: str) -> str:
+        root = absolute(uri)
+        paths = sorted(_all_files(root)) if os.path.isdir(root) else [root]
+        return digest_of_files((path.removeprefix(root), _digest(path)) for path in paths)
+
+    def to_local(self, uri: str, target: Path) -> Path:
+        path = Path(absolute(uri))
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return path
+
+    def sweep(self, uri: str, older_than: float) -> int:
+        count = 0
+        for parent, _, names in os.walk(local_path(uri)):
+            for name in names:
+                path = os.path.join(parent, name)
+                if name.startswith(_TEMPORARY) and time.time() - os.stat(path).st_mtime > older_than:
+                    os.unlink(path)
+                    count += 1
+        return count
+
+
+def _read_regular(path: str, max_bytes: int) -> bytes:
     """The bytes of a regular file. Anything else could block for ever, or never end."""
     _check_regular(os.stat(path), path)
     # Should a FIFO take its place just now, opening it does not block.
@@ -33,8 +99,8 @@ def _check_regular(status: os.stat_result, path: str) -> None:
         raise OSError(f"a FIFO, socket or device, not a regular file: {path!r}")
 
 
-def replace(path: str, content: bytes, durable: bool) -> None:
-    """Write a file in one step; see :meth:`transforms.storage.storage.Storage.put`."""
+def _replace(path: str, content: bytes, durable: bool) -> None:
+    """Write a file in one step."""
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
@@ -57,22 +123,13 @@ def replace(path: str, content: bytes, durable: bool) -> None:
         raise
 
 
-def walk(folder: str) -> Iterator[str]:
-    """The paths of all files below a folder, in order, without hidden ones; links to folders are not followed."""
+def _all_files(folder: str) -> Iterator[str]:
+    """The paths of all files below a folder, hidden ones too. A link to a folder is taken for an unreadable file."""
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield os.path.join(parent, name)
+        for name in [*names, *(name for name in folders if os.path.islink(os.path.join(parent, name)))]:
+            yield os.path.join(parent, name)
 
 
-def sweep(folder: str, older_than: float) -> int:
-    """Remove temporary files below a folder that are older than so many seconds; returns how many there were."""
-    count = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if name.startswith(_TEMPORARY) and time.time() - os.stat(path).st_mtime > older_than:
-                os.unlink(path)
-                count += 1
-    return count
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return digest_of_bytes(file)

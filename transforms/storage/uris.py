@@ -15,7 +15,8 @@ import fsspec
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(?i:(file)):(?=/)")
 _LOCAL = ("file", "local")
-_WRAPPERS = {"zip", "tar", "libarchive", "dir", "reference", "simplecache", "filecache", "blockcache", "cached"}
+_CACHES = {"simplecache", "filecache", "blockcache", "cached"}  # they hand on the path of the link behind them
+_WRAPPERS = {"zip", "tar", "libarchive", "dir", "reference", *_CACHES}
 
 _SECRET = (
     r"[\w.-]*(?:signature|credential|secret|token|passw(?:or)?d|pwd|"
@@ -58,6 +59,23 @@ def local_path(uri: str) -> str:
     """The path of a local URI, as it is written."""
     match = _SCHEME.match(uri)
     return uri[match.end() :] if match else uri
+
+
+def split(uri: str) -> tuple[str, str, str]:
+    """A URI as (what stands before, the path in the store or archive that the file lies in, what stands after).
+
+    >>> split("zip://models/m.keras::s3://bucket/a.zip")
+    ('zip://', 'models/m.keras', '::s3://bucket/a.zip')
+    """
+    if is_chained(uri):
+        link, separator, rest = uri.partition("::")
+        if link.partition("://")[0] in _CACHES:
+            before, path, after = split(rest)
+            return f"{link}{separator}{before}", path, after
+        path = link.partition("://")[2]
+        return link[: len(link) - len(path)], path, f"{separator}{rest}"
+    path = local_path(uri)
+    return uri[: len(uri) - len(path)], path, ""
 
 
 def absolute(uri: str) -> str:

@@ -73,9 +73,9 @@ class Explanation:
         if isinstance(self.content, np.ndarray):
             return self.content
         try:
-            limits = Limits()
-            fetched = isinstance(self.content, str)
-            encoded = self.storage.fetch(self.content, limits.max_bytes) if fetched else self.content
+            limits, encoded = Limits(), self.content
+            if isinstance(encoded, str):
+                encoded = self.storage.fetch(encoded, limits.max_bytes)
             decoded = decode_image(encoded, limits)
         except ImageFailure as failure:
             raise UserError(f"{self.uri}: {failure.message}") from None

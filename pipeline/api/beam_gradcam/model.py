@@ -2,7 +2,7 @@
 
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -57,7 +57,7 @@ class Model:
         results = explain_sources(sources, self._explainer, settings, self._storage, Tally())
         tables = [rows for rows, _, _ in results]
         explanations = [
-            Explanation(row, cam, placement, source.ref.uri if source.content is None else source.content, self._storage)
+            Explanation(row, cam, placement, source.origin, self._storage)
             for source, (rows, cams, placement) in zip(sources, results, strict=True)
             for row, cam in zip(rows.to_pylist(), cams, strict=True)
         ]
@@ -106,5 +106,3 @@ def open_model(
     if temporary is not None:
         weakref.finalize(opened, temporary.cleanup)
     return opened
-
-

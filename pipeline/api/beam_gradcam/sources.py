@@ -36,6 +36,10 @@ class Source:
     ref: ImageRef
     content: bytes | np.ndarray | None  # None: it is fetched from the reference's URI
 
+    @property
+    def origin(self) -> str | bytes | np.ndarray:
+        return self.ref.uri if self.content is None else self.content
+
 
 def source_of(image: Any) -> Source:
     """Raises UserError where it is nothing that could be explained."""

@@ -24,8 +24,8 @@ class Explain(beam.PTransform):
 
     Elements are URIs, or pairs ``(key, image)``; an image is a URI, the bytes of an image file, RGB pixels (uint8
     ``[H, W, 3]``) or a :class:`beam_gradcam.Image`. URIs give dicts whose keys are the columns of
-    :func:`beam_gradcam.schema`; pairs give pairs ``(key, row)``. Images are batched across the elements of a bundle, and
-    the model is loaded once per worker process.
+    :func:`beam_gradcam.schema`; pairs give pairs ``(key, row)``. Images are batched across the elements of a bundle,
+    and the model is loaded once per worker process.
 
     Args:
         model: as for :func:`beam_gradcam.open_model`. A source (a path, URL, ``keras:NAME`` ...) is opened by every

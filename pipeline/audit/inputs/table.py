@@ -17,7 +17,7 @@ from pipeline.audit.errors import AuditError
 from pipeline.runs import Run, list_runs
 from transforms.concurrency import map_ahead
 from transforms.statistics import box_coverage
-from transforms.storage import Storage, uris
+from transforms.storage import Storage
 from transforms.table import list_parts, read_footer, statistics_schema
 
 _READERS = 16
@@ -88,8 +88,7 @@ def open_table(
             first, run = next(iter(runs.items()))
             has_controls = storage.exists(run.files.controls)
             if has_controls:
-                path = Path(folder, "controls.parquet")
-                path.write_bytes(storage.read(run.files.controls))
+                path = storage.to_local(run.files.controls, Path(folder, "controls.parquet"))
                 database.execute(f"CREATE TABLE {first}_controls AS FROM read_parquet($path)", {"path": str(path)})
                 _add_regions(database, f"{first}_controls", run, regions or {})
             database.execute("SET enable_progress_bar = false")
@@ -160,11 +159,7 @@ def _local_copies(parts: list[str], run: Run, folder: Path, storage: Storage) ->
         footer = read_footer(uri, storage)
         if (footer.fingerprint, footer.targets) != (run.record.fingerprint, run.record.targets):
             return None
-        if uris.is_local(uri):
-            return uris.local_path(uri)
-        path = folder / f"{number:06d}.parquet"
-        path.write_bytes(storage.read(uri))
-        return str(path)
+        return str(storage.to_local(uri, folder / f"{number:06d}.parquet"))
 
     folder.mkdir()
     with ThreadPoolExecutor(_READERS, "parts") as readers:

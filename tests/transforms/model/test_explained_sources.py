@@ -20,6 +20,7 @@ from source_models import LIBRARIES, fine_tuned, gradcam, shake, tiny_base, writ
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
+from transforms.storage.storage import Storage
 
 TOLERANCE = 1e-4
 PIXELS = np.random.default_rng(11).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -33,7 +34,7 @@ def check(options, reference, probabilities, layer=None):
         reference: rescaling, base, head: functions from pixels to the input of the base, features and logits.
         probabilities: [B, C] of the original model.
     """
-    plan = make_plan(load_model(options, {}), options)
+    plan = make_plan(load_model(options, Storage()), options)
     result = small_models.explained(plan, PIXELS, [[TARGET]] * len(PIXELS))
     expected = gradcam(*reference, PIXELS.astype(np.float32), TARGET)
     assert small_models.relative_error(result["cams"][:, 0], expected) <= TOLERANCE
@@ -95,7 +96,7 @@ def test_a_plain_module_of_any_size(tmp_path):
 def test_a_model_saved_by_another_process(tmp_path):
     subprocess.run([sys.executable, plain_module.__file__, tmp_path], check=True, timeout=100)
     options = ModelOptions(str(tmp_path / "m"))
-    plan = make_plan(load_model(options, {}), options)
+    plan = make_plan(load_model(options, Storage()), options)
     pixels = plain_module.images().astype(np.uint8)
     result = small_models.explained(plan, pixels, [[TARGET]] * len(pixels))
     assert small_models.relative_error(result["cams"][:, 0], np.load(tmp_path / "cams.npy")) <= TOLERANCE
@@ -176,7 +177,7 @@ def test_an_application_with_weights(tmp_path, library):
     shake(dense)
     model.save_weights(tmp_path / "w.weights.h5")
     options = ModelOptions("keras:MobileNet", weights=str(tmp_path / "w.weights.h5"), input_size=(64, 64))
-    plan = make_plan(load_model(options, {}), options)
+    plan = make_plan(load_model(options, Storage()), options)
     pixels = np.random.default_rng(3).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     result = small_models.explained(plan, pixels, [[TARGET]] * 2)
     head = lambda features: tf.reduce_mean(features, [1, 2]) @ tf.convert_to_tensor(dense.kernel)  # noqa: E731

@@ -266,10 +266,14 @@ def test_options_reach_the_server(server):
     assert server.requests[0][2]["X-Key"] == "k"
 
 
+def test_the_version_of_an_image_is_its_etag(server):
+    assert storage_for(server).version_of_image(f"{server.url}/manifest.csv") == f'{len(CONTENT)}-"v1"'
+    assert Storage().version_of_image(f"{server.url}/manifest.csv") is None  # a private host
+
+
 def test_manifests_of_private_hosts_can_be_read(server):
     # The config named it, so it is trusted.
     assert Storage().read(f"{server.url}/manifest.csv") == CONTENT
-    assert Storage().version(f"{server.url}/manifest.csv") == f'{len(CONTENT)}-"v1"'
     assert Storage().exists(f"{server.url}/manifest.csv")
     assert not Storage().exists(f"{server.url}/status/404")
 

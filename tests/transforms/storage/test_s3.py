@@ -79,9 +79,9 @@ def test_listing_sees_what_others_wrote(s3):
 def test_the_version_is_the_etag(s3):
     uri = "s3://photos/version/a.jpg"
     s3.storage.put(uri, b"x")
-    before = s3.storage.version(uri)
+    before = s3.storage.version_of_image(uri)
     s3.storage.put(uri, b"y")
-    assert s3.storage.version(uri) != before
+    assert s3.storage.version_of_image(uri) != before
     assert before.startswith("1-")
 
 

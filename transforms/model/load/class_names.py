@@ -4,12 +4,11 @@ import collections
 import csv
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled import imagenet_names
-from transforms.model.load.source import open_filesystem
+from transforms.storage import Storage, uris
 
 _IMAGENET = 1000
 
@@ -18,7 +17,7 @@ def resolve_class_names(
     option: str | Sequence[str] | None,
     class_count: int | None,
     is_imagenet: bool,
-    storage: Mapping[str, dict[str, Any]],
+    storage: Storage,
 ) -> tuple[str, ...] | None:
     """The names of the classes in the order of the scores, or None where nobody knows them.
 
@@ -27,7 +26,6 @@ def resolve_class_names(
             columns index and name (or names alone), .json with a list or ``{index: name}``; None for no names.
         class_count: scores of the model; None where its shape does not say.
         is_imagenet: the model comes with ImageNet's classes, as far as its source tells.
-        storage: fsspec options by URL scheme.
 
     Raises:
         ModelRefused: the names cannot be read, are not unique, or are not as many as the scores.
@@ -58,18 +56,18 @@ def resolve_class_names(
     return names
 
 
-def read_class_names(url: str, storage: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
+def read_class_names(url: str, storage: Storage) -> tuple[str, ...]:
     """Class names from a .txt, .csv or .json file at any fsspec URL.
 
     Raises:
         ModelRefused: with the file and what is wrong with it.
     """
     try:
-        filesystem, path = open_filesystem(url, storage)
-        text = filesystem.cat_file(path).decode("utf-8-sig")
-    except (OSError, ImportError, ValueError) as error:
-        raise ModelRefused(f"the class names at {url} cannot be read: {type(error).__name__}: {error}") from error
-    suffix = posixpath.splitext(path)[1].lower()
+        text = storage.read(storage.absolute(url)).decode("utf-8-sig")
+    except Exception as error:  # the libraries of stores raise what they like
+        message = f"the class names at {url} cannot be read: {type(error).__name__}: {error}"
+        raise ModelRefused(storage.redact(message)) from error
+    suffix = posixpath.splitext(uris.split(url)[1])[1].lower()
     if suffix == ".json":
         return _from_json(text, url)
     if suffix == ".csv":

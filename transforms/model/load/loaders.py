@@ -4,7 +4,6 @@ Imports TensorFlow: only to be imported where a model is loaded.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from transforms.model.errors import ModelRefused
@@ -19,14 +18,13 @@ from transforms.model.load.from_savedmodel import (
     trace_endpoint,
 )
 from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
-from transforms.model.load.source import ModelSource, parse_source
+from transforms.model.load.model_files import local_model
+from transforms.model.load.source import Kind, ModelSource, parse_source
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
 from transforms.model.tensorflow import tf
-from transforms.storage import local_copy
-
-Storage = Mapping[str, dict[str, Any]]
+from transforms.storage import Storage
 
 
 def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
@@ -34,7 +32,6 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
 
     Args:
         options: where the model is, and what the user says about it.
-        storage: fsspec options by URL scheme.
 
     Raises:
         ModelRefused: it cannot be loaded, or does not take images; says what would help.
@@ -44,13 +41,26 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
         raise ModelRefused(
             f"model.weights is for architectures (keras:NAME, package.module:function); {options.source} brings its own"
         )
-    traced, layers = _LOADERS[source.kind](source, options, storage)
-    preprocessing, notes = expected_preprocessing(options.preprocessing, source.kind, traced, layers)
+    return _completed(_LOADERS[source.kind](source, options, storage), source.kind, options, storage)
+
+
+def load_live(model: Any, options: ModelOptions, storage: Storage) -> TracedModel:
+    """Trace a Keras 3 or tf_keras model, or something that can be called with images, in inference mode.
+
+    Raises:
+        ModelRefused: it is neither, or does not take images.
+    """
+    return _completed(_live(model, options.source, options), "factory", options, storage)
+
+
+def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: Storage) -> TracedModel:
+    traced, layers = loaded
+    preprocessing, notes = expected_preprocessing(options.preprocessing, kind, traced, layers)
     return dataclasses.replace(
         traced,
         preprocessing=preprocessing,
         class_names=resolve_class_names(
-            options.class_names, class_count(traced, options.output), source.kind in ("bundled", "keras"), storage
+            options.class_names, class_count(traced, options.output), kind in ("bundled", "keras"), storage
         ),
         notes=(*traced.notes, *notes),
     )
@@ -95,7 +105,7 @@ def _application(source: ModelSource, options: ModelOptions, storage: Storage) -
         return _Loaded(
             trace_keras_model(model, size_of(model), ("the weights are random: scores and maps mean nothing",))
         )
-    with local_copy(weights, storage) as path:
+    with local_model(weights, storage) as path:
         model, note = application_with_weights(source.name, path, options.input_size, weights)
     return _Loaded(trace_keras_model(model, size_of(model), (note,)))
 
@@ -110,32 +120,32 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
                 f"{source.name}() returns {type(model).__name__}, no Keras model: model.weights cannot be put into it; "
                 "load them in the function"
             )
-        return _Loaded(_trace_callable(model, source.name, options))
-    if options.weights is not None:
-        with local_copy(options.weights, storage) as path, open_weights(path, options.weights) as weights:
+    elif options.weights is not None:
+        with local_model(options.weights, storage) as path, open_weights(path, options.weights) as weights:
             load_weights(model, weights, f"{source.name}()")
-    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
+    return _live(model, source.name, options)
 
 
-def _trace_callable(model: Any, name: str, options: ModelOptions) -> TracedModel:
+def _live(model: Any, name: str, options: ModelOptions) -> _Loaded:
+    if hasattr(model, "count_params"):
+        return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
     if not callable(model):
-        raise ModelRefused(
-            f"{name}() returns {type(model).__name__}: it must return a Keras model or a function of images"
-        )
+        raise ModelRefused(f"{name} gives {type(model).__name__}: it must be a Keras model or a function of images")
     any_images = {"images": tf.TensorSpec([None, None, None, 3], tf.float32)}
-    return trace_endpoint(Endpoint(name, any_images, tf.function(model)), options.input_size, model, None, ())
+    endpoint = Endpoint(name, any_images, tf.function(model))
+    return _Loaded(trace_endpoint(endpoint, options.input_size, model, None, ()))
 
 
 def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     from transforms.model.load.from_keras import load_keras_file
 
-    with local_copy(source.name, storage) as path:
+    with local_model(source.name, storage) as path:
         model = load_keras_file(path, options.source, options.trust)
     return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
 
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
-    with local_copy(source.name, storage) as path:
+    with local_model(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source)
         layers = hub_layers_in_savedmodel(path)
     endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)

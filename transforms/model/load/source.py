@@ -3,12 +3,10 @@
 import dataclasses
 import posixpath
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
-
-from fsspec.core import url_to_fs
+from typing import Literal
 
 from transforms.model.errors import ModelRefused
+from transforms.storage import uris
 
 Kind = Literal["bundled", "keras", "hub", "factory", "keras_file", "savedmodel"]
 
@@ -43,7 +41,8 @@ def parse_source(source: str) -> ModelSource:
         return ModelSource(kind, name)  # type: ignore[arg-type]
     if _FACTORY.fullmatch(source):
         return ModelSource("factory", source)
-    path = source.rstrip("/")
+    before, path, after = uris.split(source)
+    path = path.rstrip("/")
     if path.endswith(".weights.h5"):
         raise ModelRefused(
             f"{source} holds weights and no architecture: give it as model.weights, and as model.source the "
@@ -56,17 +55,12 @@ def parse_source(source: str) -> ModelSource:
             "hub:HANDLE, keras:NAME, bundled:NAME and package.module:function"
         )
     if suffix in (".keras", ".h5", ".hdf5"):
-        return ModelSource("keras_file", path)
+        return ModelSource("keras_file", before + path + after)
     if posixpath.basename(path) in ("saved_model.pb", "saved_model.pbtxt"):
-        return ModelSource("savedmodel", posixpath.dirname(path) or ".")
+        # Without a scheme, no path at all is the working directory.
+        return ModelSource("savedmodel", before + posixpath.dirname(path) + after or ".")
     if suffix == ".pb":
         raise ModelRefused(
             f"{source} is a frozen graph without signatures: save it as a SavedModel, a directory with saved_model.pb"
         )
-    return ModelSource("savedmodel", path)
-
-
-def open_filesystem(url: str, storage: Mapping[str, dict[str, Any]]) -> tuple[Any, str]:
-    """The fsspec file system of a path or URL, with the options configured for its scheme, and the path in it."""
-    scheme = url.split("://", 1)[0] if "://" in url else "file"
-    return url_to_fs(url, **storage.get(scheme, {}))
+    return ModelSource("savedmodel", before + path + after)

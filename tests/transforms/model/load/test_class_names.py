@@ -7,6 +7,7 @@ import pytest
 from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled.packages import imagenet_names
 from transforms.model.load.class_names import read_class_names, resolve_class_names
+from transforms.storage.storage import Storage
 
 PETS = ("cat", "dog", "big, bad wolf")
 
@@ -29,8 +30,8 @@ PETS = ("cat", "dog", "big, bad wolf")
 )
 def test_files_of_class_names(tmp_path, file, content):
     (tmp_path / file).write_text(content, newline="")
-    assert read_class_names(str(tmp_path / file), {}) == PETS
-    assert resolve_class_names(str(tmp_path / file), 3, is_imagenet=False, storage={}) == PETS
+    assert read_class_names(str(tmp_path / file), Storage()) == PETS
+    assert resolve_class_names(str(tmp_path / file), 3, is_imagenet=False, storage=Storage()) == PETS
 
 
 @pytest.mark.parametrize(
@@ -47,23 +48,23 @@ def test_files_of_class_names(tmp_path, file, content):
 def test_damaged_files_say_what_is_wrong(tmp_path, file, content, message):
     (tmp_path / file).write_text(content)
     with pytest.raises(ModelRefused, match=message):
-        read_class_names(str(tmp_path / file), {})
+        read_class_names(str(tmp_path / file), Storage())
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ModelRefused, match=r"the class names at .*nowhere\.txt cannot be read: FileNotFoundError"):
-        resolve_class_names(str(tmp_path / "nowhere.txt"), 3, is_imagenet=False, storage={})
+        resolve_class_names(str(tmp_path / "nowhere.txt"), 3, is_imagenet=False, storage=Storage())
 
 
 def test_the_count_must_be_that_of_the_scores():
     with pytest.raises(ModelRefused, match=r"model\.class_names has 3 class names, the model has 4 classes"):
-        resolve_class_names(PETS, 4, is_imagenet=False, storage={})
-    assert resolve_class_names(PETS, None, is_imagenet=False, storage={}) == PETS
+        resolve_class_names(PETS, 4, is_imagenet=False, storage=Storage())
+    assert resolve_class_names(PETS, None, is_imagenet=False, storage=Storage()) == PETS
 
 
 def test_two_classes_may_not_share_a_name():
     with pytest.raises(ModelRefused, match="names two classes 'cat'"):
-        resolve_class_names(("cat", "dog", "cat"), 3, is_imagenet=False, storage={})
+        resolve_class_names(("cat", "dog", "cat"), 3, is_imagenet=False, storage=Storage())
 
 
 def test_imagenet_names_are_its_first_synonyms_and_all_different():
@@ -75,14 +76,14 @@ def test_imagenet_names_are_its_first_synonyms_and_all_different():
 
 
 def test_auto_names_imagenet_heads_only():
-    assert resolve_class_names("auto", 1000, is_imagenet=True, storage={}) == imagenet_names()
-    assert resolve_class_names("auto", 1000, is_imagenet=False, storage={}) is None
-    assert resolve_class_names("auto", 5, is_imagenet=True, storage={}) is None
-    assert resolve_class_names(None, 1000, is_imagenet=True, storage={}) is None
+    assert resolve_class_names("auto", 1000, is_imagenet=True, storage=Storage()) == imagenet_names()
+    assert resolve_class_names("auto", 1000, is_imagenet=False, storage=Storage()) is None
+    assert resolve_class_names("auto", 5, is_imagenet=True, storage=Storage()) is None
+    assert resolve_class_names(None, 1000, is_imagenet=True, storage=Storage()) is None
 
 
 def test_imagenet_with_a_background_class():
-    names = resolve_class_names("imagenet", 1001, is_imagenet=False, storage={})
+    names = resolve_class_names("imagenet", 1001, is_imagenet=False, storage=Storage())
     assert (names[0], names[286], len(names)) == ("background", "Egyptian cat", 1001)
     with pytest.raises(ModelRefused, match="ImageNet has 1000 class names, the model has 7 classes"):
-        resolve_class_names("imagenet", 7, is_imagenet=False, storage={})
+        resolve_class_names("imagenet", 7, is_imagenet=False, storage=Storage())

@@ -1,15 +1,18 @@
 """A model's digest changes with everything that changes the model, and needs no TensorFlow."""
 
 import dataclasses
+import io
 import subprocess
 import sys
+import zipfile
 
 import fsspec
 import pytest
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load.source_digest import content_digest, digest_source
+from transforms.model.load.source_digest import digest_source
 from transforms.model.options import ModelOptions
+from transforms.storage.storage import Storage
 
 
 def test_every_option_that_matters_changes_the_digest(tmp_path):
@@ -20,19 +23,19 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
-    digests = [digest_source(dataclasses.replace(options, **{key: value}), {}) for key, value in changes.items()]
-    assert len({digest_source(options, {}), *digests}) == len(changes) + 1
-    assert digest_source(dataclasses.replace(options, trust=True), {}) == digest_source(options, {})
+    digests = [digest_source(dataclasses.replace(options, **{key: value}), Storage()) for key, value in changes.items()]
+    assert len({digest_source(options, Storage()), *digests}) == len(changes) + 1
+    assert digest_source(dataclasses.replace(options, trust=True), Storage()) == digest_source(options, Storage())
 
 
 def test_the_bytes_count_and_not_the_date(tmp_path):
     path = tmp_path / "m.keras"
     path.write_bytes(b"one")
-    first = digest_source(ModelOptions(str(path)), {})
+    first = digest_source(ModelOptions(str(path)), Storage())
     path.write_bytes(b"one")
-    assert digest_source(ModelOptions(str(path)), {}) == first
+    assert digest_source(ModelOptions(str(path)), Storage()) == first
     path.write_bytes(b"two")
-    assert digest_source(ModelOptions(str(path)), {}) != first
+    assert digest_source(ModelOptions(str(path)), Storage()) != first
 
 
 def test_all_files_of_a_directory_and_their_names_count(tmp_path):
@@ -41,7 +44,7 @@ def test_all_files_of_a_directory_and_their_names_count(tmp_path):
         folder.mkdir()
         for name, content in files.items():
             (folder / name).write_text(content)
-        return content_digest(str(folder), {})
+        return Storage().digest(str(folder))
 
     same = digest(a="1", b="2")
     assert digest(b="2", a="1") == same
@@ -56,13 +59,13 @@ def test_the_content_of_class_names_and_weights_counts(tmp_path):
         for weight in (b"1", b"2"):
             names.write_text(content)
             weights.write_bytes(weight)
-            digests.add(digest_source(options, {}))
+            digests.add(digest_source(options, Storage()))
     assert len(digests) == 4
 
 
 def test_named_models_differ_by_name_and_weights(monkeypatch):
     def digest(source, weights=None):
-        return digest_source(ModelOptions(source, weights=weights), {})
+        return digest_source(ModelOptions(source, weights=weights), Storage())
 
     digests = [digest("keras:MobileNet"), digest("keras:MobileNetV2"), digest("keras:MobileNet", "none")]
     digests += [
@@ -83,36 +86,79 @@ def test_the_code_of_a_factory_counts(tmp_path, monkeypatch):
     (package / "models.py").write_text("def build(): return 1")
     (package / "layers.py").write_text("")
     options = ModelOptions("digest_me.models:build")
-    digests = [digest_source(options, {})]
+    digests = [digest_source(options, Storage())]
     (package / "layers.py").write_text("# changed")
-    digests.append(digest_source(options, {}))
+    digests.append(digest_source(options, Storage()))
     assert len(set(digests)) == 2
     assert "digest_me" not in sys.modules
     with pytest.raises(ModelRefused, match="there is no module nowhere"):
-        digest_source(ModelOptions("nowhere.models:build"), {})
+        digest_source(ModelOptions("nowhere.models:build"), Storage())
 
 
 def test_a_checksum_of_the_store_saves_reading(monkeypatch):
     memory = fsspec.filesystem("memory")
     memory.pipe("/digest/m.keras", b"one")
-    read = content_digest("memory://digest/m.keras", {})
+    read = Storage().digest("memory://digest/m.keras")
     info = type(memory).info
     monkeypatch.setattr(type(memory), "info", lambda self, path, **kw: {**info(self, path, **kw), "ETag": '"5"'})
-    tagged = content_digest("memory://digest/m.keras", {})
+    tagged = Storage().digest("memory://digest/m.keras")
     memory.pipe("/digest/m.keras", b"two")
-    assert content_digest("memory://digest/m.keras", {}) == tagged != read
+    assert Storage().digest("memory://digest/m.keras") == tagged != read
+
+
+def write_pinned(folder):
+    """The files that the digests below were computed of, by version 0.1.0 (commit 2edf26b)."""
+    contents = {
+        "m.keras": b"a model\n" * 1000, "names.txt": b"ant\nbee\n", "w.weights.h5": b"weights",
+        "saved/saved_model.pb": b"graph", "saved/variables/variables.index": b"index", "saved/.hidden": b"h",
+        "saved/assets.txt": b"", "saved/assets/a": b"a",
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return contents
+
+
+def test_models_that_earlier_versions_compiled_are_found_again(tmp_path, monkeypatch):
+    write_pinned(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    wanted = {
+        "36f35b23aa0ac6a2bbc1345a973a7c0e": ModelOptions(f"{tmp_path}/m.keras", class_names=("ant", "bee")),
+        "99cbbdc270a7626482a1863b5b9c395d": ModelOptions(f"{tmp_path}/saved/", class_names="names.txt"),
+        "e47ef3482e05c1d7bab8f980b38a0418": ModelOptions(f"file://{tmp_path}/m.keras", class_names=None),
+    }
+    assert [digest_source(options, Storage()) for options in wanted.values()] == list(wanted)
+    assert digest_source(ModelOptions("m.keras", class_names=("ant", "bee")), Storage()) == next(iter(wanted))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert digest_source(ModelOptions("~/m.keras", class_names=("ant", "bee")), Storage()) == next(iter(wanted))
+
+
+def test_the_digest_is_the_same_wherever_the_bytes_lie(tmp_path):
+    contents = write_pinned(tmp_path)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+    for name, content in contents.items():
+        Storage().put(f"memory://pinned/{name}", content)
+    Storage().put("memory://pinned.zip", archive.getvalue())
+    for place in (f"{tmp_path}/{{}}", "memory://pinned/{}", "zip://{}::memory://pinned.zip"):
+        assert Storage().digest(place.format("saved")) == "f4ad9b48ad9e28cd984b9fe054ef03d9"  # as commit 2edf26b did
+        assert Storage().digest(place.format("m.keras")) == "f14438c0bc0cb0a5f3e8220640e5bf93"
 
 
 def test_nothing_there_is_refused():
     with pytest.raises(ModelRefused, match=r"there is no model at /nowhere/m\.keras"):
-        digest_source(ModelOptions("/nowhere/m.keras"), {})
+        digest_source(ModelOptions("/nowhere/m.keras"), Storage())
 
 
 def test_no_tensorflow_is_imported():
     code = (
         "import sys; from transforms.model.options import ModelOptions as O;"
-        "from transforms.model.load.source_digest import digest_source as d;"
-        "d(O('bundled:efficientnet-lite0'), {}); d(O('keras:MobileNet'), {}); d(O('keras.applications:MobileNet'), {});"
+        "from transforms.model.load.source_digest import digest_source;"
+        "from transforms.storage import Storage;"
+        "d = lambda source: digest_source(O(source), Storage());"
+        "d('bundled:efficientnet-lite0'); d('keras:MobileNet'); d('keras.applications:MobileNet');"
         "print([m for m in ('tensorflow', 'keras', 'tf_keras', 'h5py') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,9 +1,8 @@
 """``hub:HANDLE``: TF Hub modules, of TF2 and in the TF1 Hub format. Imports TensorFlow and TF Hub."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.from_savedmodel.savedmodel import (
@@ -13,16 +12,17 @@ from transforms.model.load.from_savedmodel.savedmodel import (
     trace_endpoint,
 )
 from transforms.model.load.hub_library import import_hub
+from transforms.model.load.model_files import local_model
 from transforms.model.load.traced import TracedModel
 from transforms.model.options import ModelOptions
-from transforms.storage import local_copy
+from transforms.storage import Storage
 
 # The common signatures of Hub's image modules, the one with scores first.
 _TF1_SIGNATURES = ("image_classification", "default")
 _OUTPUT = "default"  # beside the network's inner end points
 
 
-def load_hub_module(handle: str, options: ModelOptions, storage: Mapping[str, dict[str, Any]]) -> TracedModel:
+def load_hub_module(handle: str, options: ModelOptions, storage: Storage) -> TracedModel:
     """Load and trace a module: by its ``__call__(images, training=False)``, or by its signature in the TF1 format.
 
     Raises:
@@ -41,9 +41,9 @@ def load_hub_module(handle: str, options: ModelOptions, storage: Mapping[str, di
 
 
 @contextlib.contextmanager
-def _unpacked(handle: str, storage: Mapping[str, dict[str, Any]]) -> Iterator[Path]:
+def _unpacked(handle: str, storage: Storage) -> Iterator[Path]:
     if not handle.startswith(("http://", "https://")):
-        with local_copy(handle, storage) as path:
+        with local_model(handle, storage) as path:
             yield path
         return
     try:

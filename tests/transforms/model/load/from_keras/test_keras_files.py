@@ -20,13 +20,14 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.loaders import class_count, load_model
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
+from transforms.storage.storage import Storage
 
 BOTH = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 FORMATS = pytest.mark.parametrize("suffix", [".keras", ".h5"])
 
 
 def load(source, **options):
-    return load_model(ModelOptions(str(source), **options), {})
+    return load_model(ModelOptions(str(source), **options), Storage())
 
 
 def scores_of(traced, pixels):
@@ -330,7 +331,8 @@ def test_keras_on_another_backend(tmp_path):
     code = (
         "import sys; from transforms.model.load.loaders import load_model; "
         "from transforms.model.options import ModelOptions; "
-        "load_model(ModelOptions(sys.argv[1]), {}); import keras; print(keras.backend.backend())"
+        "from transforms.storage import Storage; "
+        "load_model(ModelOptions(sys.argv[1]), Storage()); import keras; print(keras.backend.backend())"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "m.keras")],

@@ -14,6 +14,7 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled.packages import imagenet_names
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
+from transforms.storage.storage import Storage
 
 SIZE = (32, 32)
 PIXELS = images() / 127.5 - 1
@@ -30,7 +31,7 @@ FILES = [
 
 
 def load(source, **options):
-    return load_model(ModelOptions(str(source), **options), {})
+    return load_model(ModelOptions(str(source), **options), Storage())
 
 
 def scores_of(traced, pixels):
@@ -206,7 +207,7 @@ def test_factories_of_other_things(factory, tmp_path):
         load(f"{name}:function")
     with pytest.raises(ModelRefused, match=rf"{name}:fails\(\) failed: RuntimeError: no such dataset"):
         load(f"{name}:fails")
-    with pytest.raises(ModelRefused, match="returns int: it must return a Keras model or a function of images"):
+    with pytest.raises(ModelRefused, match="gives int: it must be a Keras model or a function of images"):
         load(f"{name}:number")
     with pytest.raises(ModelRefused, match=r"has no function cats; it has .*fine_tuned, pets, fails, number, function"):
         load(f"{name}:cats")

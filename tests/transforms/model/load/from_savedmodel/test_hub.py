@@ -14,12 +14,13 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
+from transforms.storage.storage import Storage
 
 UNIT = images() / 255
 
 
 def load(source, **options):
-    return load_model(ModelOptions(str(source), **options), {})
+    return load_model(ModelOptions(str(source), **options), Storage())
 
 
 def scores_of(traced, pixels):
@@ -55,7 +56,7 @@ def test_a_tf1_module(tmp_path):
 def test_a_feature_vector_is_refused_with_what_does_work(feature_module):
     options = ModelOptions(f"hub:{feature_module}")
     with pytest.raises(ModelRefused, match=r"feature vector of 8 numbers .*Train a head on top.*hub\.KerasLayer"):
-        make_plan(load_model(options, {}), options)
+        make_plan(load_model(options, Storage()), options)
     traced = load(f"hub:{feature_module}", output="output_0")
     assert traced.function.outputs[0].shape[-1] == 8
     assert traced.preprocessing.name == "unit"

@@ -13,13 +13,14 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.model.plan.plan import make_plan
+from transforms.storage.storage import Storage
 
 ANY_SIZE = tf.TensorSpec([None, None, None, 3], tf.float32, name="photo")
 IMAGES = images()
 
 
 def load(source, **options):
-    return load_model(ModelOptions(str(source), **options), {})
+    return load_model(ModelOptions(str(source), **options), Storage())
 
 
 def scores_of(traced, pixels):
@@ -40,7 +41,7 @@ def test_keras_export_leaves_augmentation_on_which_is_refused(tmp_path):
     fine_tuned(keras).export(tmp_path / "m", verbose=False)
     options = ModelOptions(str(tmp_path / "m"))
     with pytest.raises(ModelRefused, match=r"random numbers .*training=False"):
-        make_plan(load_model(options, {}), options)
+        make_plan(load_model(options, Storage()), options)
 
 
 def test_tf_keras_saved_model_from_a_store(tmp_path):

@@ -1,0 +1,225 @@
+"""Files in other places: the file systems of fsspec, with their options, time limits and retries."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem, sync
+from fsspec.core import url_to_fs
+
+from transforms.storage import uris
+from transforms.storage.access import Doors, check_bytes
+from transforms.storage.content import digest_of_bytes, digest_of_files, known_identity, version_of
+from transforms.storage.retries import Result, http_status, with_retries
+
+_RANGE_NOT_SATISFIABLE = 416  # what object stores say to the first bytes of an empty object
+
+# Options by scheme, where the user has no others. botocore's own default lets ten requests out at a time.
+_DEFAULTS: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    scheme: {"config_kwargs": {"max_pool_connections": 64}} for scheme in ("s3", "s3a")
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteFiles:
+    """Remote files and those in archives. What each method does is said by the one of the same name in Storage.
+
+    The fields are those of Storage, too.
+    """
+
+    options: Mapping[str, Mapping[str, Any]]
+    doors: Doors
+    timeout: float
+    attempts: int
+
+    def fetch(self, uri: str, max_bytes: int, seconds: float) -> bytes:
+        """One attempt."""
+        filesystem, path = self._filesystem(uri, self.doors)
+        if uris.scheme_of(uri) in ("http", "https"):
+            from transforms.storage import http_client as http
+
+            return http.get(filesystem, path, max_bytes, seconds)
+        content = _read_remote(filesystem, path, max_bytes + 1, seconds)
+        check_bytes(len(content), max_bytes)
+        return content
+
+    def read(self, uri: str) -> bytes:
+        return self._again(uri, lambda filesystem, path: filesystem.cat_file(path))
+
+    def open(self, uri: str) -> IO[bytes]:
+        return self._again(uri, lambda filesystem, path: filesystem.open(path, "rb"))
+
+    def put(self, uri: str, content: bytes, durable: bool) -> None:
+        self._again(uri, lambda filesystem, path: filesystem.pipe_file(path, content))
+
+    def remove(self, uri: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._again(uri, lambda filesystem, path: filesystem.rm_file(path))
+
+    def exists(self, uri: str) -> bool:
+        return self._again(uri, lambda filesystem, path: filesystem.exists(path))
+
+    def is_directory(self, uri: str) -> bool:
+        return self._again(uri, lambda filesystem, path: filesystem.isdir(path))
+
+    def walk(self, uri: str) -> Iterator[str]:
+        filesystem, path, names = self._again(uri, _listed)
+        for name in names:
+            if not any(part.startswith(".") for part in name[len(path) :].split("/")):
+                yield _whole_uri(filesystem, name, uri)
+
+    def glob(self, pattern: str) -> list[str]:
+        filesystem, names = self._again(pattern, lambda filesystem, path: (filesystem, filesystem.glob(path)))
+        return [_whole_uri(filesystem, name, pattern) for name in sorted(names)]
+
+    def version(self, uri: str) -> str:
+        """Asks the doors; one attempt."""
+        filesystem, path = self._filesystem(uri, self.doors)
+        filesystem.invalidate_cache(path)
+        return version_of(filesystem.info(path))
+
+    def digest(self, uri: str) -> str:
+        view = _View(self, uri)
+        root, names = view.again(_all_files)
+        return digest_of_files(
+            (name.removeprefix(root), view.again(functools.partial(_identity, name=name))) for name in names
+        )
+
+    def to_local(self, uri: str, target: Path) -> Path:
+        view = _View(self, uri)
+        root, names = view.again(_all_files)
+        for name in names:
+            copy = Path(os.path.normpath(f"{target}/{name.removeprefix(root).lstrip('/')}"))
+            if copy != target and target not in copy.parents:
+                raise ValueError(f"{name!r} leads out of the folder that it lies in")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            view.again(functools.partial(_copy, name=name, target=copy))
+        return target
+
+    def sweep(self, uri: str, older_than: float) -> int:
+        return 0  # what a writer does not finish is not there
+
+    def _again(self, uri: str, work: Callable[[Any, str], Result]) -> Result:
+        """``work(file system, path)``, again after transient errors. To open an archive is work of that kind."""
+        return with_retries(lambda _: work(*self._filesystem(uri)), self.attempts, self.timeout)
+
+    def _filesystem(self, uri: str, doors: Doors | None = None) -> tuple[Any, str]:
+        """fsspec's file system and path. fsspec keeps one file system per options and thread."""
+        options = {scheme: _with_defaults(scheme, self.options.get(scheme, {})) for scheme in uris.schemes_of(uri)}
+        if doors is not None:
+            for scheme in {"http", "https"} & options.keys():
+                from transforms.storage import http_client as http
+
+                options[scheme] = http.guarded_options(options[scheme], doors)
+        if uris.is_chained(uri):
+            return url_to_fs(uri, **options)
+        ((scheme, own_options),) = options.items()
+        kind = fsspec.get_filesystem_class(scheme)
+        return kind(**{**kind._get_kwargs_from_urls(uri), **own_options}), kind._strip_protocol(uri)
+
+
+class _View:
+    """The file system of one URI for many requests, so that an archive is opened once; anew after a transient error."""
+
+    def __init__(self, files: RemoteFiles, uri: str):
+        self._files, self._uri = files, uri
+        self._opened: tuple[Any, str] | None = None
+
+    def again(self, work: Callable[[Any, str], Result]) -> Result:
+        """``work(file system, path)``, with as many attempts as any request; how long a model takes, nobody knows."""
+        return with_retries(lambda _: work(*self._open()), self._files.attempts, math.inf, self._forget)
+
+    def _open(self) -> tuple[Any, str]:
+        if self._opened is None:
+            self._opened = self._files._filesystem(self._uri)
+        return self._opened
+
+    def _forget(self, _error: Exception) -> None:
+        self._opened = None
+
+
+def _listed(filesystem: Any, path: str) -> tuple[Any, str, list[str]]:
+    filesystem.invalidate_cache()  # files of other workers appear while a listing is cached
+    return filesystem, path, filesystem.find(path)
+
+
+def _all_files(filesystem: Any, path: str) -> tuple[str, list[str]]:
+    """A path as fsspec has it, and of the file there or of all files below it the names, in order.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+    """
+    filesystem.invalidate_cache(path)
+    is_folder = filesystem.info(path)["type"] == "directory"
+    # Behind http a folder is a page with links, which only who looks at it can tell.
+    if not is_folder and not ("http" in filesystem.protocol and filesystem.isdir(path)):
+        return path, [path]
+    return path, sorted(name for name in filesystem.find(path) if not name.endswith("/"))
+
+
+def _identity(filesystem: Any, path: str, name: str) -> str:
+    known = known_identity(filesystem.info(name))
+    if known is not None:
+        return known
+    with filesystem.open(name, "rb") as file:
+        return digest_of_bytes(file)
+
+
+def _copy(filesystem: Any, path: str, name: str, target: Path) -> None:
+    filesystem.get_file(name, str(target))
+
+
+def _with_defaults(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = _DEFAULTS.get(scheme, {})
+    return {**options, **{name: {**values, **options.get(name, {})} for name, values in defaults.items()}}
+
+
+def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
+    """The URI of a name that a listing gave, with the rest of the chain that ``uri`` has."""
+    _, separator, rest = uri.partition("::") if uris.is_chained(uri) else ("", "", "")
+    return filesystem.unstrip_protocol(name) + separator + rest
+
+
+def _read_remote(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
+    """Up to ``count`` bytes in one request, or TimeoutError after ``seconds``."""
+    if isinstance(filesystem, AsyncFileSystem):
+        return sync(filesystem.loop, _read_async, filesystem, path, count, seconds)
+    # Nothing can interrupt a synchronous client; a thread that hangs is left behind.
+    outcome: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(_read_sync(filesystem, path, count))
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name=f"fetch {path}").start()
+    return outcome.result(seconds)
+
+
+def _read_sync(filesystem: Any, path: str, count: int) -> bytes:
+    try:
+        return filesystem.cat_file(path, start=0, end=count)
+    except Exception as error:
+        if http_status(error) == _RANGE_NOT_SATISFIABLE and filesystem.size(path) == 0:
+            return b""
+        raise
+
+
+async def _read_async(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
+    async with asyncio.timeout(seconds):
+        try:
+            return await filesystem._cat_file(path, start=0, end=count)
+        except Exception as error:
+            if http_status(error) == _RANGE_NOT_SATISFIABLE and (await filesystem._info(path))["size"] == 0:
+                return b""
+            raise
