@@ -15,13 +15,9 @@
 The numbers are those of the job: the same code makes them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beam_gradcam.own_packages import check_packages
-
-check_packages()
-
-from transforms.faces import lazy_face  # noqa: E402 - not before it is known whose package it is
 
 if TYPE_CHECKING:
     from beam_gradcam.explained import Explained, Explanation
@@ -44,4 +40,10 @@ __all__ = [
     "open_run",
     "schema",
 ]
-__getattr__ = lazy_face(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    check_packages()
+    from transforms.faces import lazy_face  # not before it is known whose package that is
+
+    return lazy_face(__name__, __file__)(name)
