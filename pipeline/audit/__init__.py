@@ -7,6 +7,7 @@ from transforms.faces import lazy_face
 if TYPE_CHECKING:
     from pipeline.audit import commands
     from pipeline.audit.after_run import audit_run
+    from pipeline.audit.inputs import open_table
 
-__all__ = ["audit_run", "commands"]
+__all__ = ["audit_run", "commands", "open_table"]
 __getattr__ = lazy_face(__name__, __file__)
