@@ -4,8 +4,6 @@ import dataclasses
 
 import numpy as np
 
-Colour = tuple[int, int, int]
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Limits:
