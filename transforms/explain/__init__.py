@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.explain.failure_limit import TooManyFailures, too_many_failures
+    from transforms.explain.failure_limit import TooManyFailures, why_stopped
     from transforms.explain.finish import UNKNOWN_LABELS
-    from transforms.explain.loading import FailedImage, LoadedImage, load_image
+    from transforms.explain.loading import FailedImage, ImageLoader, LoadedImage
     from transforms.explain.rows import explained_rows
     from transforms.explain.settings import ExplainSettings
     from transforms.explain.shard import WAITING, WHOLE, ExplainImages
-    from transforms.explain.tally import Tally
 
 __all__ = [
     "UNKNOWN_LABELS",
@@ -20,11 +19,10 @@ __all__ = [
     "ExplainImages",
     "ExplainSettings",
     "FailedImage",
+    "ImageLoader",
     "LoadedImage",
-    "Tally",
     "TooManyFailures",
     "explained_rows",
-    "load_image",
-    "too_many_failures",
+    "why_stopped",
 ]
 __getattr__ = lazy_face(__name__, __file__)

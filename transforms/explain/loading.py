@@ -1,4 +1,4 @@
-"""Images from their URIs to model inputs: fetched by many threads, since those wait, decoded by one for each core."""
+"""Images from their URIs to model inputs: fetched by many threads, which mostly wait, decoded by one for each core."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ _DECODERS = available_cpus()
 _FETCHERS = max(16, 2 * _DECODERS)  # object stores answer after 20 to 100 ms, however many ask at a time
 _FETCHED_AHEAD = 2 * _FETCHERS  # encoded images
 _BATCHES_AHEAD = 2  # decoded
-_PATIENCE = 1.2  # of the storage's own limit: where the storage can say itself what took so long, it does
+_PATIENCE = 1.2  # of the storage's own time limit: a storage that gives up first says better what took so long
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,72 +74,73 @@ class FailedImage:
     content_version: str | None = None
 
 
-def load_images(
-    refs: Iterable[ImageRef], card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
-) -> Generator[LoadedImage | FailedImage]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageLoader:
+    """How the images of a job are fetched and decoded. Its methods may be called from many threads at a time."""
+
+    card: ModelCard
+    settings: ExplainSettings
+    storage: Storage
+    tally: Tally = dataclasses.field(default_factory=Tally)
+
+    def load(self, ref: ImageRef) -> LoadedImage | FailedImage:
+        """One image, fetched and decoded in this thread, however long that takes."""
+        return self.decode(self.fetch(ref))
+
+    def fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
+        """The bytes of one image, and the classes that are asked for."""
+        targets = targets_of(ref, self.settings.targets, self.card.classes)
+        if targets.failure and not targets.codes:
+            return FailedImage(ref, targets.failure)
+        max_bytes = self.settings.limits.max_bytes
+        with self.tally.timing("fetch"):
+            version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
+            try:
+                encoded = self.storage.fetch(ref.uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
+            except ImageFailure as failure:
+                return FailedImage(ref, failure, content_version=version)
+        return FetchedImage(ref, targets, encoded, version)
+
+    def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:
+        """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
+        if isinstance(fetched, FailedImage):
+            return fetched
+        card, settings = self.card, self.settings
+        with self.tally.timing("decode"):
+            ref, encoded, version = fetched.ref, fetched.encoded, fetched.content_version
+            digest = hashlib.sha256(encoded).hexdigest()
+            # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
+            side = (settings.overlays or OverlaySettings()).max_side
+            try:
+                decoded = decode_image(encoded, settings.limits, (card.input_height, card.input_width), side)
+            except ImageFailure as failure:
+                return FailedImage(ref, failure, digest, len(encoded), content_version=version)
+            placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
+            photo = shrink(decoded, side) if settings.overlays else None
+            model_input = resize_image(decoded, placement)
+            return LoadedImage(ref, fetched.targets, digest, len(encoded), placement, model_input, photo, version)
+
+
+def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
     """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
-    seconds = _PATIENCE * storage.timeout
+    seconds = _PATIENCE * loader.storage.timeout
     fetched = map_patiently(
-        lambda ref: fetch_image(ref, card, settings, storage, tally),
+        loader.fetch,
         refs,
         _FETCHERS,
         _FETCHED_AHEAD,
         seconds,
-        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, tally)),
+        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
     )
     with contextlib.closing(fetched):
         yield from map_patiently(
-            lambda image: decode_fetched(image, card, settings, tally),
+            loader.decode,
             fetched,
             _DECODERS,
-            _BATCHES_AHEAD * settings.batch_size,
+            _BATCHES_AHEAD * loader.settings.batch_size,
             seconds,
-            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, tally)),
+            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
         )
-
-
-def load_image(
-    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
-) -> LoadedImage | FailedImage:
-    """One image alone, without an end to its patience."""
-    return decode_fetched(fetch_image(ref, card, settings, storage, tally), card, settings, tally)
-
-
-def fetch_image(
-    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
-) -> FetchedImage | FailedImage:
-    """The bytes of one image, and the classes that are asked for."""
-    targets = targets_of(ref, settings.targets, card.classes)
-    if targets.failure and not targets.codes:
-        return FailedImage(ref, targets.failure)
-    with tally.timing("fetch"):
-        version = storage.version_of_image(ref.uri) if settings.detect_changes else None
-        try:
-            encoded = storage.fetch(ref.uri, settings.limits.max_bytes, lambda _: tally.count("fetch_retries"))
-        except ImageFailure as failure:
-            return FailedImage(ref, failure, content_version=version)
-    return FetchedImage(ref, targets, encoded, version)
-
-
-def decode_fetched(
-    fetched: FetchedImage | FailedImage, card: ModelCard, settings: ExplainSettings, tally: Tally
-) -> LoadedImage | FailedImage:
-    """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
-    if isinstance(fetched, FailedImage):
-        return fetched
-    with tally.timing("decode"):
-        ref, encoded, version = fetched.ref, fetched.encoded, fetched.content_version
-        digest = hashlib.sha256(encoded).hexdigest()
-        # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
-        side = (settings.overlays or OverlaySettings()).max_side
-        try:
-            decoded = decode_image(encoded, settings.limits, (card.input_height, card.input_width), side)
-        except ImageFailure as failure:
-            return FailedImage(ref, failure, digest, len(encoded), content_version=version)
-        placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
-        photo = shrink(decoded, side) if settings.overlays else None
-        model_input = resize_image(decoded, placement)
-        return LoadedImage(ref, fetched.targets, digest, len(encoded), placement, model_input, photo, version)
 
 
 def _timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer
-from transforms.explain.failure_limit import FailureStreak
+from transforms.explain.failure_limit import FailureStreak, TooManyFailures, write_stop
 from transforms.explain.finish import ExplainedBatch, finish_batch
-from transforms.explain.loading import FailedImage, LoadedImage, load_images
+from transforms.explain.loading import FailedImage, ImageLoader, LoadedImage, load_images
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.machine import available_cpus, keep_freed_memory
@@ -66,7 +66,12 @@ class _ExplainShards(beam.DoFn):
         self._streak = FailureStreak(self._settings.max_failures)
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        yield explain_shard(shard, self._explainer, self._settings, self._storage, self._streak)
+        try:
+            result = explain_shard(shard, self._explainer, self._settings, self._storage, self._streak)
+        except TooManyFailures as stopped:
+            write_stop(stopped, shard.shard_id, self._settings.table, self._storage)
+            raise
+        yield result
 
 
 def explain_shard(
@@ -87,7 +92,7 @@ def explain_shard(
         with tally.timing("write"):
             storage.put(uri, content, durable=False)  # an overlay can be made again
 
-    images = load_images(shard.refs, card, settings, storage, tally)
+    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally))
     with (
         tally.timing(WHOLE),
         contextlib.closing(images),
