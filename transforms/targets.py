@@ -76,9 +76,6 @@ class Classes:
     count: int
     names: tuple[str, ...] | None = None
 
-    def name_of(self, index: int) -> str | None:
-        return self.names[index] if self.names is not None else None
-
     @functools.cached_property
     def _indices(self) -> dict[str, list[int]]:
         indices: dict[str, list[int]] = {}

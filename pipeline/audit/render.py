@@ -14,7 +14,7 @@ from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs import AuditTable, settings_of
 from pipeline.runs import Run
 from transforms.concurrency import map_ahead
-from transforms.explain import FailedImage, Tally, load_image
+from transforms.explain import FailedImage, ImageLoader
 from transforms.model import read_card
 from transforms.overlays import OverlaySettings, encode, render_overlay
 from transforms.records import ImageRef
@@ -93,12 +93,11 @@ def render(
 
     An image that cannot be had any more is one problem, told in the result; the others are rendered.
     """
-    settings, fetching = settings_of(run, look), run.guarded(storage)
-    card, tally = read_card(run.model, storage), Tally()
+    loader = ImageLoader(read_card(run.model, storage), settings_of(run, look), run.guarded(storage))
 
     def render_one(row: dict[str, Any]) -> Rendered:
         image_id, target = row["image_id"], row["target_index"]
-        image = load_image(ImageRef(row["uri"], image_id), card, settings, fetching, tally)
+        image = loader.load(ImageRef(row["uri"], image_id))
         if isinstance(image, FailedImage):
             return Rendered(image_id, target, None, f"{row['uri']}: {image.failure.message}")
         if image.content_sha256 != row["content_sha256"]:

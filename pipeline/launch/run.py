@@ -15,9 +15,9 @@ from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
 from pipeline.runs import Again, Lease, PartWatch, ProgressDisplay, Summary, close_run, forget_images, open_run
-from transforms.explain import too_many_failures
+from transforms.explain import why_stopped
 from transforms.storage import Doors, Storage
-from transforms.table import list_parts, write_earlier_parts
+from transforms.table import TableLocation, list_parts, write_earlier_parts
 
 
 def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> ExitCode:
@@ -83,11 +83,20 @@ def _run_job(
         try:
             execute(job, options, look)
         except Exception as error:
-            stopped = too_many_failures(error)
-            if stopped is None:
+            cause = _cause(error, table, storage)
+            if cause is error:
                 raise
-            raise stopped from None
+            raise cause from None
     now = time.monotonic()
     progressed = watch.look()
     check_parts({*earlier, *watch.footers}, table, storage)
     return summarize(config, job, progressed, record.started, prepared - clock, now - prepared)
+
+
+def _cause(error: Exception, table: TableLocation, storage: Storage) -> Exception:
+    """What a worker wrote down before it stopped; else the error that the runner raised."""
+    try:
+        return why_stopped(table, storage) or error
+    except Exception as unread:  # noqa: BLE001 - what ended the job must not be hidden behind it
+        error.add_note(f"{table.run.stopped} cannot be read: {type(unread).__name__}: {storage.redact(str(unread))}")
+        return error

@@ -71,6 +71,7 @@ def open_run(table: TableLocation, manifest: str, inputs: int, config: dict[str,
     """
     record = RunRecord(table.run_id, table.fingerprint, table.targets, manifest, inputs, utc_now())
     storage.remove(table.run.summary)
+    storage.remove(table.run.stopped)
     storage.put(table.run.config, yaml.safe_dump(config, sort_keys=False).encode())
     storage.put(table.run.record, json.dumps(dataclasses.asdict(record), indent=2).encode())
     return record
@@ -78,6 +79,7 @@ def open_run(table: TableLocation, manifest: str, inputs: int, config: dict[str,
 
 def close_run(table: TableLocation, summary: Summary, storage: Storage) -> str:
     """Write the summary: from now on the run is finished. Returns its URI."""
+    storage.remove(table.run.stopped)  # by a worker whose shard another one has finished
     storage.put(table.run.summary, summary.encode())
     return table.run.summary
 

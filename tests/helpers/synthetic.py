@@ -15,10 +15,9 @@ from pipeline.job import Job
 from pipeline.launch.summary import summarize
 from pipeline.runs.progress import PartWatch
 from pipeline.runs.record import close_run, open_run, utc_now
-from transforms.explain.loading import FailedImage, load_image
+from transforms.explain.loading import FailedImage, ImageLoader
 from transforms.explain.rows import explained_rows, failed_rows
 from transforms.explain.settings import ExplainSettings
-from transforms.explain.tally import Tally
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
@@ -107,7 +106,8 @@ def write_run(
     open_run(settings.table, manifest, len(refs), redacted(config), storage)
     started, watch = utc_now(), PartWatch(settings.table, (), storage)
     storage.put(f"{output}/models/{fingerprint}/explanation.json", json.dumps(dataclasses.asdict(card)).encode())
-    loaded = [load_image(ref, card, settings, storage, Tally()) for ref in refs]
+    loader = ImageLoader(card, settings, storage)
+    loaded = [loader.load(ref) for ref in refs]
     kept = [
         (image, example) for image, example in zip(loaded, examples, strict=True) if not isinstance(image, FailedImage)
     ]

@@ -267,6 +267,30 @@ def test_a_wrong_bucket_ends_the_run_early(photos, launch, tmp_path):
     assert len(table(tmp_path / "out")) == 40
 
 
+@pytest.mark.slow
+def test_a_wrong_bucket_ends_the_run_in_worker_processes_too(photos, launch, tmp_path):
+    (tmp_path / "manifest.txt").write_text("\n".join(f"/nowhere/{i}.png" for i in range(40)))
+    settings = (f"input.manifest={tmp_path}/manifest.txt", "run.max_failures=5", "run.shard_size=20", "run.workers=2")
+    assert launch.run(*arguments(photos, tmp_path / "out", *settings)) == 1, launch.log
+    line = json.loads(launch.log.splitlines()[-1])
+    assert line["error"].startswith("nothing but failures: the first ")
+    assert "No such file or directory" in line["error"]
+
+
+def test_a_crash_after_a_run_that_met_nothing_but_failures_is_a_crash(photos, launch, tmp_path):
+    output, manifest = tmp_path / "out", tmp_path / "manifest.txt"
+    settings = (f"input.manifest={manifest}", "run.max_failures=10", "run.shard_size=100")
+    manifest.write_text("\n".join(f"/nowhere/{i}.png" for i in range(40)))
+    assert launch.run(*arguments(photos, output, *settings)) == 1
+    assert (output / "runs" / "r1" / "stopped.json").exists()
+    manifest.write_text("\n".join(map(str, sorted(photos.glob("0*.png")))))
+    assert launch.run(*arguments(photos, output, *settings), limit=16384) == 70
+    assert json.loads(launch.log.splitlines()[-1])["error"].startswith("the job stopped: ")
+    assert not (output / "runs" / "r1" / "stopped.json").exists()
+    assert launch.run(*arguments(photos, output, *settings)) == 0, launch.log
+    assert [row["status"] for row in table(output)] == ["OK"] * PHOTOS
+
+
 def test_a_run_id_belongs_to_one_model_and_one_choice_of_targets(photos, launch, tmp_path):
     output = tmp_path / "out"
     assert launch.run(*arguments(photos, output, "input.limit=3")) == 0

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.explain.failure_limit import TooManyFailures, too_many_failures
-    from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS
-    from transforms.explain.loading import FailedImage, LoadedImage, load_image
+    from transforms.explain.batches import BatchExplainer
+    from transforms.explain.failure_limit import TooManyFailures, why_stopped
+    from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
+    from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
+    from transforms.explain.metrics import report_metrics
     from transforms.explain.rows import explained_rows
     from transforms.explain.settings import ExplainSettings
-    from transforms.explain.shard import WAITING, WHOLE, ExplainImages
+    from transforms.explain.shard import WAITING, WHOLE, ExplainImages, explain_batches
     from transforms.explain.tally import Tally
 
 __all__ = [
@@ -18,14 +20,20 @@ __all__ = [
     "UNKNOWN_LABELS",
     "WAITING",
     "WHOLE",
+    "BatchExplainer",
     "ExplainImages",
     "ExplainSettings",
     "FailedImage",
+    "FetchedImage",
+    "ImageLoader",
     "LoadedImage",
     "Tally",
     "TooManyFailures",
+    "explain_batches",
     "explained_rows",
-    "load_image",
-    "too_many_failures",
+    "finish_batch",
+    "load_images",
+    "report_metrics",
+    "why_stopped",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -1,11 +1,14 @@
 """Stop early where nothing works: a wrong bucket or broken weights should not cost a night."""
 
-import re
+import dataclasses
+import json
 import threading
 
 import pyarrow as pa
 
 from transforms.records import Status
+from transforms.storage import Storage
+from transforms.table import TableLocation
 
 
 class TooManyFailures(RuntimeError):
@@ -41,7 +44,32 @@ class FailureStreak:
         return rows
 
 
-def too_many_failures(error: BaseException) -> TooManyFailures | None:
-    """What a worker said, out of the error that the runner made of it: its type is lost on the way, its text is not."""
-    found = re.search(r"nothing but failures: .*?run\.max_failures", str(error), re.DOTALL)
-    return TooManyFailures(found[0]) if found else None
+@dataclasses.dataclass(frozen=True)
+class _Stop:
+    """What a worker that stops leaves in the run, since the type of its error is lost on the way to the launcher."""
+
+    message: str
+    token: str | None  # of the launch that the worker belongs to
+    part: str | None  # URI of the part that the worker was about; None where there was such a part already
+
+
+def write_stop(stopped: TooManyFailures, shard_id: str, table: TableLocation, storage: Storage) -> None:
+    """Write into the run why a worker stops at a shard, for :func:`why_stopped`. To be called before it does."""
+    part = table.run.part(shard_id)
+    stop = _Stop(storage.redact(str(stopped)), table.token, None if storage.exists(part) else part)
+    storage.put(table.run.stopped, json.dumps(dataclasses.asdict(stop), indent=2).encode())
+
+
+def why_stopped(table: TableLocation, storage: Storage) -> TooManyFailures | None:
+    """What a worker of this launch said when it stopped for good; None where none did.
+
+    A worker of an earlier launch that is still there does not count, nor one whose shard has its part by now: there
+    the runner has given the shard to another worker, and what ended the job came later.
+    """
+    try:
+        stop = _Stop(**json.loads(storage.read(table.run.stopped)))
+    except FileNotFoundError:
+        return None
+    if stop.token != table.token or (stop.part is not None and storage.exists(stop.part)):
+        return None
+    return TooManyFailures(stop.message)

@@ -1,4 +1,4 @@
-"""Images from their URIs to model inputs: fetched by many threads, since those wait, decoded by one for each core."""
+"""Images from their URIs to model inputs: fetched by many threads, which mostly wait, decoded by one for each core."""
 
 import contextlib
 import dataclasses
@@ -10,7 +10,7 @@ import numpy as np
 from transforms.concurrency import map_patiently
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.images import decode_image, resize_image, shrink
+from transforms.images import DecodedImage, decode_image, resize_image, shrink
 from transforms.machine import available_cpus
 from transforms.model import ModelCard
 from transforms.overlays import OverlaySettings
@@ -23,7 +23,7 @@ _DECODERS = available_cpus()
 _FETCHERS = max(16, 2 * _DECODERS)  # object stores answer after 20 to 100 ms, however many ask at a time
 _FETCHED_AHEAD = 2 * _FETCHERS  # encoded images
 _BATCHES_AHEAD = 2  # decoded
-_PATIENCE = 1.2  # of the storage's own limit: where the storage can say itself what took so long, it does
+_PATIENCE = 1.2  # of the storage's own time limit: a storage that gives up first says better what took so long
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class LoadedImage:
 
     ref: ImageRef
     targets: ImageTargets
-    content_sha256: str
-    byte_count: int
+    content_sha256: str | None  # None: it came as pixels
+    byte_count: int | None
     placement: Placement
     model_input: np.ndarray  # uint8 [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
@@ -74,72 +74,95 @@ class FailedImage:
     content_version: str | None = None
 
 
-def load_images(
-    refs: Iterable[ImageRef], card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
-) -> Generator[LoadedImage | FailedImage]:
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageLoader:
+    """How the images of a job are fetched and decoded. Its methods may be called from many threads at a time."""
+
+    card: ModelCard
+    settings: ExplainSettings
+    storage: Storage
+    tally: Tally = dataclasses.field(default_factory=Tally)
+
+    def load(self, ref: ImageRef) -> LoadedImage | FailedImage:
+        """One image, fetched and decoded in this thread, however long that takes."""
+        return self.decode(self.fetch(ref))
+
+    def fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
+        """The bytes of one image, and the classes that are asked for."""
+        targets = targets_of(ref, self.settings.targets, self.card.classes)
+        if targets.failure and not targets.codes:
+            return FailedImage(ref, targets.failure)
+        with self.tally.timing("fetch"):
+            version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
+            try:
+                encoded = self.read(ref)
+            except ImageFailure as failure:
+                return FailedImage(ref, failure, content_version=version)
+        self.tally.count("bytes_read", len(encoded))
+        return FetchedImage(ref, targets, encoded, version)
+
+    def read(self, ref: ImageRef) -> bytes:
+        """The encoded image; raises ImageFailure."""
+        max_bytes = self.settings.limits.max_bytes
+        return self.storage.fetch(ref.uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
+
+    def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:
+        """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
+        if isinstance(fetched, FailedImage):
+            return fetched
+        need = (self.card.input_height, self.card.input_width)
+        with self.tally.timing("decode"):
+            encoded, digest = fetched.encoded, hashlib.sha256(fetched.encoded).hexdigest()
+            try:
+                decoded = decode_image(encoded, self.settings.limits, need, self._overlay_side)
+            except ImageFailure as failure:
+                version = fetched.content_version
+                return FailedImage(fetched.ref, failure, digest, len(encoded), content_version=version)
+            return self.place(fetched, decoded, digest, len(encoded))
+
+    def place(
+        self, fetched: FetchedImage, decoded: DecodedImage, digest: str | None, byte_count: int | None
+    ) -> LoadedImage:
+        """Bring a decoded image to the size of the model input, and to that of the overlay where one is written."""
+        height, width = self.card.input_height, self.card.input_width
+        placement = place(decoded.width, decoded.height, height, width, self.settings.resize)
+        return LoadedImage(
+            ref=fetched.ref,
+            targets=fetched.targets,
+            content_sha256=digest,
+            byte_count=byte_count,
+            placement=placement,
+            model_input=resize_image(decoded, placement),
+            photo=shrink(decoded, self._overlay_side) if self.settings.overlays else None,
+            content_version=fetched.content_version,
+        )
+
+    @property
+    def _overlay_side(self) -> int:
+        # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
+        return (self.settings.overlays or OverlaySettings()).max_side
+
+
+def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
     """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
-    seconds = _PATIENCE * storage.timeout
+    seconds = _PATIENCE * loader.storage.timeout
     fetched = map_patiently(
-        lambda ref: fetch_image(ref, card, settings, storage, tally),
+        loader.fetch,
         refs,
         _FETCHERS,
         _FETCHED_AHEAD,
         seconds,
-        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, tally)),
+        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
     )
     with contextlib.closing(fetched):
         yield from map_patiently(
-            lambda image: decode_fetched(image, card, settings, tally),
+            loader.decode,
             fetched,
             _DECODERS,
-            _BATCHES_AHEAD * settings.batch_size,
+            _BATCHES_AHEAD * loader.settings.batch_size,
             seconds,
-            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, tally)),
+            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
         )
-
-
-def load_image(
-    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
-) -> LoadedImage | FailedImage:
-    """One image alone, without an end to its patience."""
-    return decode_fetched(fetch_image(ref, card, settings, storage, tally), card, settings, tally)
-
-
-def fetch_image(
-    ref: ImageRef, card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
-) -> FetchedImage | FailedImage:
-    """The bytes of one image, and the classes that are asked for."""
-    targets = targets_of(ref, settings.targets, card.classes)
-    if targets.failure and not targets.codes:
-        return FailedImage(ref, targets.failure)
-    with tally.timing("fetch"):
-        version = storage.version_of_image(ref.uri) if settings.detect_changes else None
-        try:
-            encoded = storage.fetch(ref.uri, settings.limits.max_bytes, lambda _: tally.count("fetch_retries"))
-        except ImageFailure as failure:
-            return FailedImage(ref, failure, content_version=version)
-    return FetchedImage(ref, targets, encoded, version)
-
-
-def decode_fetched(
-    fetched: FetchedImage | FailedImage, card: ModelCard, settings: ExplainSettings, tally: Tally
-) -> LoadedImage | FailedImage:
-    """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
-    if isinstance(fetched, FailedImage):
-        return fetched
-    with tally.timing("decode"):
-        ref, encoded, version = fetched.ref, fetched.encoded, fetched.content_version
-        digest = hashlib.sha256(encoded).hexdigest()
-        # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
-        side = (settings.overlays or OverlaySettings()).max_side
-        try:
-            decoded = decode_image(encoded, settings.limits, (card.input_height, card.input_width), side)
-        except ImageFailure as failure:
-            return FailedImage(ref, failure, digest, len(encoded), content_version=version)
-        placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
-        photo = shrink(decoded, side) if settings.overlays else None
-        model_input = resize_image(decoded, placement)
-        return LoadedImage(ref, fetched.targets, digest, len(encoded), placement, model_input, photo, version)
 
 
 def _timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:

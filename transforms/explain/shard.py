@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer
-from transforms.explain.failure_limit import FailureStreak
+from transforms.explain.failure_limit import FailureStreak, TooManyFailures, write_stop
 from transforms.explain.finish import ExplainedBatch, finish_batch
-from transforms.explain.loading import FailedImage, LoadedImage, load_images
+from transforms.explain.loading import FailedImage, ImageLoader, LoadedImage, load_images
+from transforms.explain.metrics import report_metrics
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.machine import available_cpus, keep_freed_memory
@@ -66,11 +67,23 @@ class _ExplainShards(beam.DoFn):
         self._streak = FailureStreak(self._settings.max_failures)
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        yield explain_shard(shard, self._explainer, self._settings, self._storage, self._streak)
+        tally = Tally()
+        try:
+            result = explain_shard(shard, self._explainer, self._settings, self._storage, self._streak, tally)
+        except TooManyFailures as stopped:
+            write_stop(stopped, shard.shard_id, self._settings.table, self._storage)
+            raise
+        report_metrics(result.rows, tally)
+        yield result
 
 
 def explain_shard(
-    shard: Shard, explainer: BatchExplainer, settings: ExplainSettings, storage: Storage, streak: FailureStreak
+    shard: Shard,
+    explainer: BatchExplainer,
+    settings: ExplainSettings,
+    storage: Storage,
+    streak: FailureStreak,
+    tally: Tally,
 ) -> ShardResult:
     """Explain every image of a shard: every reference has its rows in the result, whatever happens to it.
 
@@ -79,15 +92,15 @@ def explain_shard(
     Raises:
         TooManyFailures: from ``streak``.
     """
-    tally, card = Tally(), explainer.card
-    settings = settings.of_shard(shard.shard_id)
+    card, settings = explainer.card, settings.of_shard(shard.shard_id)
     archived: dict[str, bytes] = {}  # overlays that wait for the tar of the shard
 
     def put(uri: str, content: bytes) -> None:
         with tally.timing("write"):
             storage.put(uri, content, durable=False)  # an overlay can be made again
+        tally.count("bytes_written", len(content))
 
-    images = load_images(shard.refs, card, settings, storage, tally)
+    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally))
     with (
         tally.timing(WHOLE),
         contextlib.closing(images),

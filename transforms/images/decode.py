@@ -1,11 +1,11 @@
-"""Bytes -> pixels: decode, turn upright, resize. Pure functions that release the GIL while they work."""
+"""Bytes -> pixels: decode and turn upright. Pure functions that release the GIL while they work."""
 
 import cv2
 import numpy as np
 
 from transforms.images import jpeg, sniff
 from transforms.images import pillow as rasters
-from transforms.images.decoded import Colour, DecodedImage, Limits
+from transforms.images.decoded import DecodedImage, Limits
 from transforms.records import ImageFailure, Stage, Status
 
 
@@ -14,11 +14,10 @@ def decode_image(
     limits: Limits = Limits(),
     need: tuple[int, int] | None = None,
     max_side: int = 640,
-    background: Colour = (255, 255, 255),
 ) -> DecodedImage:
     """Decode JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM (PBM, PGM, PPM); of several frames or pages the first.
 
-    Everything becomes RGB uint8: gray and palette are expanded, transparency is laid over ``background``, CMYK is
+    Everything becomes RGB uint8: gray and palette are expanded, transparency is laid over white, CMYK is
     converted without colour management, 16 bits are scaled down, the EXIF orientation is applied. Embedded colour
     profiles are ignored, as they are by the decoders that classifiers are trained with.
 
@@ -30,7 +29,6 @@ def decode_image(
             those of a full decode, for stretch, crop and pad alike. None: full size.
         max_side: Longest side of the overlay, pixels; the longest side stays at least that. Keep it the same for all
             images of a job, with an overlay or without, so that the statistics do not depend on the overlays.
-        background: RGB behind transparent pixels.
 
     Raises:
         ImageFailure: TOO_LARGE, DECODE_ERROR for damaged data and what is no image, UNSUPPORTED for other formats.
@@ -41,7 +39,7 @@ def decode_image(
             return _decode_jpeg(encoded, limits, need, max_side)
         image = rasters.open_header(encoded, kind)
         _check_pixels(image.width, image.height, limits)
-        pixels = rasters.to_rgb(image, encoded, background)
+        pixels = rasters.to_rgb(image, encoded)
     except ImageFailure:
         raise
     except MemoryError as error:

@@ -4,8 +4,6 @@ import dataclasses
 
 import numpy as np
 
-Colour = tuple[int, int, int]
-
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -23,4 +21,4 @@ class DecodedImage:
     pixels: np.ndarray  # uint8 [ceil(height / reduction), ceil(width / reduction), 3] RGB
     width: int  # of the original after EXIF orientation, pixels
     height: int
-    reduction: int = 1  # a decoded pixel covers so many original pixels each way, also where the last ones stick out
+    reduction: int = 1  # original pixels per decoded pixel, each way; the last column and row may cover fewer

@@ -61,8 +61,8 @@ def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
     return image
 
 
-def to_rgb(image: ImageFile.ImageFile, encoded: bytes, background: tuple[int, int, int]) -> np.ndarray:
-    """Decode the first frame or page: upright RGB uint8 ``[H, W, 3]``, transparency laid over ``background``.
+def to_rgb(image: ImageFile.ImageFile, encoded: bytes) -> np.ndarray:
+    """Decode the first frame or page: upright RGB uint8 ``[H, W, 3]``, transparency laid over white.
 
     Raises:
         ImageFailure: UNSUPPORTED for sample formats whose range is not known.
@@ -85,7 +85,7 @@ def to_rgb(image: ImageFile.ImageFile, encoded: bytes, background: tuple[int, in
     if upright.mode == "LAB":
         raise _unsupported("CIELAB samples: convert the image to RGB")
     if upright.has_transparency_data:
-        canvas = Image.new("RGB", upright.size, background)
+        canvas = Image.new("RGB", upright.size, "white")
         layer = upright.convert("RGBA")
         canvas.paste(layer, mask=layer)
         return np.asarray(canvas)

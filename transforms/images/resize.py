@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy import sparse
 
-from transforms.images.decoded import Colour, DecodedImage
+from transforms.images.decoded import DecodedImage
 from transforms.placement import Placement
 
 _LARGEST = 1 << 24  # samples; beyond, four bytes for each would be too much for a thread
@@ -42,22 +42,20 @@ def _area_weights(source: int, target: int) -> sparse.csr_array:
     return sparse.csr_array((weights[inside], columns[inside], starts), shape=(target, source))
 
 
-def resize_image(
-    decoded: DecodedImage, placement: Placement, out: np.ndarray | None = None, padding: Colour = (0, 0, 0)
-) -> np.ndarray:
-    """The model input: uint8 ``[H, W, 3]`` of the placement's input size, written into ``out`` where it is given.
+def resize_image(decoded: DecodedImage, placement: Placement) -> np.ndarray:
+    """The model input: uint8 ``[H, W, 3]`` of the placement's input size.
 
-    Sides that shrink are averaged over the area, sides that grow are interpolated linearly. ``padding`` is the RGB of
-    letterbox bars: black, as in ``tf.image.resize_with_pad`` and ``pad_to_aspect_ratio`` of Keras.
+    Sides that shrink are averaged over the area, sides that grow are interpolated linearly. Letterbox bars are black,
+    as in ``tf.image.resize_with_pad`` and ``pad_to_aspect_ratio`` of Keras.
     """
     size = (placement.input_height, placement.input_width)
-    out = np.empty((*size, 3), np.uint8) if out is None else out
+    out = np.empty((*size, 3), np.uint8)
     shown = _region(decoded, placement.to_original(np.array([0.0, 0.0, 1.0, 1.0])))
     x0, y0, x1, y1 = placement.content
     left, right = round(x0 * size[1]), round(x1 * size[1])
     top, bottom = round(y0 * size[0]), round(y1 * size[0])
     if (bottom - top, right - left) != size:
-        out[:] = padding
+        out[:] = 0
     _resample(shown, out[top:bottom, left:right])
     return out
 

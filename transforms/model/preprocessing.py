@@ -1,4 +1,4 @@
-"""What a model expects of pixels: one affine map per channel. No TensorFlow here: the configuration needs it too."""
+"""What a model expects of pixels: one affine map per channel, by a name or as it is described."""
 
 import dataclasses
 import math
@@ -21,11 +21,6 @@ class Preprocessing:
     scale: Channels
     offset: Channels
     bgr: bool
-
-    def apply(self, images: np.ndarray) -> np.ndarray:
-        """RGB ``images`` ``[..., 3]`` of range 0..255 -> float32 of the same shape, as the model takes them."""
-        pixels = images[..., ::-1] if self.bgr else images
-        return pixels.astype(np.float32) * np.array(self.scale, np.float32) + np.array(self.offset, np.float32)
 
 
 _TORCH_MEAN = (0.485, 0.456, 0.406)

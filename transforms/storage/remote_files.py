@@ -1,27 +1,22 @@
 """Files in other places: the file systems of fsspec, with their options, time limits and retries."""
 
-import asyncio
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import fsspec
-from fsspec.asyn import AsyncFileSystem, sync
 from fsspec.core import url_to_fs
 
 from transforms.storage import uris
 from transforms.storage.access import Doors, check_bytes
 from transforms.storage.content import digest_of_bytes, digest_of_files, known_identity, version_of
-from transforms.storage.retries import Result, http_status, with_retries
-
-_RANGE_NOT_SATISFIABLE = 416  # what object stores say to the first bytes of an empty object
+from transforms.storage.retries import Result, with_retries
+from transforms.storage.timed_read import read_start
 
 # Options by scheme, where the user has no others. botocore's own default lets ten requests out at a time.
 _DEFAULTS: Mapping[str, Mapping[str, dict[str, Any]]] = {
@@ -48,7 +43,7 @@ class RemoteFiles:
             from transforms.storage import http_client as http
 
             return http.get(filesystem, path, max_bytes, seconds)
-        content = _read_remote(filesystem, path, max_bytes + 1, seconds)
+        content = read_start(filesystem, path, max_bytes + 1, seconds)
         check_bytes(len(content), max_bytes)
         return content
 
@@ -187,39 +182,3 @@ def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
     """The URI of a name that a listing gave, with the rest of the chain that ``uri`` has."""
     _, separator, rest = uri.partition("::") if uris.is_chained(uri) else ("", "", "")
     return filesystem.unstrip_protocol(name) + separator + rest
-
-
-def _read_remote(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
-    """Up to ``count`` bytes in one request, or TimeoutError after ``seconds``."""
-    if isinstance(filesystem, AsyncFileSystem):
-        return sync(filesystem.loop, _read_async, filesystem, path, count, seconds)
-    # Nothing can interrupt a synchronous client; a thread that hangs is left behind.
-    outcome: concurrent.futures.Future[bytes] = concurrent.futures.Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(_read_sync(filesystem, path, count))
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            outcome.set_exception(error)
-
-    threading.Thread(target=work, daemon=True, name=f"fetch {path}").start()
-    return outcome.result(seconds)
-
-
-def _read_sync(filesystem: Any, path: str, count: int) -> bytes:
-    try:
-        return filesystem.cat_file(path, start=0, end=count)
-    except Exception as error:
-        if http_status(error) == _RANGE_NOT_SATISFIABLE and filesystem.size(path) == 0:
-            return b""
-        raise
-
-
-async def _read_async(filesystem: Any, path: str, count: int, seconds: float) -> bytes:
-    async with asyncio.timeout(seconds):
-        try:
-            return await filesystem._cat_file(path, start=0, end=count)
-        except Exception as error:
-            if http_status(error) == _RANGE_NOT_SATISFIABLE and (await filesystem._info(path))["size"] == 0:
-                return b""
-            raise

@@ -72,6 +72,11 @@ class RunLayout:
         return f"{self.folder}/earlier.txt"
 
     @property
+    def stopped(self) -> str:
+        """Why a worker gave up, for the launcher; only there while the run is unfinished."""
+        return f"{self.folder}/stopped.json"
+
+    @property
     def totals(self) -> str:
         """The counts of all shards, the sign that every one of them is committed."""
         return f"{self.folder}/totals.json"

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from beam_gradcam.own_packages import check_packages
 
 if TYPE_CHECKING:
+    from beam_gradcam.columns import schema
     from beam_gradcam.explained import Explained, Explanation
     from beam_gradcam.model import Model, open_model
-    from beam_gradcam.schema import schema
     from beam_gradcam.sources import Image
     from beam_gradcam.stored_run import StoredRun, open_run
     from beam_gradcam.transform import Explain

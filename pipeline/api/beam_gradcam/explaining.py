@@ -1,7 +1,8 @@
 """Some images through the steps of a job's shard, and each result back to the image that it is of."""
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+import dataclasses
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from transforms.explain import (
     BatchExplainer,
     ExplainSettings,
     FailedImage,
+    FetchedImage,
     ImageLoader,
     LoadedImage,
     Tally,
@@ -19,6 +21,7 @@ from transforms.explain import (
     finish_batch,
     load_images,
 )
+from transforms.images import DecodedImage
 from transforms.placement import Placement
 from transforms.records import ImageRef
 from transforms.storage import Storage
@@ -29,13 +32,33 @@ Result = tuple[pa.Table, list[np.ndarray | None], Placement | None]
 _WRITERS = 16
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _ContentLoader(ImageLoader):
+    """Images of which some are here already, encoded or as pixels; the others are fetched."""
+
+    contents: Mapping[ImageRef, bytes | np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def read(self, ref: ImageRef) -> bytes:
+        content = self.contents.get(ref)
+        if content is None:
+            return super().read(ref)
+        return content if isinstance(content, bytes) else b""
+
+    def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:
+        pixels = self.contents.get(fetched.ref)
+        if isinstance(fetched, FailedImage) or not isinstance(pixels, np.ndarray):
+            return super().decode(fetched)
+        with self.tally.timing("decode"):
+            return self.place(fetched, DecodedImage(pixels, pixels.shape[1], pixels.shape[0]), None, None)
+
+
 def explain_sources(
     sources: Sequence[Source], explainer: BatchExplainer, settings: ExplainSettings, storage: Storage, tally: Tally
 ) -> list[Result]:
     """Explain images; the results are in the order of the sources. What is there twice is explained once."""
     results: dict[ImageRef, Result] = {}
     contents = {source.ref: source.content for source in sources if source.content is not None}
-    loader = ImageLoader(explainer.card, settings, storage, tally, contents)
+    loader = _ContentLoader(explainer.card, settings, storage, tally, contents)
     images = load_images(dict.fromkeys(source.ref for source in sources), loader)
 
     def put(uri: str, content: bytes) -> None:

@@ -63,7 +63,7 @@ class StoredRun:
         Raises:
             duckdb.Error: what DuckDB has to say of the query.
         """
-        return self._table.database.execute(query, parameters or {}).to_arrow_table()
+        return self._table.database.sql(query, params=dict(parameters or {})).to_arrow_table()
 
     def images(self, where: str = "true", order: str = "image_id, target_index", limit: int = 100) -> Explained:
         """The explanations of the rows that a condition selects, to look at; photos are loaded when they are asked for.

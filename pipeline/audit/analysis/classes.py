@@ -33,13 +33,6 @@ class ClassAudit:
     def position(self, measure: str) -> int:
         return next(place for place, known in enumerate(self.measures) if known.name == measure)
 
-    def ranking(self, measure: str) -> list[int]:
-        """Class indices, the one that stands out most first; classes with too few maps last."""
-        place = self.position(measure)
-        enough = self.means.count[:, place] >= FEWEST_MAPS
-        ratio = np.nan_to_num(self.ratio[:, place], nan=-np.inf)
-        return [int(self.indices[group]) for group in np.lexsort((-ratio, ~enough))]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeanMaps:

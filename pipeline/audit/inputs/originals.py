@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.audit.inputs.table import AuditTable
 from pipeline.runs import Run
 from transforms.concurrency import map_ahead
-from transforms.explain import ExplainSettings, FailedImage, LoadedImage, Tally, load_image
+from transforms.explain import ExplainSettings, FailedImage, ImageLoader, LoadedImage
 from transforms.images import Limits
 from transforms.model import read_card
 from transforms.overlays import OverlaySettings
@@ -41,10 +41,10 @@ def sampled_images(table: AuditTable, run: Run, count: int, storage: Storage) ->
         f"SELECT image_id, any_value(uri) AS uri FROM {table.name} WHERE status IN ('OK', 'FLAT') "
         f"GROUP BY image_id ORDER BY image_id LIMIT {count}"
     )
-    card, settings, fetching, tally = read_card(run.model, storage), settings_of(run), run.guarded(storage), Tally()
+    loader = ImageLoader(read_card(run.model, storage), settings_of(run), run.guarded(storage))
 
     def load(row: dict[str, Any]) -> LoadedImage | FailedImage:
-        return load_image(ImageRef(row["uri"], row["image_id"]), card, settings, fetching, tally)
+        return loader.load(ImageRef(row["uri"], row["image_id"]))
 
     with ThreadPoolExecutor(_LOADERS, "originals") as loaders:
         loaded = list(map_ahead(load, rows, loaders, 2 * _LOADERS))

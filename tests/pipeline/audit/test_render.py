@@ -13,9 +13,8 @@ from pipeline.audit.inputs.table import open_table
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render, select_rows
 from pipeline.cli import app
 from pipeline.runs.record import run_at
-from transforms.explain.loading import load_image
+from transforms.explain.loading import ImageLoader
 from transforms.explain.settings import ExplainSettings
-from transforms.explain.tally import Tally
 from transforms.overlays.render import render_overlay
 from transforms.overlays.settings import OverlaySettings
 from transforms.records import ImageRef
@@ -53,7 +52,7 @@ def test_an_overlay_after_the_fact_is_the_one_that_the_job_would_have_written(ta
     settings = ExplainSettings(
         TableLocation(run.output, "r1", run.record.fingerprint), statistics_schema(), overlays=OverlaySettings()
     )
-    image = load_image(ImageRef(row["uri"], row["image_id"]), AUDIT_CARD, settings, STORAGE, Tally())
+    image = ImageLoader(AUDIT_CARD, settings, STORAGE).load(ImageRef(row["uri"], row["image_id"]))
     example = next(e for e in examples(corner=False, per_class=6) if f"/{e.name}.jpg" in row["uri"])
     wanted = render_overlay(image.photo, example.cam, image.placement, look.opacity, look.colormap)
     found = cv2.imread(made[0].uri)[:, :, ::-1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from model_inputs import preprocessed
 
 from transforms.model.preprocessing import LITE0, NAMED, as_named, parse_preprocessing
 
@@ -20,22 +21,24 @@ ORANGE = np.array([255, 128, 0], np.uint8)
     ],
 )
 def test_named_conventions_map_black_and_white(name, black, white):
-    np.testing.assert_allclose(NAMED[name].apply(BLACK_WHITE), [black, white], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(preprocessed(BLACK_WHITE, NAMED[name]), [black, white], rtol=1e-5, atol=1e-5)
 
 
 def test_caffe_reverses_the_channels():
-    np.testing.assert_allclose(NAMED["caffe"].apply(ORANGE), [0 - 103.939, 128 - 116.779, 255 - 123.68], rtol=1e-5)
+    np.testing.assert_allclose(
+        preprocessed(ORANGE, NAMED["caffe"]), [0 - 103.939, 128 - 116.779, 255 - 123.68], rtol=1e-5
+    )
 
 
 def test_lite0_is_what_the_network_was_trained_with():
-    np.testing.assert_allclose(LITE0.apply(ORANGE), [1.0, 1 / 128, -127 / 128])
+    np.testing.assert_allclose(preprocessed(ORANGE, LITE0), [1.0, 1 / 128, -127 / 128])
 
 
 def test_described_preprocessing_has_defaults_and_takes_scalars():
     scaled = parse_preprocessing({"scale": 0.5, "offset": [1, 2, 3]})
-    np.testing.assert_allclose(scaled.apply(ORANGE), [128.5, 66, 3])
+    np.testing.assert_allclose(preprocessed(ORANGE, scaled), [128.5, 66, 3])
     reversed_ = parse_preprocessing({"bgr": True})
-    np.testing.assert_allclose(reversed_.apply(ORANGE), [0, 128, 255])
+    np.testing.assert_allclose(preprocessed(ORANGE, reversed_), [0, 128, 255])
 
 
 def test_a_described_convention_is_recognised_by_its_numbers():

@@ -238,6 +238,43 @@ def test_the_version_changes_with_the_content(tmp_path):
     assert STORAGE.version_of_image(f"{tmp_path}/none") is None
 
 
+@pytest.mark.parametrize(
+    ("method", "call", "answer"),
+    [
+        ("cat_file", lambda: STORAGE.read("memory://lossy/a"), b"x"),
+        ("open", lambda: STORAGE.open("memory://lossy/a").read(), b"x"),
+        ("pipe_file", lambda: STORAGE.put("memory://lossy/a", b"x"), None),
+        ("exists", lambda: STORAGE.exists("memory://lossy/a"), True),
+        ("isdir", lambda: STORAGE.is_directory("memory://lossy"), True),
+        ("find", lambda: list(STORAGE.walk("memory://lossy")), ["memory:///lossy/a"]),
+        ("glob", lambda: STORAGE.glob("memory://lossy/*"), ["memory:///lossy/a"]),
+        ("rm_file", lambda: STORAGE.remove("memory://lossy/a"), None),
+    ],
+)
+def test_every_request_outlasts_lost_connections_but_not_for_ever(monkeypatch, method, call, answer):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    STORAGE.put("memory://lossy/a", b"x")
+    answers, real = [], getattr(MemoryFileSystem, method)
+
+    def lossy(*arguments, **options):
+        answers.append(len(answers) + 1 > losses)
+        if not answers[-1]:
+            raise ConnectionResetError("lost")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, method, lossy)
+    losses = 10
+    with pytest.raises(ConnectionResetError, match="lost"):
+        call()
+    assert answers == [False] * 4
+    answers.clear()
+    losses = 3
+    assert call() == answer
+    assert answers[:4] == [False, False, False, True]
+
+
 def test_it_travels_to_workers():
     storage = Storage({"s3": {"key": "k", "secret": "s"}}, Doors.of_manifest("s3://b/m"), 5, 2)
     assert pickle.loads(pickle.dumps(storage)) == storage

@@ -93,11 +93,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     refuse_straight_through(head, target, custom_gradients)
 
     preprocessing = _preprocessing(traced)
-    if (
-        scores.class_count is not None
-        and traced.class_names is not None
-        and len(traced.class_names) != scores.class_count
-    ):
+    if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
             "to one name for each class, or leave it out."

@@ -6,6 +6,7 @@ import pytest
 import small_models
 import tensorflow as tf
 from keras import layers
+from model_inputs import preprocessed
 from small_models import explained, planned, relative_error, tape_gradcam, tape_gradients, traced
 
 from transforms.model.cam.dry_run import folded_graph
@@ -203,7 +204,7 @@ def test_a_contrast_can_be_named():
 def test_preprocessing_is_in_the_graph(name):
     model = small_models.convolutional()
     result = explained(planned(traced(model, name)), IMAGES, ALL)
-    expected = model(NAMED[name].apply(IMAGES), training=False)
+    expected = model(preprocessed(IMAGES, NAMED[name]), training=False)
     np.testing.assert_allclose(result["probabilities"], expected, rtol=1e-4, atol=1e-6)
 
 

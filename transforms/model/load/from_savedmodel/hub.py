@@ -19,7 +19,7 @@ from transforms.storage import Storage
 
 # The common signatures of Hub's image modules, the one with scores first.
 _TF1_SIGNATURES = ("image_classification", "default")
-_OUTPUT = "default"  # beside the network's inner end points
+_OUTPUT = "default"  # the scores; further outputs of such modules are layers of the network
 
 
 def load_hub_module(handle: str, options: ModelOptions, storage: Storage) -> TracedModel:

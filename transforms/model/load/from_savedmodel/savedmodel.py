@@ -91,7 +91,7 @@ def trace_endpoint(
 def endpoints_of(loaded: Any) -> dict[str, Endpoint]:
     """The signatures of a loaded model, and its own ``__call__`` in inference mode where it has one."""
     endpoints = {name: _signature(name, function) for name, function in loaded.signatures.items()}
-    called = call_of(loaded, _CALL)
+    called = _call_of(loaded)
     return endpoints if called is None else {**endpoints, _CALL: called}
 
 
@@ -131,13 +131,13 @@ def choose_endpoint(
     return usable[name], notes
 
 
-def call_of(loaded: Any, attribute: str) -> Endpoint | None:
-    """The restored ``tf.function`` at an attribute, as an endpoint with ``training=False``, or None."""
-    restored = getattr(loaded, attribute, None)
+def _call_of(loaded: Any) -> Endpoint | None:
+    """The restored ``__call__``, as an endpoint with ``training=False``, or None."""
+    restored = getattr(loaded, _CALL, None)
     found = [
         endpoint
         for concrete in getattr(restored, "concrete_functions", ())
-        if (endpoint := _call_in_inference_mode(attribute, restored, concrete)) is not None
+        if (endpoint := _call_in_inference_mode(_CALL, restored, concrete)) is not None
     ]
     # A trace for images of any size is the better one, whatever else was traced.
     found.sort(key=lambda endpoint: sum(size is not None for spec in endpoint.inputs.values() for size in spec.shape))

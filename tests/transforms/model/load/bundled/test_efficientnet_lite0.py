@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import skimage
 import tensorflow as tf
+from model_inputs import preprocessed
 
 from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled import efficientnet_lite0 as bundled
@@ -26,7 +27,7 @@ def photo(name):
 def test_it_knows_a_cat_and_an_espresso():
     traced = load_model(SOURCE, Storage())
     photos = np.stack([photo("chelsea"), photo("coffee")])
-    scores = traced.function(tf.constant(traced.preprocessing.apply(photos)))[0].numpy()
+    scores = traced.function(tf.constant(preprocessed(photos, traced.preprocessing)))[0].numpy()
     assert [traced.class_names[i] for i in scores.argmax(-1)] == ["Egyptian cat", "espresso"]
     np.testing.assert_allclose(scores.max(-1), [0.781, 0.905], atol=0.005)
     np.testing.assert_allclose(scores.sum(-1), 1, atol=1e-5)
