@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = [ROOT, ROOT / "tests" / "helpers", ROOT / "tests" / "cluster"]
+MODULES = [ROOT, ROOT / "pipeline" / "api", ROOT / "tests" / "helpers", ROOT / "tests" / "cluster"]
 JOB_SECONDS = 400
 BUCKETS = 24
 COLOURS = {"red": (0, 0, 200), "green": (0, 200, 0), "blue": (200, 0, 0)}  # BGR
@@ -97,6 +97,20 @@ def run_bundled(output: Path, options: Sequence[str]) -> list[dict]:
         assert cv2.imread(str(overlay)) is not None
         row["overlay_uri"] = str(overlay.relative_to(output))
     return rows
+
+
+def run_own_pipeline(folder: Path, uris: Sequence[str], options: Sequence[str]) -> list[dict]:
+    """``own_pipeline.py`` over some images; the rows, sorted as those of :func:`rows_of`."""
+    (folder / "uris.txt").write_text("\n".join(uris))
+    script = Path(__file__).with_name("own_pipeline.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, MODULES))}
+    ended = subprocess.run(
+        [sys.executable, str(script), str(folder / "uris.txt"), str(folder / "rows" / "rows"), *options],
+        capture_output=True, text=True, timeout=JOB_SECONDS, env=environment, cwd=folder,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    rows = pq.read_table(folder / "rows").to_pylist()
+    return sorted(rows, key=lambda row: (row["uri"], row["target_rank"] or 0))
 
 
 def notes_of(folder: Path, name: str) -> list[dict]:

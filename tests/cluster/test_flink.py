@@ -64,6 +64,19 @@ def test_a_real_model_gives_the_table_of_the_local_runner(flink, bundled, tmp_pa
     runs.assert_same_table(runs.run_bundled(tmp_path / "out", flink.options), bundled, rel=1e-4)
 
 
+def test_explain_in_ones_own_pipeline_gives_the_rows_of_the_local_runner(flink, bundled, tmp_path):
+    uris = [*(row["uri"] for row in bundled), f"{tmp_path}/missing.jpg"]
+    (tmp_path / "local").mkdir()
+    local = runs.run_own_pipeline(tmp_path / "local", uris, ["--runner=FnApiRunner"])
+    assert [row["status"] for row in local].count("FETCH_ERROR") == 1
+    first = {row["uri"]: row for row in local if row["target_rank"] == 1}
+    for row in bundled:  # the job's
+        assert row["cam"] == first[row["uri"]]["cam"]
+        assert row["target_score"] == first[row["uri"]]["target_score"]
+    (tmp_path / "flink").mkdir()
+    runs.assert_same_table(runs.run_own_pipeline(tmp_path / "flink", uris, flink.options), local, rel=1e-4)
+
+
 def states(engine, name: str) -> set[str]:
     """Of the jobs on the cluster whose name begins with ``name``."""
     master = next(option for option in engine.options if option.startswith("--flink_master="))
