@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,7 @@ def test_only_the_rooms_of_the_model_import_tensorflow():
         ("import pipeline.config as c; c.load_config()", {"apache_beam", "pyarrow"}),
         ("import pipeline.worker", {"apache_beam", "pyarrow"}),
         ("import transforms.explain as e; e.ExplainImages", {"aiohttp"}),
+        ("import beam_gradcam as bg; bg.open_model, bg.open_run, bg.Image, bg.schema", {"apache_beam"}),
         ("import transforms.model as m; m.load_compiled, m.ModelOptions", set()),
     ],
 )
@@ -102,5 +104,8 @@ def test_what_starts_a_process_leaves_the_heavy_packages_alone(code, absent):
     free = {"transforms.model.cam.methods"}  # the names of the methods are choices of the config
     rooms = {name for name in MODULES - free if any(is_within(name, room) for room in TENSORFLOW)}
     code = f"import sys; {code}; print(*sorted(name for name in sys.modules if name in {absent | rooms}))"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": str(OWN["beam_gradcam"])}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
+    )
     assert ended.stdout.split() == []

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.explain.batches import BatchExplainer
+    from transforms.explain.batches import BatchExplainer, explain_batches
     from transforms.explain.failure_limit import TooManyFailures, why_stopped
     from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
     from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
     from transforms.explain.metrics import report_metrics
     from transforms.explain.rows import explained_rows
     from transforms.explain.settings import ExplainSettings
-    from transforms.explain.shard import WAITING, WHOLE, ExplainImages, explain_batches
+    from transforms.explain.shard import WAITING, WHOLE, ExplainImages
     from transforms.explain.tally import Tally
 
 __all__ = [

@@ -1,15 +1,25 @@
-"""One batch through the model: fixed shape, padded tail, and halved when it fails until the culprit is alone."""
+"""Batches through the model: fixed shape, padded tail, and halved when one fails until the culprit is alone."""
 
+import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.tally import Tally
 from transforms.model import BatchExplanation, GradCamModel
 from transforms.records import ImageFailure, Stage, Status
 
 _LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExplainedBatch:
+    """Images with their explanation."""
+
+    images: list[LoadedImage]
+    explanation: BatchExplanation
 
 
 class BatchExplainer:
@@ -68,3 +78,42 @@ def _halves(part: slice) -> list[slice]:
 def _out_of_memory(error: Exception) -> bool:
     """By name: this side of the product does not import TensorFlow."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+
+
+def explain_batches(
+    images: Iterable[LoadedImage | FailedImage], explainer: BatchExplainer, tally: Tally
+) -> Iterator[ExplainedBatch | FailedImage]:
+    """Full batches of the images that could be loaded, explained; then the others that came among them."""
+    batch: list[LoadedImage] = []
+    failed: list[FailedImage] = []
+    for image in images:
+        if isinstance(image, FailedImage):
+            failed.append(image)
+        else:
+            batch.append(image)
+        if len(batch) >= explainer.batch_size:
+            yield from _explain_batch(batch, explainer, tally)
+            batch = []
+        if not batch:
+            yield from failed
+            failed = []
+    if batch:
+        yield from _explain_batch(batch, explainer, tally)
+    yield from failed
+
+
+def _explain_batch(
+    images: list[LoadedImage], explainer: BatchExplainer, tally: Tally
+) -> Iterator[ExplainedBatch | FailedImage]:
+    inputs = np.stack([image.model_input for image in images])
+    most = max(len(image.targets.codes) for image in images)
+    codes = np.full((len(images), most), -1, np.int32)  # padded with the predicted class, whose maps are dropped
+    for row, image in zip(codes, images, strict=True):
+        row[: len(image.targets.codes)] = image.targets.codes
+    with tally.timing("compute"):
+        outcomes = list(explainer.explain(inputs, codes, tally))
+    for part, outcome in outcomes:
+        if isinstance(outcome, ImageFailure):
+            yield images[part.start].failed(outcome)
+        else:
+            yield ExplainedBatch(images[part], outcome)

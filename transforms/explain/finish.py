@@ -1,10 +1,10 @@
 """An explained batch -> its rows, with its overlays written on the way."""
 
-import dataclasses
 from collections.abc import Callable
 
 import pyarrow as pa
 
+from transforms.explain.batches import ExplainedBatch
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.rows import explained_rows, failed_rows
 from transforms.explain.settings import ExplainSettings
@@ -15,16 +15,10 @@ from transforms.targets import has_unknown_label
 
 UNKNOWN_LABELS = "unknown_labels"
 """The event of a tally for each explained image with a label that no class of the model has."""
+
+
 GUARDED_CHANNELS = "guarded_channels"
 """The event of a tally for each channel of a map whose weight the method could not compute."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ExplainedBatch:
-    """Images with their explanation."""
-
-    images: list[LoadedImage]
-    explanation: BatchExplanation
 
 
 def finish_batch(

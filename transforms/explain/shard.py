@@ -6,32 +6,37 @@ flat.
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
 import cv2
-import numpy as np
 import pyarrow as pa
 
 from transforms.concurrency import WritesBehind, map_ahead
-from transforms.explain.batches import BatchExplainer
+from transforms.explain.batches import BatchExplainer, explain_batches
 from transforms.explain.failure_limit import FailureStreak, TooManyFailures, write_stop
-from transforms.explain.finish import ExplainedBatch, finish_batch
-from transforms.explain.loading import FailedImage, ImageLoader, LoadedImage, load_images
+from transforms.explain.finish import finish_batch
+from transforms.explain.loading import ImageLoader, load_images
 from transforms.explain.metrics import report_metrics
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
 from transforms.overlays import encode_tar, member_of
-from transforms.records import ImageFailure, Shard, ShardResult
+from transforms.records import Shard, ShardResult
 from transforms.storage import Storage
 from transforms.versions import check_versions, versions_here
 
 _FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each
+
+
 _WRITERS = 16
+
+
 _WRITTEN_BEHIND = 64  # overlays
+
+
 WAITING = "waiting for images"
 """The step of a tally in which the model had nothing to do because no batch was loaded yet."""
 
@@ -115,42 +120,3 @@ def explain_shard(
             put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])
     return ShardResult(shard, rows, tally.seconds(), tally.events())
-
-
-def explain_batches(
-    images: Iterable[LoadedImage | FailedImage], explainer: BatchExplainer, tally: Tally
-) -> Iterator[ExplainedBatch | FailedImage]:
-    """Full batches of the images that could be loaded, explained; then the others that came among them."""
-    batch: list[LoadedImage] = []
-    failed: list[FailedImage] = []
-    for image in images:
-        if isinstance(image, FailedImage):
-            failed.append(image)
-        else:
-            batch.append(image)
-        if len(batch) >= explainer.batch_size:
-            yield from _explain_batch(batch, explainer, tally)
-            batch = []
-        if not batch:
-            yield from failed
-            failed = []
-    if batch:
-        yield from _explain_batch(batch, explainer, tally)
-    yield from failed
-
-
-def _explain_batch(
-    images: list[LoadedImage], explainer: BatchExplainer, tally: Tally
-) -> Iterator[ExplainedBatch | FailedImage]:
-    inputs = np.stack([image.model_input for image in images])
-    most = max(len(image.targets.codes) for image in images)
-    codes = np.full((len(images), most), -1, np.int32)  # padded with the predicted class, whose maps are dropped
-    for row, image in zip(codes, images, strict=True):
-        row[: len(image.targets.codes)] = image.targets.codes
-    with tally.timing("compute"):
-        outcomes = list(explainer.explain(inputs, codes, tally))
-    for part, outcome in outcomes:
-        if isinstance(outcome, ImageFailure):
-            yield images[part.start].failed(outcome)
-        else:
-            yield ExplainedBatch(images[part], outcome)

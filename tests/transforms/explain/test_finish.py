@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 from fakes import CARD, FakeModel
 
-from transforms.explain.finish import GUARDED_CHANNELS, ExplainedBatch, finish_batch
+from transforms.explain.batches import ExplainedBatch
+from transforms.explain.finish import GUARDED_CHANNELS, finish_batch
 from transforms.explain.loading import LoadedImage
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
