@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import fsspec
 import pydantic
 import yaml
 
 from pipeline.config.schema import Config, ConfigError
+from pipeline.config.yaml12 import load_yaml
+from transforms.storage import uris
 
 
 def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Config:
@@ -43,22 +46,10 @@ def redacted(config: Config) -> dict[str, Any]:
     return tree
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML takes the last of two equal keys without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(location: str) -> dict[str, Any]:
     try:
         with fsspec.open(location, "r", encoding="utf-8") as file:
-            tree = yaml.load(file, _Loader)
+            tree = load_yaml(file)
     except FileNotFoundError:
         raise ConfigError(f"{location}: there is no such config file (looked in {Path.cwd()})") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
@@ -76,7 +67,7 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"--set {setting}: write a key and a value, such as --set input.limit=100")
     try:
-        value = yaml.safe_load(text)
+        value = _value_of(keys, text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from None
     for key in keys[:-1]:
@@ -87,6 +78,34 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
             raise ConfigError(f"--set {setting}: {key} is not a section of the config")
         tree = branch
     tree[keys[-1]] = value
+
+
+def _value_of(keys: Sequence[str], text: str) -> Any:
+    """The value of a setting: the text itself where the key takes a text, else what it is as YAML."""
+    kinds = _kinds_of(keys)
+    if kinds <= {str, NoneType}:
+        return None if NoneType in kinds and text in ("null", "~") else text
+    try:
+        value = load_yaml(text)
+    except yaml.YAMLError:
+        if str not in kinds:
+            raise
+        return text
+    return text if str in kinds and isinstance(value, dict) and dict not in kinds else value
+
+
+def _kinds_of(keys: Sequence[str]) -> set[Any]:
+    """The types that the value of a key may have; of an unknown key, any."""
+    annotation: Any = Config
+    for key in keys:
+        fields = getattr(annotation, "model_fields", None)
+        if fields is None:  # within a mapping such as storage.s3
+            return {str} if uris.names_a_secret(keys[-1]) else {Any}
+        if key not in fields:
+            return {Any}
+        annotation = fields[key].annotation
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return {str if get_origin(member) is Literal else get_origin(member) or member for member in members}
 
 
 def _explain(problem: Any) -> str:

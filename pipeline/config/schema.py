@@ -19,12 +19,38 @@ DEMO_MANIFEST = "bundled:photos"
 DEMO_MODEL = "bundled:efficientnet-lite0"
 
 
+# What pyarrow, Spark, DuckDB or polars make another value of where it is the name of a Hive partition.
+_READ_AS_SOMETHING_ELSE = re.compile(
+    r"(?i)[0-9._]+(e[-+]?[0-9]+)?[dfl]?|[0-9]{4}-[0-9]{1,2}(-[0-9]{1,2}([t_-].*)?)?|0x[0-9a-f]+|nan|inf(inity)?|null|none|true|false"
+)
+
+
 class ConfigError(UserError):
     """The configuration cannot be used. The message lists every mistake, a line each."""
 
 
 class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_class(target: Any) -> Any:
+    if isinstance(target, str) or type(target) is int:
+        return target
+    raise ValueError(f'a class is an index or a name; write a name in quotes, as "{str(target).lower()}"')
+
+
+def _check_classes(targets: Any) -> Any:
+    for target in targets if isinstance(targets, list | tuple) else [targets]:
+        if target is not None:
+            _check_class(target)
+    return targets
+
+
+def _check_names(names: Any) -> Any:
+    """Names of classes; a number among them is one that nobody quoted."""
+    if isinstance(names, list | tuple):
+        return tuple(str(_check_class(name)) for name in names)
+    return names
 
 
 def _check_targets(targets: Any) -> Any:
@@ -67,9 +93,14 @@ def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def _check_run_id(run_id: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run_id):
-        return run_id
-    raise ValueError("write auto, or 1 to 100 letters, digits, dots, hyphens and underscores")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run_id):
+        raise ValueError("write auto, or 1 to 100 letters, digits, dots, hyphens and underscores")
+    if _READ_AS_SOMETHING_ELSE.fullmatch(run_id):
+        raise ValueError(
+            "readers of the table take it for a number, a date or a truth value, since it is the name of a folder "
+            f"run=...; write a letter in front, as r{run_id}"
+        )
+    return run_id
 
 
 def _failures(chosen: Any) -> Any:
@@ -118,7 +149,9 @@ class Model(_Section):
     weights: str | None = ModelOptions.weights
     output: str | None = ModelOptions.output
     signature: str | None = ModelOptions.signature
-    class_names: str | tuple[str, ...] | None = ModelOptions.class_names
+    class_names: Annotated[str | tuple[str, ...] | None, pydantic.BeforeValidator(_check_names)] = (
+        ModelOptions.class_names
+    )
     input_size: Annotated[Any, pydantic.AfterValidator(_check_input_size)] = ModelOptions.input_size
     preprocessing: str | dict[str, Any] = ModelOptions.preprocessing
     resize: Resize = ModelOptions.resize
@@ -129,8 +162,12 @@ class Model(_Section):
 
 class Explain(_Section):
     method: Annotated[str, pydantic.AfterValidator(_check_method)] = ModelOptions.method
-    targets: Annotated[str | int | list[str | int], pydantic.AfterValidator(_check_targets)] = "predicted"
-    contrast: str | int | None = ModelOptions.contrast
+    targets: Annotated[
+        str | int | list[str | int],
+        pydantic.BeforeValidator(_check_classes),
+        pydantic.AfterValidator(_check_targets),
+    ] = "predicted"
+    contrast: Annotated[str | int | None, pydantic.BeforeValidator(_check_classes)] = ModelOptions.contrast
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
     faithfulness: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
 

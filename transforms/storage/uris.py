@@ -119,11 +119,16 @@ def redact(text: str, options: Mapping[str, Any] | None = None) -> str:
     return text
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether the storage option of that name holds a secret."""
+    return re.search(rf"(?i){_SECRET}|^key$|^sas", name) is not None
+
+
 def _secrets(options: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for key, value in options.items():
         if isinstance(value, Mapping):
             found += _secrets(value)
-        elif isinstance(value, str) and len(value) >= 4 and re.search(rf"(?i){_SECRET}|^key$|^sas", str(key)):
+        elif isinstance(value, str) and len(value) >= 4 and names_a_secret(str(key)):
             found.append(value)
     return found
