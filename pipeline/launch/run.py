@@ -14,7 +14,7 @@ from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
-from pipeline.runs import Again, Lease, PartWatch, ProgressDisplay, Summary, close_run, forget_images, open_run
+from pipeline.runs import Lease, Outdated, PartWatch, ProgressDisplay, Summary, close_run, forget_images, open_run
 from transforms.explain import why_stopped
 from transforms.storage import Doors, Storage
 from transforms.table import TableLocation, list_parts, write_earlier_parts
@@ -60,8 +60,8 @@ def _run_job(
     storage, table = job.storage, job.settings.table
     storage.sweep(table.output)
     earlier = list(list_parts(table.layout.statistics, storage)) if config.run.resume else []
-    again = Again(frozenset(config.run.retry_failed), config.input.detect_changes)
-    earlier, failed, changed = forget_images(earlier, table, again, job.manifest, storage)
+    outdated = Outdated(frozenset(config.run.retry_failed), config.input.detect_changes)
+    earlier, failed, changed = forget_images(earlier, table, outdated, job.manifest, storage)
     if job.settings.max_failures:  # images that failed before may well do so again
         settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
         job = dataclasses.replace(job, settings=settings)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from pipeline.runs.forget import Again, forget_images
+    from pipeline.runs.forget import Outdated, forget_images
     from pipeline.runs.lease import Lease, LeaseTaken
     from pipeline.runs.progress import PartWatch, ProgressDisplay, Progressed
     from pipeline.runs.record import Run, close_run, find_run, list_runs, open_run, run_at, utc_now
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pipeline.runs.summary import Summary
 
 __all__ = [
-    "Again",
     "Lease",
     "LeaseTaken",
+    "Outdated",
     "PartWatch",
     "ProgressDisplay",
     "Progressed",

@@ -19,7 +19,7 @@ _WATCHERS = 32  # threads that ask the store for versions; they wait most of the
 
 
 @dataclasses.dataclass(frozen=True)
-class Again:
+class Outdated:
     """What is to be made again."""
 
     statuses: frozenset[Status]  # images that failed in one of these ways
@@ -27,7 +27,7 @@ class Again:
 
 
 def forget_images(
-    parts: Sequence[str], table: TableLocation, again: Again, manifest: Manifest, storage: Storage
+    parts: Sequence[str], table: TableLocation, outdated: Outdated, manifest: Manifest, storage: Storage
 ) -> tuple[list[str], int, int]:
     """Remove the rows that are to be made again from the parts of a table; only of images that the manifest names.
 
@@ -41,7 +41,7 @@ def forget_images(
         concerned = [
             part
             for part, is_concerned in map_ahead(
-                lambda part: (part, _is_concerned(part, table, again, storage)), parts, readers, 4 * _READERS
+                lambda part: (part, _is_concerned(part, table, outdated, storage)), parts, readers, 4 * _READERS
             )
             if is_concerned
         ]
@@ -51,10 +51,10 @@ def forget_images(
     left, failures, changes = dict.fromkeys(parts), 0, 0
     for part in concerned:
         rows = read_part(part, storage, ["image_id", "uri", "status", "content_version"])
-        failed = {image_id for image_id, status in image_statuses(rows).items() if status in again.statuses}
+        failed = {image_id for image_id, status in image_statuses(rows).items() if status in outdated.statuses}
         images = {image_id for image_id in failed if bytes.fromhex(image_id) in named}
         failures += len(images)
-        if again.changed:
+        if outdated.changed:
             others = {
                 image_id: (uri, version)
                 for image_id, uri, version in zip(
@@ -70,11 +70,11 @@ def forget_images(
     return list(left), failures, changes
 
 
-def _is_concerned(part: str, table: TableLocation, again: Again, storage: Storage) -> bool:
+def _is_concerned(part: str, table: TableLocation, outdated: Outdated, storage: Storage) -> bool:
     footer = read_footer(part, storage)
     if (footer.fingerprint, footer.targets) != (table.fingerprint, table.targets):
         return False
-    return again.changed or not again.statuses.isdisjoint(footer.statuses)
+    return outdated.changed or not outdated.statuses.isdisjoint(footer.statuses)
 
 
 def _changed(images: dict[str, tuple[str, str | None]], storage: Storage) -> Iterator[str]:

@@ -15,7 +15,7 @@ class TooManyFailures(RuntimeError):
     """Image after image has failed since the worker started."""
 
 
-class FailureStreak:
+class FailureLimit:
     """The images that have failed since a worker started, until the first that does not. Safe to use from many threads.
 
     Raises TooManyFailures from :meth:`see` at the ``limit``-th; 0 stands for no limit.

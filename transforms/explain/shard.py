@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer, explain_batches
-from transforms.explain.failure_limit import FailureStreak, TooManyFailures, write_stop
+from transforms.explain.failure_limit import FailureLimit, TooManyFailures, write_stop
 from transforms.explain.finish import finish_batch
 from transforms.explain.loading import ImageLoader, load_images
 from transforms.explain.metrics import report_metrics
@@ -69,12 +69,12 @@ class _ExplainShards(beam.DoFn):
         keep_freed_memory()
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
         self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
-        self._streak = FailureStreak(self._settings.max_failures)
+        self._limit = FailureLimit(self._settings.max_failures)
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         tally = Tally()
         try:
-            result = explain_shard(shard, self._explainer, self._settings, self._storage, self._streak, tally)
+            result = explain_shard(shard, self._explainer, self._settings, self._storage, self._limit, tally)
         except TooManyFailures as stopped:
             write_stop(stopped, shard.shard_id, self._settings.table, self._storage)
             raise
@@ -87,7 +87,7 @@ def explain_shard(
     explainer: BatchExplainer,
     settings: ExplainSettings,
     storage: Storage,
-    streak: FailureStreak,
+    limit: FailureLimit,
     tally: Tally,
 ) -> ShardResult:
     """Explain every image of a shard: every reference has its rows in the result, whatever happens to it.
@@ -95,7 +95,7 @@ def explain_shard(
     Only faults of the job itself (the output cannot be written, for one) are raised.
 
     Raises:
-        TooManyFailures: from ``streak``.
+        TooManyFailures: from ``limit``.
     """
     card, settings = explainer.card, settings.of_shard(shard.shard_id)
     archived: dict[str, bytes] = {}  # overlays that wait for the tar of the shard
@@ -115,7 +115,7 @@ def explain_shard(
         write = put_behind if settings.archive is None else archived.__setitem__
         finish = functools.partial(finish_batch, card=card, settings=settings, write=write, tally=tally)
         batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
-        tables = [streak.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
+        tables = [limit.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
         if settings.archive is not None and archived:
             put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     rows = pa.concat_tables([settings.schema.empty_table(), *tables])

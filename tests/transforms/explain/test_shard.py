@@ -12,7 +12,7 @@ from fakes import CARD, FakeModel
 
 from transforms.explain import loading
 from transforms.explain.batches import BatchExplainer
-from transforms.explain.failure_limit import FailureStreak, TooManyFailures
+from transforms.explain.failure_limit import FailureLimit, TooManyFailures
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.shard import explain_shard
 from transforms.explain.tally import Tally
@@ -41,7 +41,7 @@ def explain(shard: Shard, folder: Path, model=None, storage=Storage(), **setting
         TableLocation(str(folder / "out"), "r1", "fake"), statistics_schema(), batch_size=3, **settings
     )
     result = explain_shard(
-        shard, BatchExplainer(model or FakeModel(), 3), settings, storage, FailureStreak(settings.max_failures), Tally()
+        shard, BatchExplainer(model or FakeModel(), 3), settings, storage, FailureLimit(settings.max_failures), Tally()
     )
     return {row["uri"].rpartition("/")[2]: row for row in result.rows.to_pylist()}, result.events
 
@@ -237,7 +237,7 @@ def test_overlays_in_a_tar_are_those_that_a_file_each_would_be(tmp_path, scheme)
     storage, explainer = Storage(), BatchExplainer(FakeModel(), 3)
     contents = []
     for _ in range(2):  # a shard that is executed twice leaves one tar
-        rows = explain_shard(shard, explainer, settings, storage, FailureStreak(0), Tally()).rows.to_pylist()
+        rows = explain_shard(shard, explainer, settings, storage, FailureLimit(0), Tally()).rows.to_pylist()
         (archive,) = storage.walk(f"{out}/overlays")
         contents.append(storage.read(archive))
     assert contents[0] == contents[1]
