@@ -1,4 +1,6 @@
-"""Faults of machine and process: real launchers, killed, doubled, out of space, interrupted. See the README's table."""
+"""Faults of machine and process: real launchers, killed, doubled, out of space, interrupted. The table is in
+tests/README.md.
+"""
 
 import collections
 import json

@@ -1,13 +1,13 @@
 """The columns of the statistics table as Markdown.
 
-``python -m transforms.table.markdown`` writes them into the README.
+``python -m transforms.table.markdown`` writes them into the README.md beside this file.
 """
 
 import pathlib
-import sys
 
 from transforms.table.schema import column_meanings, statistics_schema
 
+README = pathlib.Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- columns -->", "<!-- /columns -->"
 
 
@@ -39,5 +39,4 @@ def with_columns(readme: str) -> str:
 
 
 if __name__ == "__main__":
-    path = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "README.md")
-    path.write_text(with_columns(path.read_text()))
+    README.write_text(with_columns(README.read_text()))

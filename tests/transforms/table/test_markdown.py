@@ -1,11 +1,7 @@
-from pathlib import Path
-
 import pytest
 
-from transforms.table.markdown import columns_markdown, with_columns
+from transforms.table.markdown import README, columns_markdown, with_columns
 from transforms.table.schema import statistics_schema
-
-README = Path(__file__).parents[3] / "README.md"
 
 
 def test_the_readme_has_the_columns_of_the_schema():
