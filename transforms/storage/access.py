@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterable
 
 from transforms.records import ImageFailure, Stage, Status
-from transforms.storage.uris import is_chained, is_local, local_path, scheme_of, schemes_of
+from transforms.storage.uris import is_chained, is_local, local_path, same_store, scheme_of, schemes_of
 
-_ALIASES = ({"s3", "s3a"}, {"gs", "gcs"}, {"abfs", "abfss", "az"})
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -40,7 +39,7 @@ class Doors:
         if schemes is not None:
             allowed = frozenset(schemes)
         elif not is_local(manifest):
-            allowed = own.union(*(group for group in _ALIASES if group & own))
+            allowed = own.union(*map(same_store, own))
         origin = _origin(manifest)
         return cls(allowed, tuple(roots), frozenset([origin] if origin else []))
 

@@ -70,11 +70,13 @@ class RemoteFiles:
         filesystem, path, names = self._again(uri, _listed)
         for name in names:
             if not any(part.startswith(".") for part in name[len(path) :].split("/")):
-                yield _whole_uri(filesystem, name, uri)
+                yield _whole_uri(filesystem, path, name, uri)
 
     def glob(self, pattern: str) -> list[str]:
-        filesystem, names = self._again(pattern, lambda filesystem, path: (filesystem, filesystem.glob(path)))
-        return [_whole_uri(filesystem, name, pattern) for name in sorted(names)]
+        filesystem, path, names = self._again(
+            pattern, lambda filesystem, path: (filesystem, path, filesystem.glob(path))
+        )
+        return [_whole_uri(filesystem, path, name, pattern) for name in sorted(names)]
 
     def version(self, uri: str) -> str:
         """Asks the doors; one attempt."""
@@ -109,7 +111,7 @@ class RemoteFiles:
 
     def _filesystem(self, uri: str, doors: Doors | None = None) -> tuple[Any, str]:
         """fsspec's file system and path. fsspec keeps one file system per options and thread."""
-        options = {scheme: _with_defaults(scheme, self.options.get(scheme, {})) for scheme in uris.schemes_of(uri)}
+        options = {scheme: _with_defaults(scheme, self._options_of(scheme)) for scheme in uris.schemes_of(uri)}
         if doors is not None:
             for scheme in {"http", "https"} & options.keys():
                 from transforms.storage import http_client as http
@@ -120,6 +122,12 @@ class RemoteFiles:
         ((scheme, own_options),) = options.items()
         kind = fsspec.get_filesystem_class(scheme)
         return kind(**{**kind._get_kwargs_from_urls(uri), **own_options}), kind._strip_protocol(uri)
+
+    def _options_of(self, scheme: str) -> Mapping[str, Any]:
+        """Those of the scheme itself, else those of another name of the same store."""
+        return next(
+            (self.options[name] for name in (scheme, *sorted(uris.same_store(scheme))) if name in self.options), {}
+        )
 
 
 class _View:
@@ -178,7 +186,22 @@ def _with_defaults(scheme: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, **{name: {**values, **options.get(name, {})} for name, values in defaults.items()}}
 
 
-def _whole_uri(filesystem: Any, name: str, uri: str) -> str:
-    """The URI of a name that a listing gave, with the rest of the chain that ``uri`` has."""
-    _, separator, rest = uri.partition("::") if uris.is_chained(uri) else ("", "", "")
-    return filesystem.unstrip_protocol(name) + separator + rest
+def _whole_uri(filesystem: Any, path: str, name: str, uri: str) -> str:
+    """The URI of a name that a listing of ``uri``, at fsspec's ``path``, gave: spelled as the caller spells it.
+
+    A file system has a spelling of its own for the same store, such as ``abfs://`` for ``az://``, or leaves the account
+    out; what was listed under one spelling must be found under it.
+    """
+    if uris.is_chained(uri):
+        return filesystem.unstrip_protocol(name) + uri[uri.index("::") :]
+    folders = uris.absolute(uri).split("/")
+    alike = 0  # folders at the end that uri and path share
+    for own, theirs in zip(reversed(folders), reversed(path.split("/")), strict=False):
+        if own != theirs:
+            break
+        alike += 1
+    shared = len("/".join(folders[len(folders) - alike :]))
+    start = path[: len(path) - shared]
+    if not name.startswith(start):
+        return filesystem.unstrip_protocol(name)
+    return "/".join(folders)[: len("/".join(folders)) - shared] + name[len(start) :]

@@ -18,6 +18,9 @@ _LOCAL = ("file", "local")
 _CACHES = {"simplecache", "filecache", "blockcache", "cached"}  # they hand on the path of the link behind them
 _WRAPPERS = {"zip", "tar", "libarchive", "dir", "reference", *_CACHES}
 
+ALIASES = (frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"}), frozenset({"abfs", "abfss", "az"}))
+"""Schemes that mean the same store."""
+
 _SECRET = (
     r"[\w.-]*(?:signature|credential|secret|token|passw(?:or)?d|pwd|"
     r"api[_-]?key|account[_-]?key|access[_-]?key(?:[_-]?id)?)"
@@ -55,6 +58,11 @@ def schemes_of(uri: str) -> list[str]:
     return [link if link in protocols or re.fullmatch("[a-z]+", link) else scheme_of(link) for link in uri.split("::")]
 
 
+def same_store(scheme: str) -> frozenset[str]:
+    """The schemes that lead where this one does, itself among them."""
+    return next((group for group in ALIASES if scheme in group), frozenset({scheme}))
+
+
 def local_path(uri: str) -> str:
     """The path of a local URI, as it is written."""
     match = _SCHEME.match(uri)
@@ -79,8 +87,11 @@ def split(uri: str) -> tuple[str, str, str]:
 
 
 def absolute(uri: str) -> str:
-    """A local path made absolute, ``~`` expanded; any other URI as it is."""
-    return os.path.abspath(os.path.expanduser(local_path(uri))) if is_local(uri) else uri
+    """A local path made absolute, ``~`` expanded; any other URI without slashes at its end."""
+    if is_local(uri):
+        return os.path.abspath(os.path.expanduser(local_path(uri)))
+    stripped = uri.rstrip("/")
+    return uri if is_chained(uri) or stripped.endswith(":") else stripped
 
 
 def join(base: str, relative: str) -> str:

@@ -1,5 +1,6 @@
 """Local files, memory and archives: names, limits, and writes that are whole or not there."""
 
+import importlib
 import io
 import os
 import pickle
@@ -7,11 +8,15 @@ import stat
 import threading
 import time
 import zipfile
+from typing import ClassVar
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from transforms.records import ImageFailure, Stage, Status
+from transforms.storage import uris
 from transforms.storage.access import Doors
+from transforms.storage.remote_files import RemoteFiles
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()
@@ -211,12 +216,11 @@ def test_walk_and_glob(tmp_path):
     for base in (str(tmp_path), "memory://walk"):
         for name in ("b/2.jpg", "b/1.jpg", "a.jpg", ".hidden/x.jpg", "b/.x.jpg", "c.txt"):
             STORAGE.put(f"{base}/{name}", b"x")
-        root = base.replace("memory://", "memory:///")
         assert list(STORAGE.walk(base)) == [
-            f"{root}/{name}" for name in ("a.jpg", "c.txt", "b/1.jpg", "b/2.jpg")
-        ] or list(STORAGE.walk(base)) == [f"{root}/{name}" for name in ("a.jpg", "b/1.jpg", "b/2.jpg", "c.txt")]
-        assert STORAGE.glob(f"{base}/*.jpg") == [f"{root}/a.jpg"]
-        assert STORAGE.glob(f"{base}/**/*.jpg")[-2:] == [f"{root}/b/1.jpg", f"{root}/b/2.jpg"]
+            f"{base}/{name}" for name in ("a.jpg", "c.txt", "b/1.jpg", "b/2.jpg")
+        ] or list(STORAGE.walk(base)) == [f"{base}/{name}" for name in ("a.jpg", "b/1.jpg", "b/2.jpg", "c.txt")]
+        assert STORAGE.glob(f"{base}/*.jpg") == [f"{base}/a.jpg"]
+        assert STORAGE.glob(f"{base}/**/*.jpg")[-2:] == [f"{base}/b/1.jpg", f"{base}/b/2.jpg"]
         assert STORAGE.is_directory(f"{base}/b")
 
 
@@ -246,8 +250,8 @@ def test_the_version_changes_with_the_content(tmp_path):
         ("pipe_file", lambda: STORAGE.put("memory://lossy/a", b"x"), None),
         ("exists", lambda: STORAGE.exists("memory://lossy/a"), True),
         ("isdir", lambda: STORAGE.is_directory("memory://lossy"), True),
-        ("find", lambda: list(STORAGE.walk("memory://lossy")), ["memory:///lossy/a"]),
-        ("glob", lambda: STORAGE.glob("memory://lossy/*"), ["memory:///lossy/a"]),
+        ("find", lambda: list(STORAGE.walk("memory://lossy")), ["memory://lossy/a"]),
+        ("glob", lambda: STORAGE.glob("memory://lossy/*"), ["memory://lossy/a"]),
         ("rm_file", lambda: STORAGE.remove("memory://lossy/a"), None),
     ],
 )
@@ -279,3 +283,57 @@ def test_it_travels_to_workers():
     storage = Storage({"s3": {"key": "k", "secret": "s"}}, Doors.of_manifest("s3://b/m"), 5, 2)
     assert pickle.loads(pickle.dumps(storage)) == storage
     assert storage.redact("secret=hunter2") == "secret=***"
+
+
+class OtherSpelling(MemoryFileSystem):
+    """A store with several schemes, whose file system calls everything by one, and leaves the account out."""
+
+    protocol = ("abfs", "az", "abfss")
+    store: ClassVar[dict] = {}
+    pseudo_dirs: ClassVar[list] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        path = path.partition("://")[2] if "://" in path else path
+        container, _, rest = path.strip("/").partition("/")
+        return f"/{container.partition('@')[0]}/{rest}".rstrip("/")
+
+    @classmethod
+    def _get_kwargs_from_urls(cls, path):
+        return {}
+
+
+@pytest.fixture
+def other_spelling(monkeypatch):
+    registered = importlib.import_module("fsspec.registry")._registry
+    for scheme in ("az", "abfs", "abfss"):
+        monkeypatch.setitem(registered, scheme, OtherSpelling)
+    OtherSpelling.store.clear()
+
+
+@pytest.mark.parametrize("folder", ["az://c/out", "abfss://c/out", "abfs://c@account.dfs.core.windows.net/out", "az://c",
+                                    "az://c/out/", "abfs://net@account.dfs.core.windows.net"])  # fmt: skip
+def test_a_listing_comes_back_in_the_callers_spelling(other_spelling, folder):
+    storage, root = Storage(), uris.absolute(folder)
+    for name in ("runs/r1/run.json", "runs/r1/.hidden", "statistics/run=r1/part-0.parquet"):
+        storage.put(f"{root}/{name}", b"x")
+    assert sorted(storage.walk(root)) == [f"{root}/runs/r1/run.json", f"{root}/statistics/run=r1/part-0.parquet"]
+    assert storage.glob(f"{root}/runs/*/run.json") == [f"{root}/runs/r1/run.json"]
+    assert storage.glob(f"{root}/*/run=r1/part-*") == [f"{root}/statistics/run=r1/part-0.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("written", "absolute"),
+    [("s3://bucket/", "s3://bucket"), ("s3://bucket/out//", "s3://bucket/out"), ("memory://", "memory://"),
+     ("gs://b/x", "gs://b/x"), ("/tmp/out/", "/tmp/out"), ("zip://a/::s3://b/x.zip", "zip://a/::s3://b/x.zip")],
+)  # fmt: skip
+def test_slashes_at_the_end_of_a_folder_mean_nothing(written, absolute):
+    assert Storage().absolute(written) == absolute
+
+
+def test_options_under_any_name_of_a_store_count():
+    for given, used in (("gcs", "gs"), ("gs", "gcs"), ("s3", "s3a"), ("az", "abfss")):
+        assert RemoteFiles({given: {"token": "t"}}, Doors(), 1.0, 1)._options_of(used) == {"token": "t"}
+    both = RemoteFiles({"gs": {"token": "1"}, "gcs": {"token": "2"}}, Doors(), 1.0, 1)
+    assert (both._options_of("gs"), both._options_of("gcs")) == ({"token": "1"}, {"token": "2"})
+    assert both._options_of("s3") == {}
