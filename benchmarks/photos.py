@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import simplejpeg
 
 from transforms.images.decode import decode_image
 from transforms.images.resize import resize_image
-from transforms.manifest.formats import IMAGE_SUFFIXES
-from transforms.manifest.read import Manifest, read_manifest
+from transforms.manifest.listing import list_folder
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.read import read_manifest
 from transforms.placement import place
 from transforms.storage.storage import Storage
 
@@ -69,7 +71,7 @@ def find_photos(folder: str | None) -> Photos:
     storage = Storage()
     if folder is None:
         return Photos("bundled photos", tuple(ref.uri for ref in read_manifest(Manifest("bundled:photos"), storage)))
-    paths = _in_order([path for path in storage.walk(os.path.abspath(folder)) if path.lower().endswith(IMAGE_SUFFIXES)])
+    paths = _in_order(list(list_folder(Manifest(os.path.abspath(folder)), storage, Counter())))
     if not paths:
         raise FileNotFoundError(f"{folder}: no photos; name a folder with some in --photos, or leave it out")
     return Photos(f"{len(paths)} photos", tuple(paths))

@@ -42,10 +42,12 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             f"overlays.colormap: {config.overlays.colormap!r} is wrong; write one of {', '.join(colormaps())}"
         )
     layout = OutputLayout(storage.absolute(config.output.path))
-    manifest = manifest_of(config, storage)
+    manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
     say(f"reading {manifest.uri}")
     survey = survey_manifest(manifest, storage)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
+    if survey.passed_over:
+        say(survey.passed_over)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
     card = compile_model(config.model_options, layout.models, storage)
     targets = TargetPolicy.parse(config.explain.targets)

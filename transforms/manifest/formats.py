@@ -5,17 +5,16 @@ import gzip
 import importlib.util
 import io
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from transforms.manifest.cells import parse_json
+from transforms.manifest.listing import list_folder, list_glob
 from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.storage import Storage
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
-
 
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
@@ -53,16 +52,28 @@ def format_of(manifest: Manifest, storage: Storage) -> str:
     )
 
 
-def numbered_lines(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+def numbered_lines(
+    manifest: Manifest, storage: Storage, passed_over: Counter[str] | None = None
+) -> Iterator[tuple[int, Line]]:
     """The lines of a manifest, by column, with the number that an editor shows; at most ``limit`` of them.
+
+    Args:
+        passed_over: counts the files of a folder or glob that are not listed, by kind.
 
     Raises:
         ManifestError: the manifest cannot be read, or a line has no URI where one must be.
     """
     read = {"txt": _read_txt, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet,
-            "glob": _list_glob, "directory": _list_directory, "bundled": _list_bundled}  # fmt: skip
-    lines = read[format_of(manifest, storage)](manifest, storage)
+            "bundled": _list_bundled}  # fmt: skip
+    listed = {"glob": list_glob, "directory": list_folder}
+    kind = format_of(manifest, storage)
     try:
+        lines: Iterable[tuple[int, Line]]
+        if kind in listed:
+            uris = listed[kind](manifest, storage, Counter() if passed_over is None else passed_over)
+            lines = ((number, {manifest.uri_column: uri}) for number, uri in enumerate(uris, 1))
+        else:
+            lines = read[kind](manifest, storage)
         for count, line in enumerate(lines):
             if count == manifest.limit:
                 return
@@ -152,17 +163,6 @@ def _read_parquet(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, L
             for line in batch.to_pylist():
                 number += 1
                 yield number, line
-
-
-def _list_glob(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
-    for number, uri in enumerate(storage.glob(manifest.uri), 1):
-        yield number, {manifest.uri_column: uri}
-
-
-def _list_directory(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
-    for number, uri in enumerate(storage.walk(manifest.uri), 1):
-        if uri.lower().endswith(IMAGE_SUFFIXES):
-            yield number, {manifest.uri_column: uri}
 
 
 def _list_bundled(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:

@@ -25,4 +25,5 @@ class Manifest:
     required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
     base: str | None = None
     limit: int | None = None
+    left_out: tuple[str, ...] = ()  # URIs of folders of which nothing is listed, such as the output of the job
     extra_columns: tuple[str, ...] = ()  # further columns to carry along, as ManifestSummary found them

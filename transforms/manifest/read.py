@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 
 import apache_beam as beam
 
 from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
 from transforms.manifest.formats import Line, numbered_lines, without_uri
+from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage import Storage
@@ -21,6 +23,7 @@ class ManifestSummary:
 
     count: int  # lines with an image, duplicates included
     extra_columns: tuple[str, ...]
+    passed_over: str = ""  # files of a folder that are no images, in words
 
 
 class ReadManifest(beam.PTransform):
@@ -63,14 +66,18 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    count, extra = 0, dict[str, None]()
-    for number, line in numbered_lines(manifest, storage):
+    count, extra, passed_over = 0, dict[str, None](), Counter[str]()
+    for number, line in numbered_lines(manifest, storage, passed_over):
         _cells(line, number, manifest)  # raises where it cannot be read
         count += 1
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
-        raise ManifestError(f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches")
-    return ManifestSummary(count, tuple(sorted(extra)))
+        others = describe_passed_over(passed_over)
+        raise ManifestError(
+            f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
+            + (f" ({others})" if others else "")
+        )
+    return ManifestSummary(count, tuple(sorted(extra)), describe_passed_over(passed_over))
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:

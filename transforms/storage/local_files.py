@@ -41,15 +41,11 @@ class LocalFiles:
     def is_directory(self, uri: str) -> bool:
         return os.path.isdir(local_path(uri))
 
-    def walk(self, uri: str) -> Iterator[str]:
-        for parent, folders, names in os.walk(local_path(uri)):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                if not name.startswith("."):
-                    yield os.path.join(parent, name)
+    def walk(self, uri: str, follow_links: bool) -> Iterator[str]:
+        yield from _walk(local_path(uri), follow_links, ())
 
     def glob(self, pattern: str) -> list[str]:
-        return sorted(glob.glob(local_path(pattern), recursive=True))
+        return sorted(path for path in glob.glob(local_path(pattern), recursive=True) if not os.path.isdir(path))
 
     def version(self, uri: str) -> str:
         status = os.stat(local_path(uri))
@@ -133,3 +129,20 @@ def _all_files(folder: str) -> Iterator[str]:
 def _digest(path: str) -> str:
     with open(path, "rb") as file:
         return digest_of_bytes(file)
+
+
+def _walk(folder: str, follow_links: bool, above: tuple[str, ...]) -> Iterator[str]:
+    """The files of a folder by name, then those of its folders; ``above`` are the real paths of those it lies in."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    entries = [entry for entry in entries if not entry.name.startswith(".")]
+    folders = [entry for entry in entries if entry.is_dir(follow_symlinks=follow_links)]
+    for entry in entries:
+        if not entry.is_dir():
+            yield entry.path
+    here = (*above, os.path.realpath(folder)) if follow_links else above
+    for entry in folders:
+        if not (follow_links and entry.is_symlink() and os.path.realpath(entry.path) in here):
+            yield from _walk(entry.path, follow_links, here)

@@ -66,17 +66,18 @@ class RemoteFiles:
     def is_directory(self, uri: str) -> bool:
         return self._again(uri, lambda filesystem, path: filesystem.isdir(path))
 
-    def walk(self, uri: str) -> Iterator[str]:
+    def walk(self, uri: str, follow_links: bool) -> Iterator[str]:
         filesystem, path, names = self._again(uri, _listed)
         for name in names:
             if not any(part.startswith(".") for part in name[len(path) :].split("/")):
                 yield _whole_uri(filesystem, path, name, uri)
 
     def glob(self, pattern: str) -> list[str]:
-        filesystem, path, names = self._again(
-            pattern, lambda filesystem, path: (filesystem, path, filesystem.glob(path))
+        filesystem, path, found = self._again(
+            pattern, lambda filesystem, path: (filesystem, path, filesystem.glob(path, detail=True))
         )
-        return [_whole_uri(filesystem, path, name, pattern) for name in sorted(names)]
+        names = sorted(name for name, facts in found.items() if facts["type"] != "directory")
+        return [_whole_uri(filesystem, path, name, pattern) for name in names]
 
     def version(self, uri: str) -> str:
         """Asks the doors; one attempt."""

@@ -78,15 +78,16 @@ class Storage:
     def is_directory(self, uri: str) -> bool:
         return self._files(uri).is_directory(uri)
 
-    def walk(self, uri: str) -> Iterator[str]:
+    def walk(self, uri: str, follow_links: bool = False) -> Iterator[str]:
         """The URIs of all files below a folder, in order, without hidden ones; none where there is no such folder.
 
-        Links to folders are not followed.
+        Args:
+            follow_links: go into the folders behind local links too; a link back to where it lies ends there.
         """
-        return self._files(uri).walk(uri)
+        return self._files(uri).walk(uri, follow_links)
 
     def glob(self, pattern: str) -> list[str]:
-        """The URIs that match, in order; ``**`` matches any number of folders."""
+        """The URIs of the files that match, in order; ``**`` matches any number of folders."""
         return self._files(pattern).glob(pattern)
 
     def version_of_image(self, uri: str) -> str | None:
