@@ -149,7 +149,7 @@ def assert_same_table(rows: list[dict], expected: list[dict], rel: float = 1e-6)
             if isinstance(value, float):
                 assert row[column] == pytest.approx(value, rel=rel, abs=1e-3 * rel), column
             elif column == "cam":
-                assert row[column] == pytest.approx(value, abs=max(rel, 2**-10)), column  # float16
+                assert row[column] == pytest.approx(value, abs=rel), column
             else:
                 assert row[column] == value, column
 

@@ -31,7 +31,7 @@ def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Pl
         placements: N placements of the images in the model input.
 
     Returns:
-        Arrays of N rows by column name: ``status`` (object: OK, ZERO, FLAT or NONFINITE), ``cam`` (float16
+        Arrays of N rows by column name: ``status`` (object: OK, ZERO, FLAT or NONFINITE), ``cam`` (float32
         ``[N, h*w]``, ``P / max P`` row by row; zeros for ZERO, for that is ``P``), all others float64 ``[N]``.
         NaN is NULL. A row does not depend on the batch that it is in.
     """
@@ -90,7 +90,7 @@ def _map_itself(maps: Maps) -> Columns:
     return {
         "cam_height": np.full(count, float(maps.height)),
         "cam_width": np.full(count, float(maps.width)),
-        "cam": maps.relative.astype(np.float16),
+        "cam": maps.relative.astype(np.float32),
     }
 
 

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
     from transforms.table.parts import PartFooter, image_statuses, list_parts, read_footer, read_part, remove_images
-    from transforms.table.schema import SCHEMA_VERSION, column_names_for, statistics_schema
+    from transforms.table.schema import NUMBERS_VERSION, SCHEMA_VERSION, column_names_for, statistics_schema
 
 __all__ = [
+    "NUMBERS_VERSION",
     "SCHEMA_VERSION",
     "DoneImages",
     "LeaseHolder",

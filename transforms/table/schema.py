@@ -8,7 +8,12 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
+"""Of the columns and their types. Parts of earlier versions are read too: 2 has ``cam`` in float16."""
+
+NUMBERS_VERSION = "2"
+"""Of what the numbers mean. It is part of the fingerprint: rows of other numbers do not make an image done, rows of
+other types do."""
 
 _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     "Identity and outcome": [
@@ -114,7 +119,7 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     "The map itself": [
         ("cam_height", pa.int32(), "h, cells"),
         ("cam_width", pa.int32(), "w, cells"),
-        ("cam", pa.list_(pa.float16()), "P / max P, row by row"),
+        ("cam", pa.list_(pa.float32()), "P / max P, row by row"),
         ("overlay_uri", pa.string(), "a file, or tar://NAME::TAR; NULL where the policy wrote none"),
     ],
 }  # fmt: skip

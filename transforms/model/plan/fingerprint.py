@@ -13,14 +13,14 @@ import numpy as np
 
 from transforms.model.graph import FlatGraph, NodeDef, node_name, tensor_name
 from transforms.model.plan.plan import Plan
-from transforms.table import SCHEMA_VERSION
+from transforms.table import NUMBERS_VERSION
 
 # They name things of the process that traced.
 _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})
 
 
 def fingerprint_of(plan: Plan) -> str:
-    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and schema version."""
+    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and what the numbers mean."""
     options, preprocessing = plan.options, plan.preprocessing
     identity = {
         "graph": graph_digests(plan.flat, [plan.target.tensor, plan.scores.tensor]),
@@ -32,7 +32,7 @@ def fingerprint_of(plan: Plan) -> str:
         "contrast": plan.contrast,
         "input": [plan.input_height, plan.input_width, plan.channels_first, plan.input_dtype],
         "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
-        "schema": SCHEMA_VERSION,
+        "schema": NUMBERS_VERSION,
     }
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
 
