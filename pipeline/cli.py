@@ -69,7 +69,9 @@ def run(
     except UserError as error:
         raise _refuse(str(error), ExitCode.USAGE, start_logs(as_json)) from None
     console = start_logs(as_json, loaded.storage)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a shell script
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         code = _launch(loaded, beam_options, console)
     except KeyboardInterrupt:
@@ -267,6 +269,12 @@ def _refuse(why: str, code: int, console: Console) -> typer.Exit:
     console.print(why, style="red")
     print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
     return typer.Exit(code)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    # The runner's threads go on for a moment without the lease. That they fail then is not worth a traceback.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
+    raise KeyboardInterrupt
 
 
 def _stop(why: str, code: int, console: Console) -> NoReturn:
