@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runs import wait_until
+from waiting import wait_until
 
 FOLDER = Path(os.environ.get("BEAM_GRADCAM_STORES", Path.home() / ".cache" / "beam-gradcam" / "stores"))
 PACKAGES = FOLDER / "packages"  # gcsfs and adlfs
