@@ -17,7 +17,7 @@ from transforms.model.load.source import ModelSource, parse_source
 from transforms.model.options import ModelOptions
 from transforms.storage import Storage
 
-COMPILED_FORMAT = 2
+COMPILED_FORMAT = 3
 """To be raised when a compiled model changes its meaning for the same model and options."""
 
 
