@@ -3,12 +3,14 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 
 from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
 from transforms.manifest.formats import Line, numbered_lines, without_uri
 from transforms.manifest.manifest import Manifest, ManifestError
+from transforms.manifest.sample import Sample
 from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage import Storage
 
@@ -21,6 +23,7 @@ class ManifestSummary:
 
     count: int  # lines with an image, duplicates included
     extra_columns: tuple[str, ...]
+    sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
 
 
 class ReadManifest(beam.PTransform):
@@ -56,21 +59,28 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
         yield _image_ref(line, number, manifest, base, storage)
 
 
-def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
+def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> ManifestSummary:
     """Read the whole manifest once, without holding it: counts lines and finds every mistake's first line.
+
+    Args:
+        sample: how many of its images to give back.
 
     Raises:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    count, extra = 0, dict[str, None]()
+    own.add(manifest.expected_column)
+    count, extra, kept = 0, dict[str, None](), Sample(sample)
     for number, line in numbered_lines(manifest, storage):
-        _cells(line, number, manifest)  # raises where it cannot be read
+        written, *_ = _cells(line, number, manifest)  # raises where it cannot be read
         count += 1
+        kept.see(written, number, line)
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
         raise ManifestError(f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches")
-    return ManifestSummary(count, tuple(sorted(extra)))
+    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
+    refs = tuple(_image_ref(line, number, manifest, base, storage) for number, line in kept.lines())
+    return ManifestSummary(count, tuple(sorted(extra)), refs)
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
@@ -83,6 +93,7 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+        expected=_text_of(line.get(manifest.expected_column or "")),
     )
 
 
@@ -98,8 +109,12 @@ def _cells(
         boxes = parse_boxes(line.get(manifest.boxes_column or ""))
     except ValueError as error:
         raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
-    label = line.get(manifest.label_column or "")
-    return written, None if label is None or str(label).strip() == "" else class_text(label), targets, boxes
+    return written, _text_of(line.get(manifest.label_column or "")), targets, boxes
+
+
+def _text_of(cell: Any) -> str | None:
+    """A class in a cell; None where the cell is empty."""
+    return None if cell is None or str(cell).strip() == "" else class_text(cell)
 
 
 def _folder_of(uri: str) -> str:

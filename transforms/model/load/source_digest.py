@@ -54,7 +54,7 @@ def _identity(source: ModelSource, storage: Storage) -> Any:
     if source.kind == "keras":
         return [source.name, package_version("keras")]
     if source.kind == "factory":
-        return [source.name, _code_digest(source.name.partition(":")[0])]
+        return [source.name, code_digest(source.name.partition(":")[0])]
     if source.kind == "hub" and source.name.startswith(("http://", "https://")):
         return source.name
     return content_digest(source.name, storage)
@@ -70,7 +70,7 @@ def _names_identity(option: str | tuple[str, ...] | None, storage: Storage) -> A
     return read_class_names(option, storage) if isinstance(option, str) else option
 
 
-def _code_digest(module: str) -> str:
+def code_digest(module: str) -> str:
     """A digest of the Python files of the package that ``module`` lies in; nothing is imported."""
     digest = hashlib.blake2b(digest_size=16)
     for path in _code_files(module.split(".")[0]):
