@@ -57,7 +57,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
         table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
-        schema=statistics_schema(tuple(config.audit.regions), extra_columns),
+        schema=statistics_schema(
+            tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
+        ),
         targets=targets,
         overlays=overlay_settings(config),
         resize=config.model.resize,
