@@ -17,8 +17,12 @@ from transforms.model.load.source import ModelSource, parse_source
 from transforms.model.options import ModelOptions
 from transforms.storage import Storage
 
-COMPILED_FORMAT = 3
+COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""
+_EXPECTATION_FORMAT = 2
+"""To be raised when another preprocessing may be found for the same model: such models are compiled anew. Where it
+comes out as before, so does the fingerprint."""
+_FOUND_OUT = ("keras_file", "savedmodel", "factory")  # the others have a contract
 
 
 def digest_source(options: ModelOptions, storage: Storage) -> str:
@@ -44,6 +48,8 @@ def digest_source(options: ModelOptions, storage: Storage) -> str:
         "options": asked,
         "class_names": _names_identity(options.class_names, storage),
     }
+    if options.preprocessing == "auto" and source.kind in _FOUND_OUT:
+        parts["expectation"] = _EXPECTATION_FORMAT
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
