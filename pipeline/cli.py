@@ -137,6 +137,30 @@ def inspect(
         print_inspection(inspection, Console(highlight=False, soft_wrap=True), every)
 
 
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
+    manifest: Annotated[str, typer.Argument(help="images, as input.manifest; labels tell the most")],
+    set_: _Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
+) -> None:
+    """Score a few images under each plausible preprocessing: what would be taken and why; 2 where a run is refused."""
+    from pipeline.config import load_config
+    from pipeline.logs import start_logs
+
+    console = start_logs()
+    try:
+        where = [f"model.source={json.dumps(model)}", f"input.manifest={json.dumps(manifest)}"]
+        config = load_config(None, [*where, *(set_ or ())])
+        from pipeline.check_model import check_model, show_check
+
+        found, verdict = check_model(config, console.print)
+    except UserError as error:
+        raise _usage(error) from None
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    raise typer.Exit(show_check(found, verdict, as_json, out))
+
+
 Output = Annotated[str, typer.Argument(help="The output of a job: the folder with runs/ in it, path or URL")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the newest one if left out")]
 ConfigFile = Annotated[

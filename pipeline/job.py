@@ -6,11 +6,13 @@ import secrets
 from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
+from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
@@ -29,6 +31,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    check: PixelCheck | None = None  # of the pixels that the model is given
 
 
 def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
@@ -44,7 +47,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     layout = OutputLayout(storage.absolute(config.output.path))
     manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
     say(f"reading {manifest.uri}")
-    survey = survey_manifest(manifest, storage)
+    survey = survey_manifest(manifest, storage, config.model.check)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
     if survey.passed_over:
         say(survey.passed_over)
@@ -56,7 +59,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
         table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
-        schema=statistics_schema(tuple(config.audit.regions), extra_columns),
+        schema=statistics_schema(
+            tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
+        ),
         targets=targets,
         overlays=overlay_settings(config),
         resize=config.model.resize,
@@ -67,6 +72,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         max_failures=config.run.max_failures,
         extra_columns=extra_columns,
     )
+    check = None
+    if survey.sample and card.source != NO_MODEL:
+        check = check_pixels(config, card, survey.sample, settings, layout.model(card.fingerprint), storage, say)
     shard_size = config.run.shard_size
     if shard_size == "auto":
         shard_size = automatic_shard_size(survey.count)
@@ -78,6 +86,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
+        check=check,
     )
 
 
@@ -92,6 +101,7 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
+        expected_column=columns.expected,
         required_columns=frozenset(
             name
             for field, name in columns.model_dump().items()

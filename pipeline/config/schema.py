@@ -92,6 +92,12 @@ def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
     return regions
 
 
+def _check_reference(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*", name):
+        return name
+    raise ValueError("write package.module:function, which makes of the bytes of an image what your own code feeds")
+
+
 def _check_run_id(run_id: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run_id):
         raise ValueError("write auto, or 1 to 100 letters, digits, dots, hyphens and underscores")
@@ -128,6 +134,7 @@ class Columns(_Section):
     label: str | None = Manifest.label_column
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
+    expected: str | None = Manifest.expected_column
 
 
 class Input(_Section):
@@ -158,6 +165,10 @@ class Model(_Section):
     target_layer: str | int = ModelOptions.target_layer
     score: Score = ModelOptions.score
     trust: bool = ModelOptions.trust
+    check: Annotated[int, pydantic.Field(ge=0, le=4096)] = 64
+    check_policy: Literal["refuse", "warn"] = "refuse"
+    reference: Annotated[str, pydantic.AfterValidator(_check_reference)] | None = None
+    min_agreement: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.98
 
 
 class Explain(_Section):
@@ -244,7 +255,8 @@ class Config(_Section):
     @property
     def model_options(self) -> ModelOptions:
         """The model and how to explain it."""
-        return ModelOptions(**self.model.model_dump(), method=self.explain.method, contrast=self.explain.contrast)
+        asked = self.model.model_dump(exclude={"check", "check_policy", "reference", "min_agreement"})
+        return ModelOptions(**asked, method=self.explain.method, contrast=self.explain.contrast)
 
     @property
     def wants_audit(self) -> bool:

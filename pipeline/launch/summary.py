@@ -1,5 +1,6 @@
 """What came of a run: its counts, checked against the manifest, and the table at the end."""
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -70,6 +71,7 @@ def summarize(
         model={"source": job.card.source, "target_layer": job.card.target_layer, "notes": list(job.card.notes)},
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         config=redacted(config),
+        check=None if job.check is None else dataclasses.asdict(job.check),
     )
 
 

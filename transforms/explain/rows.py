@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from transforms.expected import expected_of
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.settings import ExplainSettings
 from transforms.model import BatchExplanation, ModelCard
@@ -41,6 +42,8 @@ def explained_rows(
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
     columns |= _labels(of_rows, columns["predicted_index"], card)
+    if "expected_index" in settings.schema.names:
+        columns |= _expected(of_rows, image_of, columns["predicted_index"], explanation, card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]
     columns["overlay_uri"] = [
         settings.overlay_uri(image.ref.image_id, target) if is_finite else None
@@ -91,6 +94,22 @@ def _labels(images: Sequence[LoadedImage], predicted: np.ndarray, card: ModelCar
         for label, index in zip(labels, predicted, strict=True)
     ]
     return {"label_index": labels, "is_correct": correct}
+
+
+def _expected(
+    images: Sequence[LoadedImage],
+    image_of: np.ndarray,
+    predicted: np.ndarray,
+    explanation: BatchExplanation,
+    card: ModelCard,
+) -> Columns:
+    """The user's own predictions, and whether the model says the same."""
+    expected = [expected_of(image.ref, card.classes) for image in images]
+    agrees = [
+        None if each is None or np.isnan(index) else each.agrees(int(index), explanation.probabilities[place])
+        for each, index, place in zip(expected, predicted, image_of, strict=True)
+    ]
+    return {"expected_index": [None if each is None else each.index for each in expected], "agrees": agrees}
 
 
 def _prediction(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndarray], card: ModelCard) -> Columns:

@@ -22,6 +22,7 @@ class Manifest:
     label_column: str | None = "label"
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
+    expected_column: str | None = None
     required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
     base: str | None = None
     limit: int | None = None

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 
@@ -11,6 +12,7 @@ from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_
 from transforms.manifest.formats import Line, numbered_lines, without_uri
 from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import Manifest, ManifestError
+from transforms.manifest.sample import Sample
 from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage import Storage
 
@@ -23,6 +25,7 @@ class ManifestSummary:
 
     count: int  # lines with an image, duplicates included
     extra_columns: tuple[str, ...]
+    sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
     passed_over: str = ""  # files of a folder that are no images, in words
 
 
@@ -59,17 +62,22 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
         yield _image_ref(line, number, manifest, base, storage)
 
 
-def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
+def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> ManifestSummary:
     """Read the whole manifest once, without holding it: counts lines and finds every mistake's first line.
+
+    Args:
+        sample: how many of its images to give back.
 
     Raises:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    count, extra, passed_over = 0, dict[str, None](), Counter[str]()
+    own.add(manifest.expected_column)
+    count, extra, kept, passed_over = 0, dict[str, None](), Sample(sample), Counter[str]()
     for number, line in numbered_lines(manifest, storage, passed_over):
-        _cells(line, number, manifest)  # raises where it cannot be read
+        written, *_ = _cells(line, number, manifest)  # raises where it cannot be read
         count += 1
+        kept.see(written, number, line)
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
         others = describe_passed_over(passed_over)
@@ -77,7 +85,9 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
             f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
             + (f" ({others})" if others else "")
         )
-    return ManifestSummary(count, tuple(sorted(extra)), describe_passed_over(passed_over))
+    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
+    refs = tuple(_image_ref(line, number, manifest, base, storage) for number, line in kept.lines())
+    return ManifestSummary(count, tuple(sorted(extra)), refs, describe_passed_over(passed_over))
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
@@ -90,6 +100,7 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+        expected=_text_of(line.get(manifest.expected_column or "")),
     )
 
 
@@ -105,8 +116,12 @@ def _cells(
         boxes = parse_boxes(line.get(manifest.boxes_column or ""))
     except ValueError as error:
         raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
-    label = line.get(manifest.label_column or "")
-    return written, None if label is None or str(label).strip() == "" else class_text(label), targets, boxes
+    return written, _text_of(line.get(manifest.label_column or "")), targets, boxes
+
+
+def _text_of(cell: Any) -> str | None:
+    """A class in a cell; None where the cell is empty."""
+    return None if cell is None or str(cell).strip() == "" else class_text(cell)
 
 
 def _folder_of(uri: str) -> str:

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+    from transforms.model.no_model import NO_MODEL
     from transforms.model.options import ModelOptions, Score
 
 __all__ = [
     "METHODS",
+    "NO_MODEL",
     "BatchExplanation",
     "GradCamModel",
     "Inspection",

@@ -1,7 +1,6 @@
 """A model and the user's options -> a compiled explanation model; the launcher's side."""
 
 import dataclasses
-import importlib.metadata
 import json
 import pathlib
 import tempfile
@@ -95,29 +94,11 @@ def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
 def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
     from transforms.model.cam import folded_graph
-    from transforms.model.plan import fingerprint_of, make_plan
+    from transforms.model.plan import card_of, make_plan
 
     plan = make_plan(traced, options)
     graph, notes = folded_graph(plan)
-    card = ModelCard(
-        fingerprint=fingerprint_of(plan),
-        source=options.source,
-        source_digest=digest,
-        input_height=plan.input_height,
-        input_width=plan.input_width,
-        class_count=plan.scores.class_count,
-        class_names=plan.class_names,
-        target_layer=plan.target.name,
-        target_tensor=plan.target.tensor,
-        cam_height=plan.target.height,
-        cam_width=plan.target.width,
-        method=options.method,
-        score=options.score,
-        activation=plan.scores.activation,
-        preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
-        notes=(*plan.notes, *notes),
-        versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
-    )
+    card = card_of(plan, digest, notes)
     return plan, graph, card
 
 

@@ -22,9 +22,14 @@ class Preprocessing:
     offset: Channels
     bgr: bool
 
+    def apply(self, images: np.ndarray) -> np.ndarray:
+        """RGB ``images`` ``[..., 3]`` of range 0..255 -> float32 of the same shape, as the model takes them."""
+        pixels = images[..., ::-1] if self.bgr else images
+        return pixels.astype(np.float32) * np.array(self.scale, np.float32) + np.array(self.offset, np.float32)
 
-_TORCH_MEAN = (0.485, 0.456, 0.406)
-_TORCH_STD = (0.229, 0.224, 0.225)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 NAMED: dict[str, Preprocessing] = {
     p.name: p
@@ -35,8 +40,8 @@ NAMED: dict[str, Preprocessing] = {
         Preprocessing("caffe", (1.0, 1.0, 1.0), (-103.939, -116.779, -123.68), bgr=True),
         Preprocessing(
             "torch",
-            tuple(1 / (255 * s) for s in _TORCH_STD),  # type: ignore[arg-type]
-            tuple(-m / s for m, s in zip(_TORCH_MEAN, _TORCH_STD, strict=True)),  # type: ignore[arg-type]
+            tuple(1 / (255 * s) for s in IMAGENET_STD),  # type: ignore[arg-type]
+            tuple(-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)),  # type: ignore[arg-type]
             bgr=False,
         ),
     )
@@ -45,6 +50,10 @@ NAMED: dict[str, Preprocessing] = {
 
 LITE0 = Preprocessing("efficientnet-lite0", (1 / 128,) * 3, (-127 / 128,) * 3, bgr=False)
 """(x - 127) / 128, what bundled:efficientnet-lite0 was trained with."""
+
+
+SIXTEEN_BITS = Preprocessing("16-bit", (257.0,) * 3, (0.0,) * 3, bgr=False)
+"""0..65535 of pixels of 0..255, as a picture of 8 bits is widened."""
 
 
 def parse_preprocessing(option: str | Mapping[str, Any]) -> Preprocessing:

@@ -56,13 +56,13 @@ class Explainer(tf.Module):
         means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
         others = {tensor_name(name): value for name, value in feeds.items()}
         others |= dict(zip(beside, beside_head, strict=True))
-        scores, probabilities = _class_scores(output, plan)
+        scores, probabilities = class_scores(output, plan)
         classes = _resolve(targets, scores)
-        activations = _channels_last(features, plan.target.channel_axis)
+        activations = channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
         maps = self._maps(differentiated, classes, features, activations, means)
         kept, removed = masked_probabilities(
-            lambda head_input: _class_scores(head.run(head_input, others), plan)[1],
+            lambda head_input: class_scores(head.run(head_input, others), plan)[1],
             means[0] if means else features,
             activations,
             maps["cams"],
@@ -110,7 +110,7 @@ class Explainer(tf.Module):
                 gradient = tf.reshape(tf.cast(gradient, tf.float32), [-1, 1, 1, plan.target.channels]) / cells
             else:
                 gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
-                gradient = _channels_last(gradient, plan.target.channel_axis)
+                gradient = channels_last(gradient, plan.target.channel_axis)
             cam, guarded = self._method(activations, gradient)
             return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
 
@@ -143,7 +143,7 @@ def model_input(images: Tensor, plan: Plan) -> Tensor:
     return tf.transpose(pixels, [0, 3, 1, 2]) if plan.channels_first else pixels
 
 
-def _class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+def class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
     """Scores and probabilities, float32 ``[B, C]``.
 
     A single unit ``z`` stands for the two classes ``[-z, z]``, a single probability ``p`` for ``[1 - p, p]``.
@@ -180,5 +180,5 @@ def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:
     )
 
 
-def _channels_last(tensor: Tensor, axis: int) -> Tensor:
+def channels_last(tensor: Tensor, axis: int) -> Tensor:
     return tf.cast(tf.transpose(tensor, [0, 2, 3, 1]) if axis == 1 else tensor, tf.float32)

@@ -55,10 +55,11 @@ def load_live(model: Any, options: ModelOptions, storage: Storage) -> TracedMode
 
 def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: Storage) -> TracedModel:
     traced, layers = loaded
-    preprocessing, notes = expected_preprocessing(options.preprocessing, kind, traced, layers)
+    preprocessing, notes, evidence = expected_preprocessing(options.preprocessing, kind, traced, layers)
     return dataclasses.replace(
         traced,
         preprocessing=preprocessing,
+        evidence=evidence,
         class_names=resolve_class_names(
             options.class_names, class_count(traced, options.output), kind in ("bundled", "keras"), storage
         ),

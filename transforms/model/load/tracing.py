@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load.input_scaling import LUMA
+from transforms.model.expectation import LUMA
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
 from transforms.model.load.traced import TracedModel
 from transforms.model.tensorflow import tf
