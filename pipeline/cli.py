@@ -95,7 +95,7 @@ def compile_(
 
     start_logs()
     try:
-        config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
+        config = load_config(None, [f"model.source={model}", *(set_ or ())])
         from transforms.model import export_model
         from transforms.storage import Storage
 
@@ -123,7 +123,7 @@ def inspect(
 
     start_logs()
     try:
-        config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
+        config = load_config(None, [f"model.source={model}", *(set_ or ())])
         from pipeline.show_model import print_inspection
         from transforms.model import inspect_model
         from transforms.storage import Storage
@@ -150,7 +150,7 @@ def check(
 
     console = start_logs()
     try:
-        where = [f"model.source={json.dumps(model)}", f"input.manifest={json.dumps(manifest)}"]
+        where = [f"model.source={model}", f"input.manifest={manifest}"]
         config = load_config(None, [*where, *(set_ or ())])
         from pipeline.check_model import check_model, show_check
 
