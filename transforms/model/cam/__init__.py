@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
     from transforms.model.cam.explainer import Explainer, channels_last, class_scores
     from transforms.model.cam.inspection import Inspection, describe
+    from transforms.model.cam.methods import METHODS
 
 __all__ = [
+    "METHODS",
     "Explainer",
     "Inspection",
     "channels_last",

@@ -5,8 +5,7 @@ Imports TensorFlow.
 
 import numpy as np
 
-from transforms.model.cam import channels_last, class_scores
-from transforms.model.cam.methods import METHODS
+from transforms.model.cam import METHODS, channels_last, class_scores
 from transforms.model.graph import Tensor, node_name, splice
 from transforms.model.plan import Plan, refusing_failures
 from transforms.model.preprocessing import Preprocessing
