@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,19 +13,13 @@ from transforms.concurrency import map_patiently
 from transforms.expected import expected_of
 from transforms.explain import ExplainSettings, ImageLoader, LoadedImage
 from transforms.model import ModelCard, ModelRefused
-from transforms.model.check import (
-    CheckedImages,
-    ModelUnderCheck,
-    PixelCheck,
-    judge,
-    measure_pixels,
-    open_model,
-    reference_arrays,
-)
-from transforms.model.load import code_digest
+from transforms.model.check import PixelCheck, judge
 from transforms.records import ImageRef
 from transforms.storage import Storage, uris
 from transforms.targets import TargetPolicy, label_index_of
+
+if TYPE_CHECKING:
+    from transforms.model.check import ModelUnderCheck
 
 _LOADERS = 16  # threads: they wait for the storage most of the time
 _FORMAT = 1
@@ -57,6 +52,8 @@ def check_pixels(
         check = PixelCheck.decode(storage.read(kept))
     except FileNotFoundError:
         say(f"checking the pixels on {len(refs)} images")
+        from transforms.model.check import open_model  # TensorFlow: not where the table is there already
+
         model = open_model(config.model_options, storage)
         measured = measure_refs(config, model, refs, settings, storage)
         if measured is None:
@@ -77,12 +74,14 @@ def check_pixels(
 
 def measure_refs(
     config: Config,
-    model: ModelUnderCheck,
+    model: "ModelUnderCheck",
     refs: Sequence[ImageRef],
     settings: ExplainSettings,
     storage: Storage,
 ) -> PixelCheck | None:
     """Load the images as the job does, and score them; those that cannot be loaded are left out."""
+    from transforms.model.check import CheckedImages, measure_pixels, reference_arrays
+
     card = model.card
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
     plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False)
@@ -113,6 +112,8 @@ def measure_refs(
 def _digest(config: Config, card: ModelCard, refs: Sequence[ImageRef]) -> str:
     """Of what the table depends on besides the model: which images, what is known about them, the user's own code."""
     known = [[ref.image_id, ref.label, ref.expected] for ref in refs]
+    from transforms.model.load import code_digest
+
     reference = config.model.reference
     code = None if reference is None else [reference, code_digest(reference.partition(":")[0])]
     parts = [_FORMAT, known, card.class_names, config.model.preprocessing, code]

@@ -120,3 +120,9 @@ def test_what_starts_a_process_leaves_the_heavy_packages_alone(code, absent):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
     )
     assert ended.stdout.split() == []
+
+
+def test_a_launcher_whose_model_is_compiled_and_checked_needs_no_tensorflow():
+    code = "import sys, pipeline.launch.run; print(*{'tensorflow', 'keras', 'tf_keras'} & {*sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []

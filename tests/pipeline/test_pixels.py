@@ -109,7 +109,7 @@ def test_a_warning_lets_it_pass_and_off_is_off(tmp_path, manifest, capsys):
 def test_nights_do_not_pay_for_the_check_again(tmp_path, manifest, monkeypatch):
     job = config(tmp_path, manifest, colour_classifier(), preprocessing="minus_one_to_one", report=True)
     assert launch(job, [], CONSOLE) == 0
-    monkeypatch.setattr(pipeline.pixels, "open_model", lambda *_: pytest.fail("the model was loaded again"))
+    monkeypatch.setattr(pipeline.pixels, "measure_refs", lambda *_: pytest.fail("the model was loaded again"))
     assert launch(job, [], CONSOLE) == 0
     first, second = summaries(tmp_path)
     assert first["check"] == second["check"]

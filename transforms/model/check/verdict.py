@@ -10,6 +10,9 @@ _FEWEST = 16  # images: with fewer, mutual information says little
 # Larger inputs make many networks surer, and so raise mutual information, without telling the images apart any better:
 # then the predicted classes are spread as before.
 _SAME_SPREAD = 0.8
+# Where all images are of one class, the right scores tell them apart least of all, and wrong ones, which are unsure,
+# do so by accident: what is better must be nearly as sure.
+_SURE = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +71,16 @@ def _against_spread(check: PixelCheck) -> str | None:
     if check.images < _FEWEST:
         return None
     taken = check.taken
-    best = max(check.rows, key=lambda row: row.mutual_information)
-    if taken.mutual_information >= LEAST_SHARE * best.mutual_information:
+    better = [
+        row
+        for row in check.rows[1:]
+        if LEAST_SHARE * row.mutual_information > taken.mutual_information
+        and _SAME_SPREAD * row.spread > taken.spread
+        and row.confidence >= _SURE * taken.confidence
+    ]
+    if not better:
         return None
-    if taken.spread >= _SAME_SPREAD * best.spread:
-        return None
+    best = max(better, key=lambda row: row.mutual_information)
     if check.labelled >= _FEWEST and (taken.accuracy or 0.0) >= (best.accuracy or 0.0):
         return None  # labels know better
     return (

@@ -46,6 +46,12 @@ def test_scores_that_are_only_surer_are_no_better():
     assert refusal(row(mutual_information=0.3), row("none", mutual_information=2.0)) is None
 
 
+def test_images_of_one_class_are_no_reason_to_prefer_unsure_scores():
+    alike = row(mutual_information=0.2, spread=0.1, confidence=0.9)
+    assert refusal(alike, row("caffe", mutual_information=1.5, confidence=0.3)) is None
+    assert refusal(alike, row("caffe", mutual_information=1.5, confidence=0.6)) is not None
+
+
 def test_labels_know_better_than_mutual_information():
     poor = row("none", mutual_information=0.5, spread=0.5, accuracy=0.9, p_value=1.0)
     other = row(accuracy=0.9, p_value=1.0)
