@@ -14,7 +14,7 @@ from transforms.images import decode_image, resize_image, shrink
 from transforms.machine import available_cpus
 from transforms.model import ModelCard
 from transforms.overlays import OverlaySettings
-from transforms.placement import Placement, place
+from transforms.placement import Placement
 from transforms.records import ImageFailure, ImageRef, Stage, Status
 from transforms.storage import Storage
 from transforms.targets import ImageTargets, targets_of
@@ -133,12 +133,13 @@ def decode_fetched(
         # A run without overlays decodes as one with the usual ones does, so that its numbers are the same.
         side = (settings.overlays or OverlaySettings()).max_side
         try:
-            decoded = decode_image(encoded, settings.limits, (card.input_height, card.input_width), side)
+            need = card.sampling.need(card.input_height, card.input_width)
+            decoded = decode_image(encoded, settings.limits, need, side)
         except ImageFailure as failure:
             return FailedImage(ref, failure, digest, len(encoded), content_version=version)
-        placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
+        placement = card.sampling.place(decoded.width, decoded.height, card.input_height, card.input_width)
         photo = shrink(decoded, side) if settings.overlays else None
-        model_input = resize_image(decoded, placement)
+        model_input = resize_image(decoded, placement, card.sampling)
         return LoadedImage(ref, fetched.targets, digest, len(encoded), placement, model_input, photo, version)
 
 

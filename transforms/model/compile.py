@@ -114,7 +114,7 @@ def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, Mo
         method=options.method,
         score=options.score,
         activation=plan.scores.activation,
-        preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
+        preprocessing=dataclasses.asdict(plan.preprocessing) | plan.sampling.as_fields(),
         notes=(*plan.notes, *notes),
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from transforms.sampling import Sampling
 from transforms.targets import Classes
 
 
@@ -27,13 +28,18 @@ class ModelCard:
     method: str
     score: str  # logit or probability: what was differentiated
     activation: str  # softmax, sigmoid or none: what stood behind the logits in the model
-    preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
+    preprocessing: dict[str, object]  # scale, offset and bgr as used, and their name; the fields of the sampling
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
 
     @functools.cached_property
     def classes(self) -> Classes:
         return Classes(self.class_count, self.class_names)
+
+    @functools.cached_property
+    def sampling(self) -> Sampling:
+        """How photos come to the input's size."""
+        return Sampling.of(self.preprocessing)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from transforms.model.choose_sampling import choose_sampling
 from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.model.options import ModelOptions
+from transforms.sampling import Sampling
 
 NO_MODEL = "none"
 
@@ -13,9 +15,10 @@ _SIZE = 224
 
 
 def no_model_card(options: ModelOptions) -> ModelCard:
+    sampling, _ = choose_sampling(options, None)
     height, width = (_SIZE, _SIZE) if isinstance(options.input_size, str) else options.input_size
     return ModelCard(
-        fingerprint=f"no-model-{height}x{width}-{options.resize}",
+        fingerprint="-".join([f"no-model-{height}x{width}-{options.resize}", *_beyond_default(sampling)]),
         source=options.source,
         source_digest="",
         input_height=height,
@@ -29,10 +32,14 @@ def no_model_card(options: ModelOptions) -> ModelCard:
         method=options.method,
         score=options.score,
         activation="none",
-        preprocessing={"name": "none", "resize": options.resize},
+        preprocessing={"name": "none"} | sampling.as_fields(),
         notes=("model.source is none: the maps are the photo's own brightness, and mean nothing",),
         versions={},
     )
+
+
+def _beyond_default(sampling: Sampling) -> list[str]:
+    return [f"{name}={value}".replace(" ", "") for name, value in sampling.beyond_default().items()]
 
 
 class NoModel:

@@ -8,6 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transforms.model.choose_sampling import FoundResizing
     from transforms.model.preprocessing import Preprocessing
 
 
@@ -28,3 +29,4 @@ class TracedModel:
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...]  # what a user should know: assumptions made while loading
     keep_alive: object  # owner of the variables; let go of it only when the weights have been read
+    resizing: "FoundResizing | None" = None  # how the model itself brings photos to the size of its input

@@ -31,7 +31,13 @@ def fingerprint_of(plan: Plan) -> str:
         "score": options.score,
         "contrast": plan.contrast,
         "input": [plan.input_height, plan.input_width, plan.channels_first, plan.input_dtype],
-        "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
+        "preprocessing": [
+            plan.sampling.resize,
+            preprocessing.scale,
+            preprocessing.offset,
+            preprocessing.bgr,
+            *([beyond] if (beyond := plan.sampling.beyond_default()) else []),
+        ],
         "schema": SCHEMA_VERSION,
     }
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()

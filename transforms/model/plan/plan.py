@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import (
     CUSTOM_GRADIENT,
@@ -32,6 +33,7 @@ from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
+from transforms.sampling import Sampling
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Plan:
     candidates: tuple[FeatureMap, ...]
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     preprocessing: Preprocessing
+    sampling: Sampling
     input_height: int  # pixels
     input_width: int
     channels_first: bool
@@ -93,6 +96,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     refuse_straight_through(head, target, custom_gradients)
 
     preprocessing = _preprocessing(traced)
+    sampling, sampling_notes = choose_sampling(options, traced.resizing)
     if (
         scores.class_count is not None
         and traced.class_names is not None
@@ -114,6 +118,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             for name, tensor in zip(traced.outputs, flat.outputs, strict=True)
         },
         preprocessing=preprocessing,
+        sampling=sampling,
         input_height=height,
         input_width=width,
         channels_first=channels_first,
@@ -122,7 +127,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
-        notes=(*traced.notes, *_notes(scores, custom_gradients)),
+        notes=(*traced.notes, *sampling_notes, *_notes(scores, custom_gradients)),
     )
 
 
