@@ -85,5 +85,5 @@ def _leading_layers(model: Any) -> Iterator[Any]:
 
 
 def _reads(node: Any, tensor: Any) -> bool:
-    inputs = node.input_tensors if hasattr(node, "input_tensors") else node.keras_inputs
+    inputs = node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors  # of Keras 2; of Keras 3
     return any(value is tensor for value in tf.nest.flatten(inputs))
