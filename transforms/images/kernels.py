@@ -20,6 +20,14 @@ class Side(NamedTuple):
         return self.stop - self.start == self.full
 
 
+class Weights(NamedTuple):
+    """The share that some source pixels have in each new one: all that any of the new ones is made of."""
+
+    matrix: sparse.csr_array  # float32 [stop - start, used]; rows sum to one
+    used: np.ndarray  # int64 [used], ascending: the source pixels
+    are_all: bool  # of the source
+
+
 def _triangle(x: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - x)
 
@@ -49,8 +57,8 @@ _KERNELS = {
 
 
 @functools.lru_cache(maxsize=256)  # up to 80 bytes for each source pixel: 200 MB where all photos have 10,000 a side
-def kernel_weights(side: Side, interpolation: str, antialias: bool) -> sparse.csr_array:
-    """float32 ``[stop - start, source]``: the share that each source pixel has in each new one; rows sum to one.
+def kernel_weights(side: Side, interpolation: str, antialias: bool) -> Weights:
+    """What each new pixel of a side is made of.
 
     Pixel centres lie at half numbers. With ``antialias`` a filter is as much wider as the side is made smaller. What
     would lie beyond the edge has no share. ``area`` is the average of what a new pixel covers where the side shrinks,
@@ -70,7 +78,7 @@ def kernel_weights(side: Side, interpolation: str, antialias: bool) -> sparse.cs
     return _sparse(weights.astype(np.float32), columns, weights != 0, side)
 
 
-def _area_weights(side: Side) -> sparse.csr_array:
+def _area_weights(side: Side) -> Weights:
     edges = np.arange(side.start, side.stop + 1) * (side.source / side.full)
     first = np.floor(edges[:-1] + 1e-9).astype(np.int32)
     taps = int(np.ceil(side.source / side.full)) + 1
@@ -80,10 +88,12 @@ def _area_weights(side: Side) -> sparse.csr_array:
     return _sparse((overlap / (side.source / side.full)).astype(np.float32), columns, inside, side)
 
 
-def _sparse(weights: np.ndarray, columns: np.ndarray, inside: np.ndarray, side: Side) -> sparse.csr_array:
-    starts = np.concatenate([[0], np.cumsum(inside.sum(axis=1))])
-    shape = (side.stop - side.start, side.source)
-    return sparse.csr_array((weights[inside], columns[inside].astype(np.int32), starts.astype(np.int32)), shape=shape)
+def _sparse(weights: np.ndarray, columns: np.ndarray, inside: np.ndarray, side: Side) -> Weights:
+    starts = np.concatenate([[0], np.cumsum(inside.sum(axis=1))]).astype(np.int32)
+    used, places = np.unique(columns[inside], return_inverse=True)
+    shape = (side.stop - side.start, len(used))
+    matrix = sparse.csr_array((weights[inside], places.astype(np.int32), starts), shape=shape)
+    return Weights(matrix, used.astype(np.int64), len(used) == side.source)
 
 
 @functools.lru_cache(maxsize=1024)

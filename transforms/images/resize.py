@@ -24,9 +24,9 @@ def shrink_area(source: np.ndarray, out: np.ndarray) -> np.ndarray:
     samples = np.empty((source_height, source_width * 3), np.float32)
     np.copyto(samples.reshape(source.shape), source)
     weights = kernel_weights(Side(source_height, height, 0, height), "area", False)
-    rows = (weights @ samples).reshape(height, source_width, 3)
+    rows = (weights.matrix @ samples).reshape(height, source_width, 3)
     weights = kernel_weights(Side(source_width, width, 0, width), "area", False)
-    columns = weights @ cv2.transpose(rows).reshape(source_width, height * 3)
+    columns = weights.matrix @ cv2.transpose(rows).reshape(source_width, height * 3)
     return cv2.convertScaleAbs(cv2.transpose(columns.reshape(width, height, 3)), dst=out)
 
 
