@@ -63,7 +63,8 @@ def _candidates(inspection: Inspection, every_candidate: bool) -> Table:
 def _preprocessing(preprocessing: dict[str, object]) -> str:
     order = "BGR" if preprocessing["bgr"] else "RGB"
     scale, offset = (_numbers(preprocessing[key]) for key in ("scale", "offset"))
-    return f"{preprocessing['name']}: pixels * {scale} + {offset}, {order}"
+    depth = ", 16 bits" if preprocessing.get("bits") == 16 else ""
+    return f"{preprocessing['name']}: pixels * {scale} + {offset}, {order}{depth}"
 
 
 def _numbers(values: object) -> str:

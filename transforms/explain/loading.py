@@ -45,7 +45,7 @@ class LoadedImage:
     content_sha256: str
     byte_count: int
     placement: Placement
-    model_input: np.ndarray  # uint8 [H, W, 3]
+    model_input: np.ndarray  # uint8, or uint16 where the model's card has 16 bits, [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
     content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
 
@@ -134,7 +134,7 @@ def decode_fetched(
         side = (settings.overlays or OverlaySettings()).max_side
         try:
             need = card.sampling.need(card.input_height, card.input_width)
-            decoded = decode_image(encoded, settings.limits, need, side)
+            decoded = decode_image(encoded, settings.limits, need, side, bits=card.bits)
         except ImageFailure as failure:
             return FailedImage(ref, failure, digest, len(encoded), content_version=version)
         placement = card.sampling.place(decoded.width, decoded.height, card.input_height, card.input_width)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from transforms.images.decoded import DecodedImage
+from transforms.images.deep import narrowed, widened
 from transforms.images.kernels import Side, kernel_weights
 from transforms.images.resample import resample
 from transforms.placement import Placement
@@ -13,13 +14,17 @@ _LARGEST = 1 << 24  # samples; beyond, four bytes for each would be too much for
 
 
 def shrink_area(source: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Shrink uint8 ``[H, W, 3]`` into ``out`` ``[h, w, 3]``, ``h <= H`` and ``w <= W``: OpenCV's INTER_AREA.
+    """Shrink uint8 or uint16 ``[H, W, 3]`` into ``out`` ``[h, w, 3]``, ``h <= H`` and ``w <= W``: OpenCV's INTER_AREA.
 
     The same sums as there, rows first and then columns, but as products with sparse matrices, which take whole rows at
     a time: half the time, and resizing is what costs most beside decoding.
     """
     (source_height, source_width), (height, width) = source.shape[:2], out.shape[:2]
-    if source.size > _LARGEST or (source_height % height == 0 and source_width % width == 0):
+    if (
+        source.dtype != np.uint8
+        or source.size > _LARGEST
+        or (source_height % height == 0 and source_width % width == 0)
+    ):
         return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_AREA)
     samples = np.empty((source_height, source_width * 3), np.float32)
     np.copyto(samples.reshape(source.shape), source)
@@ -51,7 +56,7 @@ def resize_image(decoded: DecodedImage, placement: Placement, sampling: Sampling
     left, right = round(x0 * width), round(x1 * width)
     top, bottom = round(y0 * height), round(y1 * height)
     if (bottom - top, right - left) != (height, width):
-        out[:] = sampling.pad_color
+        out[:] = sampling.pad_color if out.dtype == np.uint8 else widened(np.array(sampling.pad_color))
     _fill(shown, out[top:bottom, left:right], sampling)
     return out
 
@@ -70,13 +75,13 @@ def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
     scale = min(1.0, max_side / longest)
     size = (max(1, round(decoded.height * scale)), max(1, round(decoded.width * scale)))
     if decoded.pixels.shape[:2] == size:
-        return decoded.pixels
+        return narrowed(decoded.pixels)
     everything = _region(decoded, np.array([0, 0, decoded.width, decoded.height]))
     if max(everything.shape[0] / size[0], everything.shape[1] / size[1]) <= 2:
         # Where the decoder has done the most of it, two pixels cover what one of the new ones stands for: nothing is
         # left out, in a sixth of the time. The model input is not taken from this.
-        return cv2.resize(everything, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return _resample(everything, np.empty((*size, 3), np.uint8))
+        return narrowed(cv2.resize(everything, size[::-1], interpolation=cv2.INTER_LINEAR))
+    return narrowed(_resample(everything, np.empty((*size, 3), everything.dtype)))
 
 
 def _region(decoded: DecodedImage, box: np.ndarray) -> np.ndarray:
@@ -104,5 +109,5 @@ def _resample(source: np.ndarray, out: np.ndarray) -> np.ndarray:
     # Averages need both sides to shrink.
     smaller = (min(width, source_width), min(height, source_height))
     if smaller != (source_width, source_height):
-        source = shrink_area(source, np.empty((smaller[1], smaller[0], 3), np.uint8))
+        source = shrink_area(source, np.empty((smaller[1], smaller[0], 3), source.dtype))
     return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class TracedModel:
     """Any model as one concrete function of a batch of images, traced in inference mode.
 
-    ``function`` (a ``tf.types.experimental.ConcreteFunction``) takes one tensor, float32 or uint8
+    ``function`` (a ``tf.types.experimental.ConcreteFunction``) takes one tensor, float32, uint8 or uint16
     ``[None, H, W, 3]`` (or ``[None, 3, H, W]``, seen from its static shape), H and W known. Its weights are
     captured variables or constants.
     """

@@ -70,7 +70,7 @@ def adapt_input(
 ) -> tuple[Any, Callable[[Any], Any], tuple[str, ...]]:
     """How RGB images come to a model whose input has ``shape`` and ``dtype``.
 
-    Returns the signature of a function of float32 or uint8 images with static height, width and three
+    Returns the signature of a function of float32, uint8 or uint16 images with static height, width and three
     channels, the function that makes the model's input of them, and notes.
 
     Raises:
@@ -95,7 +95,7 @@ def adapt_input(
     if dtype.is_floating:
         model_dtype, image_dtype = dtype, tf.float32
     elif dtype.is_integer:
-        model_dtype, image_dtype = dtype, tf.uint8
+        model_dtype, image_dtype = dtype, dtype if dtype == tf.uint16 else tf.uint8
     else:
         raise ModelRefused(f"the model takes {_shape(shape)} of {dtype.name}, not the pixels of images")
     gray = channels == 1

@@ -60,6 +60,11 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def pixel_type(self) -> str:
+        """Of the images that are explained: uint8 or uint16."""
+        return f"uint{self.preprocessing.bits}"
+
+    @property
     def keep(self) -> tuple[str, ...]:
         """The tensors that folding must leave alone."""
         return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else [])
@@ -95,7 +100,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
 
-    preprocessing = _preprocessing(traced)
+    preprocessing = _preprocessing(traced, options)
     sampling, sampling_notes = choose_sampling(options, traced.resizing)
     if (
         scores.class_count is not None
@@ -155,7 +160,7 @@ def _probabilities(graph: Graph, flat: FlatGraph, scores: ScoreTensor) -> tuple[
     return sum_to_one, sum_to_one or (in_range and ends_squashed(output))
 
 
-def _preprocessing(traced: TracedModel) -> Preprocessing:
+def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
     preprocessing = traced.preprocessing
     if preprocessing is None:
         raise ModelRefused(
@@ -163,6 +168,12 @@ def _preprocessing(traced: TracedModel) -> Preprocessing:
             "minus_one_to_one, caffe, torch or {scale, offset, bgr}."
         )
     dtype = traced.function.inputs[0].dtype
+    if dtype.name == "uint16" and options.preprocessing == "auto":  # its input says so
+        preprocessing = dataclasses.replace(preprocessing, bits=16)
+    if dtype.name == "uint8" and preprocessing.bits == 16:
+        raise ModelRefused(
+            "The model takes pixels of 8 bits, which those of 16 do not fit: leave model.preprocessing.bits out."
+        )
     if not dtype.is_floating and (set(preprocessing.scale), set(preprocessing.offset)) != ({1.0}, {0.0}):
         raise ModelRefused(
             f"The model takes {dtype.name} pixels, which preprocessing {preprocessing.name} would round away. Set "
