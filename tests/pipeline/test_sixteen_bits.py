@@ -64,6 +64,7 @@ def rows_of(manifest, output, model, preprocessing, **run) -> dict[str, dict]:
             "input": {"manifest": str(manifest)},
             "model": {"source": str(model), "preprocessing": preprocessing},
             "output": {"path": str(output)},
+            "explain": {"faithfulness": 2 if run else 0},
             "run": run,
         }
     )
@@ -94,6 +95,9 @@ def test_rows_are_those_of_predict_and_eight_bits_are_not_enough(photos, tmp_pat
     assert lost > 0.02
     controls = next((tmp_path / "deep" / "runs").glob("*/controls.parquet"), None)
     assert controls is not None
+    curves = pq.read_table(controls.parent / "faithfulness.parquet").to_pylist()
+    assert len(curves) == 2
+    assert all(0 <= row[name] <= 1 for row in curves for name in ("deletion", "insertion"))
     noise = [row for row in pq.read_table(controls).to_pylist() if row["control"] == "noise"]
     assert noise[0]["brightness"] == pytest.approx(0.5, abs=0.05)
 
