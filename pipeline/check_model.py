@@ -36,7 +36,6 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
     settings = ExplainSettings(
         table=TableLocation("", "", model.card.fingerprint),
         schema=statistics_schema(),
-        resize=config.model.resize,
         batch_size=config.explain.batch_size,
         limits=Limits(inputs.max_bytes, inputs.max_pixels),
     )

@@ -64,7 +64,6 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         ),
         targets=targets,
         overlays=overlay_settings(config),
-        resize=config.model.resize,
         batch_size=config.explain.batch_size,
         limits=Limits(config.input.max_bytes, config.input.max_pixels),
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),

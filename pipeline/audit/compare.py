@@ -170,9 +170,10 @@ def _notes(before: Run, after: Run, storage: Storage) -> list[str]:
     methods = [card.method for card in cards]
     if methods[0] != methods[1]:
         notes.append(f"The methods differ ({methods[0]}, {methods[1]}): part of every shift is due to it.")
-    resizes = [run.config["model"]["resize"] for run in (before, after)]
-    if resizes[0] != resizes[1]:
-        notes.append(f"Images were resized differently ({resizes[0]}, {resizes[1]}): part of every shift is due to it.")
+    samplings = [card.sampling.settled() for card in cards]
+    if samplings[0] != samplings[1]:
+        ways = [", ".join(map(str, sampling.differences(other))) for sampling, other in (samplings, samplings[::-1])]
+        notes.append(f"Images were resized differently ({ways[0]}; {ways[1]}): part of every shift is due to it.")
     if cards[0].score != cards[1].score:
         notes.append("One run differentiated logits, the other probabilities: score changes mean nothing.")
     return notes

@@ -8,7 +8,7 @@ import pydantic
 from transforms.errors import UserError
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestFormat
-from transforms.model import METHODS, ModelOptions, Score
+from transforms.model import METHODS, InterpolationOption, ModelOptions, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Status
@@ -17,6 +17,7 @@ from transforms.targets import TargetPolicy
 
 DEMO_MANIFEST = "bundled:photos"
 DEMO_MODEL = "bundled:efficientnet-lite0"
+_SMALLEST_FRACTION = 0.1  # of model.crop_fraction: below, nothing is known to have been trained so
 
 
 # What pyarrow, Spark, DuckDB or polars make another value of where it is the name of a Hive partition.
@@ -75,6 +76,37 @@ def _check_input_size(size: Any) -> Any:
     if isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
         return tuple(sides)
     raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
+
+
+def _check_antialias(antialias: bool | None, section: pydantic.ValidationInfo) -> bool | None:
+    if antialias is not None and section.data.get("interpolation") == "auto":
+        raise ValueError(
+            "it goes with a filter: say model.interpolation too, as bilinear or bicubic; or leave antialias out"
+        )
+    return antialias
+
+
+def _check_crop_fraction(fraction: float, section: pydantic.ValidationInfo) -> float:
+    if not _SMALLEST_FRACTION <= fraction <= 1:
+        raise ValueError(
+            f"write the input's size divided by the size that photos are resized to, {_SMALLEST_FRACTION} to 1: 0.875 "
+            "for resize 256, crop 224"
+        )
+    if fraction != 1 and section.data.get("resize") == "pad":
+        raise ValueError("model.resize: pad shows the whole photo; say crop or stretch, or leave crop_fraction out")
+    return fraction
+
+
+def _check_pad_color(color: Any, section: pydantic.ValidationInfo) -> tuple[int, int, int]:
+    levels = [color] * 3 if type(color) is int else color
+    if not (
+        isinstance(levels, list | tuple) and len(levels) == 3 and all(type(v) is int and 0 <= v <= 255 for v in levels)
+    ):
+        raise ValueError("write [red, green, blue], 0 to 255 each, or one number for a grey")
+    # Where interpolation is auto, a Resizing layer in the model may pad.
+    if any(levels) and section.data.get("resize") != "pad" and section.data.get("interpolation") != "auto":
+        raise ValueError("there are bars with model.resize: pad only; leave pad_color out")
+    return tuple(levels)
 
 
 def _check_method(method: str) -> str:
@@ -162,6 +194,10 @@ class Model(_Section):
     input_size: Annotated[Any, pydantic.AfterValidator(_check_input_size)] = ModelOptions.input_size
     preprocessing: str | dict[str, Any] = ModelOptions.preprocessing
     resize: Resize = ModelOptions.resize
+    interpolation: InterpolationOption = ModelOptions.interpolation
+    antialias: Annotated[bool | None, pydantic.AfterValidator(_check_antialias)] = ModelOptions.antialias
+    crop_fraction: Annotated[float, pydantic.AfterValidator(_check_crop_fraction)] = ModelOptions.crop_fraction
+    pad_color: Annotated[Any, pydantic.AfterValidator(_check_pad_color)] = ModelOptions.pad_color
     target_layer: str | int = ModelOptions.target_layer
     score: Score = ModelOptions.score
     trust: bool = ModelOptions.trust

@@ -9,6 +9,7 @@ import pyarrow as pa
 from transforms.expected import expected_of
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.settings import ExplainSettings
+from transforms.images import narrowed
 from transforms.model import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
 from transforms.statistics import ground_truth_statistics, image_covariates, map_statistics, region_statistics
@@ -38,7 +39,7 @@ def explained_rows(
     columns |= _prediction(explanation, places, card)
     columns |= _faithfulness(explanation, places, columns)
     measured = image_covariates(
-        np.stack([image.model_input for image in images]), [image.placement for image in images]
+        np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
     columns |= _labels(of_rows, columns["predicted_index"], card)

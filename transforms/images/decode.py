@@ -1,9 +1,11 @@
 """Bytes -> pixels: decode and turn upright. Pure functions that release the GIL while they work."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 
-from transforms.images import jpeg, sniff
+from transforms.images import deep, jpeg, sniff
 from transforms.images import pillow as rasters
 from transforms.images.decoded import DecodedImage, Limits
 from transforms.records import ImageFailure, Stage, Status
@@ -14,6 +16,7 @@ def decode_image(
     limits: Limits = Limits(),
     need: tuple[int, int] | None = None,
     max_side: int = 640,
+    bits: int = 8,
 ) -> DecodedImage:
     """Decode JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM (PBM, PGM, PPM); of several frames or pages the first.
 
@@ -29,6 +32,7 @@ def decode_image(
             those of a full decode, for stretch, crop and pad alike. None: full size.
         max_side: Longest side of the overlay, pixels; the longest side stays at least that. Keep it the same for all
             images of a job, with an overlay or without, so that the statistics do not depend on the overlays.
+        bits: 16 for uint16: the 16 bits of PNG, TIFF and PGM that have them, else 8 bits times 257.
 
     Raises:
         ImageFailure: TOO_LARGE, DECODE_ERROR for damaged data and what is no image, UNSUPPORTED for other formats.
@@ -36,10 +40,13 @@ def decode_image(
     kind = sniff.image_format(encoded)
     try:
         if kind == "JPEG":
-            return _decode_jpeg(encoded, limits, need, max_side)
+            decoded = _decode_jpeg(encoded, limits, need, max_side)
+            return decoded if bits == 8 else dataclasses.replace(decoded, pixels=deep.widened(decoded.pixels))
         image = rasters.open_header(encoded, kind)
         _check_pixels(image.width, image.height, limits)
         pixels = rasters.to_rgb(image, encoded)
+        if bits == 16:
+            pixels = _deepened(pixels, encoded, kind)
     except ImageFailure:
         raise
     except MemoryError as error:
@@ -49,6 +56,15 @@ def decode_image(
             Status.DECODE_ERROR, Stage.DECODE, f"damaged {kind}: {error or type(error).__name__}", type(error).__name__
         ) from error
     return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
+
+
+def _deepened(pixels: np.ndarray, encoded: bytes, kind: str) -> np.ndarray:
+    found = deep.read_16_bits(encoded, kind)
+    if found is None:
+        return deep.widened(pixels)
+    upright = _upright(*found)
+    deep.refuse_another_picture(upright, pixels)
+    return upright
 
 
 def _decode_jpeg(encoded: bytes, limits: Limits, need: tuple[int, int] | None, max_side: int) -> DecodedImage:

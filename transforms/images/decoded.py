@@ -18,7 +18,9 @@ class Limits:
 class DecodedImage:
     """An upright picture, perhaps at a reduced scale, and the size that it has in full."""
 
-    pixels: np.ndarray  # uint8 [ceil(height / reduction), ceil(width / reduction), 3] RGB
+    pixels: (
+        np.ndarray
+    )  # uint8, or uint16 where 16 bits are asked for, [ceil(height / reduction), ceil(width / reduction), 3] RGB
     width: int  # of the original after EXIF orientation, pixels
     height: int
     reduction: int = 1  # original pixels per decoded pixel, each way; the last column and row may cover fewer

@@ -39,7 +39,8 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "PNM": PpmImagePlugin.PpmImageFile,
 }
 _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
-_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 254, 258, 262, 284, 339  # TIFF tags
+PHOTOMETRIC = 262  # TIFF tag
+_NEW_SUBFILE_TYPE, _BITS, _PLANAR, _SAMPLE_FORMAT = 254, 258, 284, 339  # TIFF tags
 
 
 def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
@@ -70,7 +71,7 @@ def to_rgb(image: ImageFile.ImageFile, encoded: bytes) -> np.ndarray:
     """
     if image.format == "PNG":
         _check_png(encoded)
-    is_white_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    is_white_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
     image.load()
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16") or (image.format == "PPM" and upright.mode == "I"):  # scaled to 16 bits

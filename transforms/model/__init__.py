@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
     from transforms.model.no_model import NO_MODEL
-    from transforms.model.options import ModelOptions, Score
+    from transforms.model.options import InterpolationOption, ModelOptions, Score
 
 __all__ = [
     "METHODS",
@@ -20,6 +20,7 @@ __all__ = [
     "BatchExplanation",
     "GradCamModel",
     "Inspection",
+    "InterpolationOption",
     "ModelCard",
     "ModelOptions",
     "ModelRefused",

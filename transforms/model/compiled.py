@@ -53,8 +53,9 @@ class CompiledModel:
         from transforms.model.tensorflow import tf
 
         expected = (len(images), self.card.input_height, self.card.input_width, 3)
-        if images.dtype != np.uint8 or images.shape != expected:
-            raise ValueError(f"images are {images.dtype} {images.shape}, the model takes uint8 {expected}")
+        if images.dtype != self.card.pixel_type or images.shape != expected:
+            takes = f"{self.card.pixel_type} {expected}"
+            raise ValueError(f"images are {images.dtype} {images.shape}, the model takes {takes}")
         if targets.ndim != 2 or len(targets) != len(images):
             raise ValueError(f"targets are {targets.shape}: one row is needed for each of {len(images)} images")
         count = self.card.class_count
@@ -82,7 +83,7 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
             if card.source == NO_MODEL:
                 return NoModel(card)
             model = _load(card, directory, storage)
-            blank = np.zeros((batch_size, card.input_height, card.input_width, 3), np.uint8)
+            blank = np.zeros((batch_size, card.input_height, card.input_width, 3), card.pixel_type)
             model.explain(blank, np.full((batch_size, 1), -1, np.int32))
             _loaded[directory] = model
         return _loaded[directory]

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from transforms.sampling import Sampling
 from transforms.targets import Classes
 
 
@@ -27,13 +28,28 @@ class ModelCard:
     method: str
     score: str  # logit or probability: what was differentiated
     activation: str  # softmax, sigmoid or none: what stood behind the logits in the model
-    preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
+    preprocessing: dict[str, object]  # scale, offset, bgr and bits as used, their name; the fields of the sampling
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
 
     @functools.cached_property
     def classes(self) -> Classes:
         return Classes(self.class_count, self.class_names)
+
+    @functools.cached_property
+    def sampling(self) -> Sampling:
+        """How photos come to the input's size."""
+        return Sampling.of(self.preprocessing)
+
+    @property
+    def bits(self) -> int:
+        """Of the samples that the model is given, 8 or 16: uint8 of 0..255, or uint16 of 0..65535."""
+        return 16 if self.preprocessing.get("bits") == 16 else 8
+
+    @property
+    def pixel_type(self) -> np.dtype:
+        """Of the images that the model is given."""
+        return np.dtype(np.uint16 if self.bits == 16 else np.uint8)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +77,7 @@ class GradCamModel(Protocol):
     card: ModelCard
 
     def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
-        """Explain uint8 RGB ``images`` ``[B, H, W, 3]`` for ``targets`` int32 ``[B, K]``.
+        """Explain RGB ``images`` ``[B, H, W, 3]`` of the card's pixel type for ``targets`` int32 ``[B, K]``.
 
         A target of 0..C-1 is a class; -1 stands for the class with the highest score, -2 for the second, and so on.
         """

@@ -27,7 +27,6 @@ def settings_of(
         table=run.table,
         schema=statistics_schema(tuple(regions), extra_columns),
         overlays=overlays,
-        resize=run.config["model"]["resize"],
         batch_size=run.config["explain"]["batch_size"],
         limits=Limits(run.config["input"]["max_bytes"], run.config["input"]["max_pixels"]),
         regions=tuple(regions.items()),

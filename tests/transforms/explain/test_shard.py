@@ -78,10 +78,10 @@ def test_a_decoder_that_hangs_costs_one_row(tmp_path, monkeypatch):
     bomb = (tmp_path / "03.png").read_bytes()
     decode = loading.decode_image
 
-    def hanging(encoded, *arguments):
+    def hanging(encoded, *arguments, **more):
         if encoded == bomb:
             threading.Event().wait(20)
-        return decode(encoded, *arguments)
+        return decode(encoded, *arguments, **more)
 
     monkeypatch.setattr(loading, "decode_image", hanging)
     rows, _ = explain(shard, tmp_path, storage=Storage(timeout=0.25))
@@ -119,12 +119,12 @@ def test_a_far_store_is_asked_for_many_images_at_a_time_and_decoders_are_no_more
     decoding, most = set(), []
     decode = loading.decode_image
 
-    def counted(*arguments):
+    def counted(*arguments, **more):
         decoding.add(threading.get_ident())
         most.append(len(decoding))
         time.sleep(0.002)
         try:
-            return decode(*arguments)
+            return decode(*arguments, **more)
         finally:
             decoding.discard(threading.get_ident())
 

@@ -1,4 +1,4 @@
-"""A plan -> the function that explains: uint8 images in, scores and maps out. Imports TensorFlow."""
+"""A plan -> the function that explains: uint8 or uint16 images in, scores and maps out. Imports TensorFlow."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,9 @@ _LARGEST_CONSTANTS = 256 << 20
 class Explainer(tf.Module):
     """Two functions, ``explain`` and ``predict``, each of which gives the arrays of a ``BatchExplanation`` by name.
 
-    ``explain(images uint8 [B, H, W, 3], targets int32 [B, K])``; ``predict(images)`` is for the class with the highest
-    score. One forward pass; then the part behind the target layer is differentiated once per target class, and run
-    twice more: on the features that the map shows, and on the rest.
+    ``explain(images [B, H, W, 3] of the plan's pixel type, targets int32 [B, K])``; ``predict(images)`` is for the
+    class with the highest score. One forward pass; then the part behind the target layer is differentiated once per
+    target class, and run twice more: on the features that the map shows, and on the rest.
 
     Args:
         plan: what is explained, and how.
@@ -40,7 +40,7 @@ class Explainer(tf.Module):
         self._plan, self._graph = plan, graph
         self._method = METHODS[plan.options.method]
         self._head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
-        images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
+        images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], plan.pixel_type, "images")
         targets = tf.TensorSpec([None, None], tf.int32, "targets")
         self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets])
         self.predict = tf.function(self._predict, autograph=False, input_signature=[images])

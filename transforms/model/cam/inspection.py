@@ -35,7 +35,7 @@ class Inspection:
     input_width: int
     input_layout: str  # NHWC or NCHW
     input_dtype: str
-    preprocessing: dict[str, object]  # name, scale, offset, bgr
+    preprocessing: dict[str, object]  # name, scale, offset, bgr; resize, interpolation ...: as in the card
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     score_output: str  # the output that holds the class scores
     logits_tensor: str
@@ -67,7 +67,7 @@ def describe(plan: Plan) -> Inspection:
         input_width=plan.input_width,
         input_layout="NCHW" if plan.channels_first else "NHWC",
         input_dtype=plan.input_dtype,
-        preprocessing=dataclasses.asdict(plan.preprocessing),
+        preprocessing=dataclasses.asdict(plan.preprocessing) | plan.sampling.as_fields(),
         outputs=plan.outputs,
         score_output=plan.scores.output,
         logits_tensor=plan.scores.tensor,

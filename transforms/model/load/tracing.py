@@ -6,6 +6,7 @@ from typing import Any
 from transforms.model.errors import ModelRefused
 from transforms.model.expectation import LUMA
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
+from transforms.model.load.resizing_layers import resizing_of
 from transforms.model.load.traced import TracedModel
 from transforms.model.tensorflow import tf
 
@@ -26,6 +27,9 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
         shape, dtype = _built_shape(model), tf.float32
     else:
         shape, dtype = tuple(declared.shape), tf.as_dtype(declared.dtype)
+    resizing = resizing_of(model)
+    if input_size == "auto" and resizing is not None and None in shape[1:]:
+        input_size = (resizing.height, resizing.width)
     signature, adapt, adapted = adapt_input(shape, dtype, input_size)
     structure = getattr(model, "input", None) if declared is not None else None
 
@@ -57,6 +61,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
         class_names=None,
         notes=(*notes, *adapted),
         keep_alive=model,
+        resizing=resizing if resizing is not None and resizing.fits(tuple(signature.shape)) else None,
     )
 
 
@@ -65,7 +70,7 @@ def adapt_input(
 ) -> tuple[Any, Callable[[Any], Any], tuple[str, ...]]:
     """How RGB images come to a model whose input has ``shape`` and ``dtype``.
 
-    Returns the signature of a function of float32 or uint8 images with static height, width and three
+    Returns the signature of a function of float32, uint8 or uint16 images with static height, width and three
     channels, the function that makes the model's input of them, and notes.
 
     Raises:
@@ -90,7 +95,7 @@ def adapt_input(
     if dtype.is_floating:
         model_dtype, image_dtype = dtype, tf.float32
     elif dtype.is_integer:
-        model_dtype, image_dtype = dtype, tf.uint8
+        model_dtype, image_dtype = dtype, dtype if dtype == tf.uint16 else tf.uint8
     else:
         raise ModelRefused(f"the model takes {_shape(shape)} of {dtype.name}, not the pixels of images")
     gray = channels == 1

@@ -26,7 +26,7 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         method=options.method,
         score=options.score,
         activation=plan.scores.activation,
-        preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
+        preprocessing=dataclasses.asdict(plan.preprocessing) | plan.sampling.as_fields(),
         notes=(*plan.notes, *notes),
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

@@ -31,10 +31,22 @@ def fingerprint_of(plan: Plan) -> str:
         "score": options.score,
         "contrast": plan.contrast,
         "input": [plan.input_height, plan.input_width, plan.channels_first, plan.input_dtype],
-        "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
+        "preprocessing": [
+            plan.sampling.resize,
+            preprocessing.scale,
+            preprocessing.offset,
+            preprocessing.bgr,
+            *([beyond] if (beyond := _beyond_default(plan)) else []),
+        ],
         "schema": NUMBERS_VERSION,
     }
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
+
+
+def _beyond_default(plan: Plan) -> dict[str, Any]:
+    """What earlier versions did not have, where it is not as they had it."""
+    bits = {"bits": plan.preprocessing.bits} if plan.preprocessing.bits != 8 else {}
+    return bits | plan.sampling.beyond_default()
 
 
 def graph_digests(flat: FlatGraph, tensors: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import (
     CUSTOM_GRADIENT,
@@ -32,6 +33,7 @@ from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
+from transforms.sampling import Sampling
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Plan:
     candidates: tuple[FeatureMap, ...]
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     preprocessing: Preprocessing
+    sampling: Sampling
     input_height: int  # pixels
     input_width: int
     channels_first: bool
@@ -55,6 +58,11 @@ class Plan:
     class_names: tuple[str, ...] | None
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
+
+    @property
+    def pixel_type(self) -> str:
+        """Of the images that are explained: uint8 or uint16."""
+        return f"uint{self.preprocessing.bits}"
 
     @property
     def keep(self) -> tuple[str, ...]:
@@ -92,7 +100,8 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
 
-    preprocessing = _preprocessing(traced)
+    preprocessing = _preprocessing(traced, options)
+    sampling, sampling_notes = choose_sampling(options, traced.resizing)
     if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
@@ -110,6 +119,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             for name, tensor in zip(traced.outputs, flat.outputs, strict=True)
         },
         preprocessing=preprocessing,
+        sampling=sampling,
         input_height=height,
         input_width=width,
         channels_first=channels_first,
@@ -118,7 +128,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
-        notes=(*traced.notes, *_notes(scores, custom_gradients)),
+        notes=(*traced.notes, *sampling_notes, *_notes(scores, custom_gradients)),
     )
 
 
@@ -146,7 +156,7 @@ def _probabilities(graph: Graph, flat: FlatGraph, scores: ScoreTensor) -> tuple[
     return sum_to_one, sum_to_one or (in_range and ends_squashed(output))
 
 
-def _preprocessing(traced: TracedModel) -> Preprocessing:
+def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
     preprocessing = traced.preprocessing
     if preprocessing is None:
         raise ModelRefused(
@@ -154,6 +164,12 @@ def _preprocessing(traced: TracedModel) -> Preprocessing:
             "minus_one_to_one, caffe, torch or {scale, offset, bgr}."
         )
     dtype = traced.function.inputs[0].dtype
+    if dtype.name == "uint16" and options.preprocessing == "auto":  # its input says so
+        preprocessing = dataclasses.replace(preprocessing, bits=16)
+    if dtype.name == "uint8" and preprocessing.bits == 16:
+        raise ModelRefused(
+            "The model takes pixels of 8 bits, which those of 16 do not fit: leave model.preprocessing.bits out."
+        )
     if not dtype.is_floating and (set(preprocessing.scale), set(preprocessing.offset)) != ({1.0}, {0.0}):
         raise ModelRefused(
             f"The model takes {dtype.name} pixels, which preprocessing {preprocessing.name} would round away. Set "
