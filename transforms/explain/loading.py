@@ -136,7 +136,9 @@ def decode_fetched(
             decoded = decode_image(encoded, settings.limits, (card.input_height, card.input_width), side)
         except ImageFailure as failure:
             return FailedImage(ref, failure, digest, len(encoded), content_version=version)
-        placement = place(decoded.width, decoded.height, card.input_height, card.input_width, settings.resize)
+        placement = place(
+            decoded.width, decoded.height, card.input_height, card.input_width, settings.resize, card.seen
+        )
         photo = shrink(decoded, side) if settings.overlays else None
         model_input = resize_image(decoded, placement)
         return LoadedImage(ref, fetched.targets, digest, len(encoded), placement, model_input, photo, version)

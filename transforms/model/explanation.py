@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from transforms.placement import WHOLE
+from transforms.records import Box
 from transforms.targets import Classes
 
 
@@ -30,6 +32,7 @@ class ModelCard:
     preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
+    seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
 
     @functools.cached_property
     def classes(self) -> Classes:

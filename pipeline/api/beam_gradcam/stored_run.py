@@ -88,7 +88,7 @@ class StoredRun:
             relative = np.array(row["cam"], np.float32).reshape(row["cam_height"], row["cam_width"])
             cam = relative * np.float32(max(row["cam_max"], 0.0))
             card = read_card(self._run.model, self._storage)
-            placement = place(row["width"], row["height"], card.input_height, card.input_width, resize)
+            placement = place(row["width"], row["height"], card.input_height, card.input_width, resize, card.seen)
         return Explanation(row, cam, placement, row["uri"], self._run.guarded(self._storage))
 
 
