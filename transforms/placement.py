@@ -85,9 +85,7 @@ def within(boxes: np.ndarray, frame: Box) -> np.ndarray:
     return (np.asarray(boxes, np.float64) - [x0, y0, x0, y0]) / [x1 - x0, y1 - y0, x1 - x0, y1 - y0]
 
 
-def place(
-    width: int, height: int, input_height: int, input_width: int, resize: Resize, seen: Box = WHOLE
-) -> Placement:
+def place(width: int, height: int, input_height: int, input_width: int, resize: Resize, seen: Box = WHOLE) -> Placement:
     """The placement of an image of ``width`` x ``height`` pixels in the model input.
 
     ``stretch`` fills the input and changes the aspect ratio; ``crop`` keeps the ratio and shows the largest central

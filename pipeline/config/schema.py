@@ -1,5 +1,6 @@
 """What a config may hold. Defaults and choices are those of the classes that the job is made of."""
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -49,6 +50,15 @@ def _check_input_size(size: Any) -> Any:
     if isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
         return tuple(sides)
     raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
+
+
+def _check_geometry(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+    if box is None or (max(box[0], 0) < min(box[2], 1) and max(box[1], 0) < min(box[3], 1) and math.isfinite(sum(box))):
+        return box
+    raise ValueError(
+        "write [x0, y0, x1, y1], the part of the model input that the target layer covers, in 0..1 of it (beyond it "
+        "where the model pads it), x0 < x1 and y0 < y1; or null, to find it out from the model"
+    )
 
 
 def _check_method(method: str) -> str:
@@ -125,6 +135,9 @@ class Model(_Section):
     target_layer: str | int = ModelOptions.target_layer
     score: Score = ModelOptions.score
     trust: bool = ModelOptions.trust
+    geometry: Annotated[tuple[float, float, float, float] | None, pydantic.AfterValidator(_check_geometry)] = (
+        ModelOptions.geometry
+    )
 
 
 class Explain(_Section):

@@ -117,6 +117,7 @@ def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, Mo
         preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
         notes=(*plan.notes, *notes),
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
+        seen=plan.seen,
     )
     return plan, graph, card
 

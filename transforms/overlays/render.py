@@ -40,9 +40,9 @@ def render_overlay(
     """The heatmap of ``cam`` over the photo, where the model saw it.
 
     The heatmap is ``max(S, 0) / max S``, upsampled bilinearly to the photo through the inverse of the resize. What a
-    crop, ours or the model's own, hid from the model stays plain, what was padding is dropped. A map without a positive cell gives the
-    plain photo with a badge that says so; on a photo too small for the badge, it stands on a strip below and the
-    overlay is larger than the photo.
+    crop, ours or the model's own, hid from the model stays plain, what was padding is dropped. A map without a
+    positive cell gives the plain photo with a badge that says so; on a photo too small for the badge, it stands on a
+    strip below and the overlay is larger than the photo.
 
     Args:
         pixels: uint8 RGB ``[H, W, 3]``, the original or a shrunk copy of it.
@@ -118,10 +118,9 @@ def _seen(
 ) -> tuple[slice, sparse.csr_array]:
     """On one axis: which pixels of the photo the model saw, and the weights of the cells in each of them.
 
-    The photo reaches from ``start`` to ``end`` in 0..1 of the map, beyond it where it was cropped; the model saw none of
-    it before ``first`` and after ``last``. The weights,
-    float32 ``[seen, cells]`` with at most two in a row, are those of bilinear interpolation between the cell centres;
-    the outermost are held.
+    The photo reaches from ``start`` to ``end`` in 0..1 of the map, beyond it where it was cropped; the model saw none
+    of it before ``first`` and after ``last``. The weights, float32 ``[seen, cells]`` with at most two in a row, are
+    those of bilinear interpolation between the cell centres; the outermost are held.
     """
     positions = start + (np.arange(pixels) + 0.5) / pixels * (end - start)
     inside = np.flatnonzero((positions >= first) & (positions <= last))

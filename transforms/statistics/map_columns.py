@@ -48,9 +48,7 @@ def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Pl
     return {"status": maps.status} | columns | needs_mass
 
 
-def region_statistics(
-    cams: np.ndarray, regions: Mapping[str, Box], status: np.ndarray, seen: Box = WHOLE
-) -> Columns:
+def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.ndarray, seen: Box = WHOLE) -> Columns:
     """Mass and lift of declared regions: ``sum(p f)`` with ``f`` the covered share of each cell; mass / area.
 
     The area is a share of what the map covers; a region of which it covers nothing has no mass, and its lift is NULL.

@@ -139,9 +139,10 @@ def _distances(rows: pa.Table, seen: Sequence[Box]) -> np.ndarray:
     height, width = (min(grids[f"{side}_before"], grids[f"{side}_after"]) for side in ("height", "width"))
     first, second = seen
     every = first if first == second else (*np.minimum(first, second)[:2], *np.maximum(first, second)[2:])
+    frames = [(WHOLE, WHOLE)] * 2 if first == second else [(first, every), (second, every)]
     return jensen_shannon_distance(
         *(
-            resample(values.astype(np.float64), height, width, *((WHOLE, WHOLE) if first == second else (covers, every)))
-            for values, covers in zip(maps, seen, strict=True)
+            resample(values.astype(np.float64), height, width, *frame)
+            for values, frame in zip(maps, frames, strict=True)
         )
     )

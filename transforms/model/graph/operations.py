@@ -20,6 +20,8 @@ DIVIDES = frozenset({"RealDiv", "Div"})
 POOLS = frozenset({"MaxPool", "MaxPoolV2", "AvgPool"})
 REDUCES = frozenset({"Mean", "Max"})
 PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+# They may take off rows and columns of a map, add some, or change their order.
+MOVES = PADS | {"Slice", "StridedSlice", "CropAndResize", "ReverseV2", "ImageProjectiveTransformV3"}
 ROUNDS = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign"})
 RESHAPES = frozenset({"Squeeze", "Reshape"})
 # The operations that say which axis holds the channels.

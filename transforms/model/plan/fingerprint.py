@@ -13,6 +13,7 @@ import numpy as np
 
 from transforms.model.graph import FlatGraph, NodeDef, node_name, tensor_name
 from transforms.model.plan.plan import Plan
+from transforms.placement import WHOLE
 from transforms.table import SCHEMA_VERSION
 
 # They name things of the process that traced.
@@ -20,7 +21,9 @@ _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})
 
 
 def fingerprint_of(plan: Plan) -> str:
-    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and schema version."""
+    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and schema version; where it
+    is not the whole input, also what the layer covers.
+    """
     options, preprocessing = plan.options, plan.preprocessing
     identity = {
         "graph": graph_digests(plan.flat, [plan.target.tensor, plan.scores.tensor]),
@@ -34,6 +37,8 @@ def fingerprint_of(plan: Plan) -> str:
         "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
         "schema": SCHEMA_VERSION,
     }
+    if plan.seen != WHOLE:
+        identity["seen"] = [round(edge, 5) for edge in plan.seen]
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
 
 

@@ -27,11 +27,14 @@ from transforms.model.plan.checks import (
     refuse_training_mode,
     refusing_failures,
 )
+from transforms.model.plan.front import ImageInput
+from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
+from transforms.records import Box
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +54,7 @@ class Plan:
     channels_first: bool
     input_dtype: str
     options: ModelOptions
+    seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
     contrast: int | None  # class index
     class_names: tuple[str, ...] | None
     custom_gradients: int  # taken off between the target layer and the scores
@@ -93,6 +97,9 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     refuse_straight_through(head, target, custom_gradients)
 
     preprocessing = _preprocessing(traced)
+    dtype = traced.function.inputs[0].dtype
+    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
+    seen, seen_notes = find_seen(network, target, images, options.geometry)
     if (
         scores.class_count is not None
         and traced.class_names is not None
@@ -117,12 +124,13 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         input_height=height,
         input_width=width,
         channels_first=channels_first,
-        input_dtype=traced.function.inputs[0].dtype.name,
+        input_dtype=dtype.name,
+        seen=seen,
         options=options,
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
-        notes=(*traced.notes, *_notes(scores, custom_gradients)),
+        notes=(*traced.notes, *_notes(scores, custom_gradients), *seen_notes),
     )
 
 
