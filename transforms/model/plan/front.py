@@ -23,6 +23,7 @@ from transforms.records import Box
 _MARKS = 9  # on each diagonal, where coordinates do not come through
 _WHITE = 255
 _SAME = 1e-3  # of the range of values
+_MOVED = "the image is turned, mirrored or rolled in front of the first layer with weights"
 _SUBPIXEL = 0.51  # pixels: half a pixel is a question of how a resize numbers them, not of what is seen
 
 
@@ -194,7 +195,7 @@ def _edges(places: np.ndarray, size: int) -> tuple[float, float]:
     inner = slice(quarter, len(shown) - quarter)  # interpolation holds the outermost values
     step, start = np.polyfit(shown[inner] + 0.5, middle[inner], 1) if len(shown[inner]) > 1 else (0.0, 0.0)
     if step <= _SAME:
-        raise CannotFollow("the image is turned or mirrored in front of the first layer with weights")
+        raise CannotFollow(_MOVED)
     expected = start + step * (np.arange(places.shape[1]) + 0.5)
     inside = (expected > 0) & (expected < size)
     off = np.abs(places - expected)[:, inside]
@@ -204,7 +205,7 @@ def _edges(places: np.ndarray, size: int) -> tuple[float, float]:
     reflected = np.where(expected < 0, -expected, 2 * size - expected)
     beyond = np.minimum(np.abs(places - reflected), np.abs(places - expected.clip(0, size)))[:, ~inside]
     if (beyond[~np.isnan(beyond)] > 2 + step).any():
-        raise CannotFollow("the image is rolled in front of the first layer with weights")
+        raise CannotFollow(_MOVED)
     return _settled(start, size, step), _settled(start + step * places.shape[1], size, step)
 
 

@@ -20,9 +20,9 @@ from transforms.records import Box
 
 _LINES = (1 / 6, 1 / 2, 5 / 6)
 _COLOURS = (0, (255, 255, 255)), (0, (0, 0, 0)), (1, (255, 0, 0)), (1, (0, 0, 255))  # seed of the noise, mark
-# Random weights alone move the answers by up to 0.9 cells (MobileNet), chains of VALID convolutions by several small
-# cells, which are then less than a tenth of the input; tests/transforms/model/plan/test_geometry.py measures it.
-_CELLS = 1.0
+# Random weights alone move the answers by up to 0.95 cells (EfficientNetB0), chains of VALID convolutions by several
+# small cells, which are then less than a tenth of the input; trained ones by less.
+_CELLS = 1.25
 _SHARE = 0.1
 _UNANSWERED = 3  # of nine marks, where units are dead
 
@@ -45,7 +45,7 @@ def find_seen(
     except CannotFollow as error:
         doubt = str(error)
     if stated is not None:
-        cells = np.abs(np.subtract(box, stated)) * [target.width, target.height] * 2
+        cells = np.abs(np.subtract(box, stated)) * ([target.width, target.height] * 2)
         differs = not doubt and cells.max() > 0.5
         return stated, ((f"model.geometry is {_text(stated)}, where the graph says {_text(box)}",) if differs else ())
     if doubt:
@@ -111,9 +111,11 @@ def _refuse_misplaced(target: FeatureMap, images: ImageInput, box: Box, doubt: s
         "[0, 0, 1, 1] if it is all of it. Or set model.target_layer to a layer whose place is known."
     )
     places = [(x, y) for y in _LINES for x in _LINES]
+    # Not smaller than a cell, of which a strided kernel may look at one pixel alone.
+    share = max(1 / 12, 1 / target.height), max(1 / 12, 1 / target.width)
     total = np.zeros((len(places), target.height, target.width))
     for seed, colour in _COLOURS:
-        pictures, centres = marked_images(images.height, images.width, places, colour, seed)
+        pictures, centres = marked_images(images.height, images.width, places, colour, share, seed)
         values = images.run(pictures, target.tensor).astype(np.float64)
         if len(values) != len(pictures):
             return None

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 _GREY = 96, 160  # what the marks are put on: a quiet noise, for nothing may be constant where a model divides by it
-_SIDE = 12  # a mark's side is the image's divided by this
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,18 +18,24 @@ class Response:
 
 
 def marked_images(
-    height: int, width: int, places: Sequence[tuple[float, float]], colour: Sequence[int], seed: int = 0
+    height: int,
+    width: int,
+    places: Sequence[tuple[float, float]],
+    colour: Sequence[int],
+    share: tuple[float, float] = (1 / 12, 1 / 12),
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A quiet noise, and the same with a mark at one of n places: uint8 ``[1 + n, H, W, 3]``.
 
     Args:
         places: x and y in 0..1.
+        share: the height and width of a mark, in 0..1 of the image's.
 
     Returns:
         The images, and the centres of the marks, which lie on whole pixels: x and y in 0..1, float64 ``[n, 2]``.
     """
     plain = np.random.default_rng(seed).integers(*_GREY, (height, width, 3), np.uint8)
-    rows, columns = max(2, height // _SIDE), max(2, width // _SIDE)
+    rows, columns = max(2, int(height * share[0])), max(2, int(width * share[1]))
     images, centres = [plain], []
     for x, y in places:
         top, left = round(y * height - rows / 2), round(x * width - columns / 2)
