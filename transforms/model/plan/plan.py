@@ -36,6 +36,8 @@ from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
 from transforms.records import Box
 
+_MUCH_BEHIND = 1 / 3  # of the network's multiply-adds
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Plan:
@@ -89,7 +91,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         if options.output is None and scores.units > 1 and not sum_to_one:
             refuse_features(graph, scores)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
-    target, reason = choose_layer(network, options.target_layer)
+    target, reason = choose_layer(network, options.target_layer, needed)
     head = network.head_of(target)
     refuse_broken_gradient(part, head, target, scores)
     marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
@@ -130,7 +132,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
-        notes=(*traced.notes, *_notes(scores, custom_gradients), *seen_notes),
+        notes=(*traced.notes, *_notes(scores, custom_gradients), *_early(target, options), *seen_notes),
     )
 
 
@@ -188,6 +190,17 @@ def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[s
     if not 0 <= index < class_count:
         raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
     return index
+
+
+def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
+    """Said of a layer that nobody has asked for."""
+    if options.target_layer != "auto" or target.share_behind <= _MUCH_BEHIND:
+        return []
+    return [
+        f"{target.share_behind:.0%} of the network's work comes after the target layer, {target.name}: it is the last "
+        "feature map that every path to the scores goes through, and may be too early to show what decides. "
+        "model.target_layer takes a layer inside a branch too"
+    ]
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:
