@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from transforms.model import Inspection
+from transforms.placement import WHOLE
 from transforms.sampling import Sampling
 
 _SHOWN = 12  # candidates from the end: the others are further from what the scores see
@@ -24,6 +25,8 @@ def print_inspection(inspection: Inspection, console: Console, every_candidate: 
     facts.add_row("logits", f"{inspection.logits_tensor}, {peeled}")
     names = inspection.class_names
     facts.add_row("classes", f"{inspection.class_count}" + (f": {', '.join(names[:3])} ..." if names else ", no names"))
+    if inspection.seen != WHOLE:
+        facts.add_row("covers", f"{_numbers(inspection.seen)} of the input (x0, y0, x1, y1 in 0..1)")
     facts.add_row("target layer", f"{inspection.target_layer}: {inspection.target_reason}")
     console.print(facts)
     console.print()

@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from transforms.placement import Placement, Resize, place
+from transforms.placement import WHOLE, Placement, Resize, place
+from transforms.records import Box
 
 Interpolation = Literal["area", "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
 Colour = tuple[int, int, int]
@@ -53,9 +54,9 @@ class Sampling:
             return None
         return math.ceil(input_height / self.crop_fraction), math.ceil(input_width / self.crop_fraction)
 
-    def place(self, width: int, height: int, input_height: int, input_width: int) -> Placement:
-        """The placement of a photo of ``width`` x ``height`` pixels in the model input."""
-        return place(width, height, input_height, input_width, self.resize, self.crop_fraction)
+    def place(self, width: int, height: int, input_height: int, input_width: int, seen: Box = WHOLE) -> Placement:
+        """The placement of a photo of ``width`` x ``height`` pixels in the input, of which the map covers ``seen``."""
+        return place(width, height, input_height, input_width, self.resize, self.crop_fraction, seen)
 
     def as_fields(self) -> dict[str, Any]:
         """For the card of a model, JSON: everything that matters, by name."""

@@ -67,7 +67,7 @@ def write_comparison(before: Run, after: Run, gate: Compare, storage: Storage) -
     with open_table({"before": before, "after": after}, storage) as table:
         key = matching_key(table)
         counts = match_images(table, key)
-        chunks = list(compare_pairs(table, key))
+        chunks = list(compare_pairs(table, key, [read_card(run.model, storage).seen for run in (before, after)]))
         pairs = pa.concat_tables([PAIR_SCHEMA.empty_table(), *chunks])
         names, groups = _classes(pairs)
         values = np.stack([pairs[name].to_numpy().astype(np.float64) for name in CHANGES], axis=1)
@@ -166,6 +166,11 @@ def _notes(before: Run, after: Run, storage: Storage) -> list[str]:
         notes.append(
             f"The maps have {grids[0][0]} x {grids[0][1]} and {grids[1][0]} x {grids[1][1]} cells: for the distance "
             "both were brought to the coarser grid on each axis, mass by shared area."
+        )
+    if cards[0].seen != cards[1].seen:
+        notes.append(
+            "The models see different parts of their input: for the distance both maps were brought to one grid over "
+            "all that either sees; maps over parts of unlike size are told apart by that alone."
         )
     methods = [card.method for card in cards]
     if methods[0] != methods[1]:

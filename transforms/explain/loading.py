@@ -125,7 +125,7 @@ class ImageLoader:
     ) -> LoadedImage:
         """Bring a decoded image to the size of the model input, and to that of the overlay where one is written."""
         card = self.card
-        placement = card.sampling.place(decoded.width, decoded.height, card.input_height, card.input_width)
+        placement = card.place(decoded.width, decoded.height)
         return LoadedImage(
             ref=fetched.ref,
             targets=fetched.targets,

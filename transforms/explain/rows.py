@@ -33,7 +33,7 @@ def explained_rows(
     cams = explanation.cams[places]
     columns: Columns = dict(map_statistics(cams, explanation.finite[places], placements))
     status = columns["status"]
-    columns |= region_statistics(cams, dict(settings.regions), status)
+    columns |= region_statistics(cams, dict(settings.regions), status, card.seen)
     columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     columns |= _prediction(explanation, places, card)

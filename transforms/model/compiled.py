@@ -29,6 +29,8 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
     fields = json.loads(storage.read(uris.join(directory, _CARD)))
     for name in ("class_names", "notes"):
         fields[name] = None if fields[name] is None else tuple(fields[name])
+    if "seen" in fields:  # cards of earlier versions have none
+        fields["seen"] = tuple(fields["seen"])
     return ModelCard(**fields)
 
 

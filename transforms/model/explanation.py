@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from transforms.placement import WHOLE, Placement
+from transforms.records import Box
 from transforms.sampling import Sampling
 from transforms.targets import Classes
 
@@ -31,6 +33,7 @@ class ModelCard:
     preprocessing: dict[str, object]  # scale, offset, bgr and bits as used, their name; the fields of the sampling
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
+    seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
 
     @functools.cached_property
     def classes(self) -> Classes:
@@ -40,6 +43,10 @@ class ModelCard:
     def sampling(self) -> Sampling:
         """How photos come to the input's size."""
         return Sampling.of(self.preprocessing)
+
+    def place(self, width: int, height: int) -> Placement:
+        """Where a photo of so many pixels lies in the input, and its map on the photo."""
+        return self.sampling.place(width, height, self.input_height, self.input_width, self.seen)
 
     @property
     def bits(self) -> int:

@@ -33,3 +33,5 @@ class ModelOptions:
     trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
     method: str = "gradcam"  # one of transforms.model.METHODS
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score
+    # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model
+    geometry: tuple[float, float, float, float] | None = None

@@ -86,7 +86,7 @@ class StoredRun:
         if row["cam"] is not None:
             relative = np.array(row["cam"], np.float32).reshape(row["cam_height"], row["cam_width"])
             cam = relative * np.float32(max(row["cam_max"], 0.0))
-            placement = card.sampling.place(row["width"], row["height"], card.input_height, card.input_width)
+            placement = card.place(row["width"], row["height"])
         return Explanation(row, cam, placement, row["uri"], self._run.guarded(self._storage))
 
 

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from pipeline.audit.errors import AuditError
 from pipeline.runs import Run, list_runs
 from transforms.concurrency import map_ahead
+from transforms.model import read_card
+from transforms.placement import within
 from transforms.statistics import box_coverage
 from transforms.storage import Storage
 from transforms.table import list_parts, read_footer, statistics_schema
@@ -84,13 +86,13 @@ def open_table(
         try:
             for name, run in runs.items():
                 _load(database, name, run, Path(folder), storage)
-                _add_regions(database, name, run, regions or {})
+                _add_regions(database, name, run, regions or {}, storage)
             first, run = next(iter(runs.items()))
             has_controls = storage.exists(run.files.controls)
             if has_controls:
                 path = storage.to_local(run.files.controls, Path(folder, "controls.parquet"))
                 database.execute(f"CREATE TABLE {first}_controls AS FROM read_parquet($path)", {"path": str(path)})
-                _add_regions(database, f"{first}_controls", run, regions or {})
+                _add_regions(database, f"{first}_controls", run, regions or {}, storage)
             database.execute("SET enable_progress_bar = false")
             database.execute("SET python_enable_replacements = false")
             database.execute("SET enable_external_access = false")
@@ -123,19 +125,26 @@ def _load(database: duckdb.DuckDBPyConnection, name: str, run: Run, folder: Path
 
 
 def _add_regions(
-    database: duckdb.DuckDBPyConnection, name: str, run: Run, regions: Mapping[str, Sequence[float]]
+    database: duckdb.DuckDBPyConnection,
+    name: str,
+    run: Run,
+    regions: Mapping[str, Sequence[float]],
+    storage: Storage,
 ) -> None:
     """Mass and lift of regions from the stored maps: rows of earlier runs, and regions declared since, lack them."""
     own = run.config.get("audit", {}).get("regions", {})
+    if not own and not regions:
+        return
+    seen = read_card(run.model, storage).seen
     grid = database.execute(f"SELECT cam_height, cam_width FROM {name} WHERE cam IS NOT NULL LIMIT 1").fetchall()
     for region, box in (own | dict(regions) if grid else {}).items():
-        covered = box_coverage(np.array(box), *grid[0]).ravel()
+        covered = box_coverage(within(np.array(box), seen), *grid[0]).ravel()
         mass, lift = f"region_{region}_mass", f"region_{region}_lift"
         database.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {mass} FLOAT")
         database.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {lift} FLOAT")
         is_own = list(own.get(region, ())) == list(box)
         database.execute(
-            f"UPDATE {name} SET {mass} = inside, {lift} = inside / $area FROM (SELECT rowid AS place, "
+            f"UPDATE {name} SET {mass} = inside, {lift} = inside / nullif($area, 0) FROM (SELECT rowid AS place, "
             "list_inner_product(CAST(cam AS DOUBLE[]), $covered) / list_sum(CAST(cam AS DOUBLE[])) AS inside "
             f"FROM {name} WHERE status IN ('OK', 'FLAT'){f' AND {mass} IS NULL' if is_own else ''}) "
             f"WHERE {name}.rowid = place",

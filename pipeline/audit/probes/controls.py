@@ -57,7 +57,7 @@ def write_controls(table: AuditTable, run: Run, model: GradCamModel, storage: St
     }
     images = []
     for control, pictures in inputs.items():
-        placement = place(size[1], size[0], *size, "stretch")
+        placement = place(size[1], size[0], *size, "stretch", seen=card.seen)
         for number, pixels in enumerate(pictures):
             uri = f"control:{control}-{number}"
             ref = ImageRef(uri, image_id_of(uri), extra=(control,))

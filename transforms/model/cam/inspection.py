@@ -8,6 +8,7 @@ from transforms.model.cam.explainer import model_input
 from transforms.model.graph import node_name, splice
 from transforms.model.plan import FeatureMap, Plan, refusing_failures
 from transforms.model.tensorflow import tf
+from transforms.records import Box
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Inspection:
     target_reason: str
     target_gradient: float | None  # as for candidates
     custom_gradients: int  # between the target layer and the scores, replaced by the operations' own
+    # x0, y0, x1, y1 in 0..1 of the input that the layer covers: not all where the model crops or pads by itself.
+    seen: Box
     candidates: tuple[Candidate, ...]  # from the image to the scores
     notes: tuple[str, ...]
 
@@ -82,6 +85,7 @@ def describe(plan: Plan) -> Inspection:
         target_reason=plan.reason,
         target_gradient=target_gradient,
         custom_gradients=plan.custom_gradients,
+        seen=plan.seen,
         candidates=tuple(
             Candidate(i, c.name, c.tensor, c.height, c.width, c.channels, c.share_behind, gradient)
             for i, (c, gradient) in enumerate(zip(plan.candidates, gradients, strict=True))

@@ -24,4 +24,6 @@ def candidates_beside(taken: Preprocessing, integers: bool = False) -> tuple[Pre
 
 def _are_equal(first: Preprocessing, second: Preprocessing) -> bool:
     ours, theirs = ([*each.scale, *each.offset] for each in (first, second))
-    return first.bgr == second.bgr and bool(np.allclose(ours, theirs, rtol=1e-5, atol=1e-6))
+    return (first.bgr, first.bits) == (second.bgr, second.bits) and bool(
+        np.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    )

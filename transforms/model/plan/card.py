@@ -28,5 +28,6 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         activation=plan.scores.activation,
         preprocessing=dataclasses.asdict(plan.preprocessing) | plan.sampling.as_fields(),
         notes=(*plan.notes, *notes),
+        seen=plan.seen,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

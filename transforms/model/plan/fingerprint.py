@@ -13,6 +13,7 @@ import numpy as np
 
 from transforms.model.graph import FlatGraph, NodeDef, node_name, tensor_name
 from transforms.model.plan.plan import Plan
+from transforms.placement import WHOLE
 from transforms.table import NUMBERS_VERSION
 
 # They name things of the process that traced.
@@ -20,7 +21,10 @@ _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})
 
 
 def fingerprint_of(plan: Plan) -> str:
-    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and what the numbers mean."""
+    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and what the numbers mean.
+
+    Where the target layer does not cover the whole input, what it covers counts too.
+    """
     options, preprocessing = plan.options, plan.preprocessing
     identity = {
         "graph": graph_digests(plan.flat, [plan.target.tensor, plan.scores.tensor]),
@@ -40,6 +44,8 @@ def fingerprint_of(plan: Plan) -> str:
         ],
         "schema": NUMBERS_VERSION,
     }
+    if plan.seen != WHOLE:
+        identity["seen"] = [round(edge, 5) for edge in plan.seen]
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
 
 

@@ -28,12 +28,17 @@ from transforms.model.plan.checks import (
     refuse_training_mode,
     refusing_failures,
 )
+from transforms.model.plan.front import ImageInput
+from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
+from transforms.records import Box
 from transforms.sampling import Sampling
+
+_MUCH_BEHIND = 1 / 3  # of the network's multiply-adds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ class Plan:
     channels_first: bool
     input_dtype: str
     options: ModelOptions
+    seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
     contrast: int | None  # class index
     class_names: tuple[str, ...] | None
     custom_gradients: int  # taken off between the target layer and the scores
@@ -93,7 +99,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         if options.output is None and scores.units > 1 and not sum_to_one:
             refuse_features(graph, scores)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
-    target, reason = choose_layer(network, options.target_layer)
+    target, reason = choose_layer(network, options.target_layer, needed)
     head = network.head_of(target)
     refuse_broken_gradient(part, head, target, scores)
     marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
@@ -102,6 +108,9 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
 
     preprocessing = _preprocessing(traced, options)
     sampling, sampling_notes = choose_sampling(options, traced.resizing)
+    dtype = traced.function.inputs[0].dtype
+    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
+    seen, seen_notes = find_seen(network, target, images, options.geometry)
     if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
@@ -123,12 +132,19 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         input_height=height,
         input_width=width,
         channels_first=channels_first,
-        input_dtype=traced.function.inputs[0].dtype.name,
+        input_dtype=dtype.name,
+        seen=seen,
         options=options,
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
-        notes=(*traced.notes, *sampling_notes, *_notes(scores, custom_gradients)),
+        notes=(
+            *traced.notes,
+            *sampling_notes,
+            *_notes(scores, custom_gradients),
+            *_early(target, options),
+            *seen_notes,
+        ),
     )
 
 
@@ -192,6 +208,17 @@ def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[s
     if not 0 <= index < class_count:
         raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
     return index
+
+
+def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
+    """Said of a layer that nobody has asked for."""
+    if options.target_layer != "auto" or target.share_behind <= _MUCH_BEHIND:
+        return []
+    return [
+        f"{target.share_behind:.0%} of the network's work comes after the target layer, {target.name}: it is the last "
+        "feature map that every path to the scores goes through, and may be too early to show what decides. "
+        "model.target_layer takes a layer inside a branch too"
+    ]
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:

@@ -35,7 +35,7 @@ def compiled(model_file, tmp_path, **options):
 
 def test_outputs_of_earlier_versions_are_resumed(model_file, tmp_path, monkeypatch):
     # By version 2edf26b, whose schema was 2, with TensorFlow 2.21 and Keras 3.15.
-    monkeypatch.setattr("transforms.model.plan.fingerprint.SCHEMA_VERSION", "2")
+    monkeypatch.setattr("transforms.model.plan.fingerprint.NUMBERS_VERSION", "2")
     assert compiled(model_file, tmp_path).fingerprint == "7e382512e93ea643c70a33502aa49526"
     torch = compiled(model_file, tmp_path, preprocessing="torch", resize="crop")
     assert torch.fingerprint == "ab3e75b99ee1c2e539935b868c09ccee"
