@@ -44,7 +44,8 @@ class Lease:
         self._lost: str | None = None
         self._trouble: Exception | None = None
         self._ended = threading.Event()
-        self._last_beat = time.monotonic()
+        self._heart = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._last_beat = 0.0
 
     def __enter__(self) -> Self:
         other = self._read()
@@ -55,13 +56,14 @@ class Lease:
         holder = self._read()
         if holder is None or holder.token != self._table.token:
             raise LeaseTaken(_describe(holder) if holder else f"{self._table.lease} vanished as it was written")
-        threading.Thread(target=self._keep, name="lease", daemon=True).start()
+        self._heart.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._heart.join()  # else a beat that has begun would write the lease again
         holder = self._read()
         if holder is not None and holder.token == self._table.token:
             self._storage.remove(self._table.lease)
@@ -85,7 +87,6 @@ class Lease:
                 if self._lost is not None:
                     return
                 self._write()
-                self._last_beat = time.monotonic()
             except Exception as error:  # noqa: BLE001 - the next beat may succeed; check() tells when none did for long
                 self._trouble = error
 
@@ -113,6 +114,7 @@ class Lease:
             seen=time.time(),
         )
         write_holder(holder, self._table, self._storage)
+        self._last_beat = time.monotonic()
 
 
 def is_alive(holder: LeaseHolder) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeVar
 State = TypeVar("State")
 
 
-def wait_until(state: Callable[[], State], seconds: float = 100, missing: str = "what was waited for") -> State:
+def wait_until(state: Callable[[], State], seconds: float = 200, missing: str = "what was waited for") -> State:
     """Look again and again until ``state`` is something true, and return that.
 
     ``seconds`` are only there so that a test that fails does end.

@@ -79,7 +79,7 @@ def explain(folder, model, photo, boxes, seen=None, **options):
     shard = Shard("0", (ImageRef(uri, image_id_of(uri), boxes=boxes),), 0, 0, 0)
     settings = ExplainSettings(
         TableLocation(str(folder), "r1", card.fingerprint), statistics_schema(tuple(REGIONS)), batch_size=2,
-        overlays=OverlaySettings(format="png"), resize=options.resize, regions=tuple(REGIONS.items()),
+        overlays=OverlaySettings(format="png"), regions=tuple(REGIONS.items()),
     )  # fmt: skip
     (row,) = explain_shard(shard, explainer, settings, STORAGE, FailureLimit(0), Tally()).rows.to_pylist()
     return row, cv2.imread(row["overlay_uri"])[..., ::-1]
