@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transforms.model.check import ModelUnderCheck
 
 _LOADERS = 16  # threads: they wait for the storage most of the time
-_FORMAT = 1
+_FORMAT = 2
 """To be raised when the same images would give another table."""
 
 

@@ -65,7 +65,7 @@ def measure_pixels(model: ModelUnderCheck, images: CheckedImages) -> PixelCheck:
     labels = np.array([-1 if label is None else label for label in images.labels], np.int64)
     references = None if images.references is None else forward.maps_of(images.references)
     rows: list[PixelRow] = []
-    taken_right = np.zeros(0, bool)
+    taken_right, taken_classes = np.zeros(0, bool), np.zeros(0, np.int64)
     for preprocessing in candidates_beside(plan.preprocessing, not tf.as_dtype(plan.input_dtype).is_floating):
         if references is None:
             probabilities, maps = forward.probabilities(images.pixels, preprocessing), None
@@ -73,9 +73,14 @@ def measure_pixels(model: ModelUnderCheck, images: CheckedImages) -> PixelCheck:
             probabilities, maps = forward.maps(images.pixels, preprocessing)
         predicted = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
         right = (predicted == labels)[labels >= 0]
-        taken_right = taken_right if rows else right
+        if not rows:
+            taken_right, taken_classes = right, predicted
         row = _row(preprocessing, probabilities, predicted, right, taken_right, plan)
-        row = dataclasses.replace(row, agreement=agreement(images.expected, predicted, probabilities))
+        row = dataclasses.replace(
+            row,
+            same_class=float((predicted == taken_classes).mean()),
+            agreement=agreement(images.expected, predicted, probabilities),
+        )
         if references is not None and maps is not None and images.references is not None:
             row = _with_reference(row, preprocessing, images, predicted, maps, references)
         rows.append(row)
@@ -100,7 +105,7 @@ def _row(
     taken_right: np.ndarray,
     plan: Plan,
 ) -> PixelRow:
-    """What can be said without the user's own predictions. ``right`` is of the images with labels."""
+    """What can be said of one preprocessing alone, and of labels. ``right`` is of the images with labels."""
     finite = probabilities[np.isfinite(probabilities).all(axis=1)]
     wins, losses, p_value = mcnemar(taken_right, right)
     alone = plan.scores.activation == "sigmoid" and plan.scores.units > 1
@@ -113,6 +118,7 @@ def _row(
         confidence=float(finite.max(axis=1).mean()) if len(finite) else 0.0,
         mutual_information=mutual_information(finite, alone) if len(finite) else 0.0,
         spread=spread(predicted),
+        same_class=1.0,
         wins=wins,
         losses=losses,
         p_value=p_value if len(right) else None,

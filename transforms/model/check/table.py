@@ -17,6 +17,7 @@ class PixelRow:
     confidence: float  # mean of the highest probability
     mutual_information: float  # H(mean p) - mean H(p), in nats: how much the scores tell the images apart
     spread: float  # entropy of the predicted classes, in nats: the same where the scores are scaled
+    same_class: float  # share of the images whose predicted class is that of the preprocessing that is taken
     wins: int  # images that are right here and wrong as taken
     losses: int
     p_value: float | None  # exact McNemar, two-sided, of the two; None without labels

@@ -13,6 +13,8 @@ _SAME_SPREAD = 0.8
 # Where all images are of one class, the right scores tell them apart least of all, and wrong ones, which are unsure,
 # do so by accident: what is better must be nearly as sure.
 _SURE = 0.6
+# Against a guess: so many times the mutual information and the mean highest probability, with other classes found.
+_GUESS_MUTUAL, _GUESS_CONFIDENCE, _ONLY_SURER = 1.25, 1.5, 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,7 @@ def judge(check: PixelCheck, min_agreement: float) -> Verdict:
         reason
         for reason in (
             _against_labels(check),
-            _against_spread(check),
+            _against_spread(check) or _against_guess(check),
             _against_user(check, min_agreement),
             _against_reference(check, min_agreement),
         )
@@ -87,6 +89,27 @@ def _against_spread(check: PixelCheck) -> str | None:
         f"the scores tell the images apart far better with {best.name}: mutual information "
         f"{best.mutual_information:.2f} against {taken.mutual_information:.2f}, mean highest probability "
         f"{best.confidence:.2f} against {taken.confidence:.2f}, on {check.images} images"
+    )
+
+
+def _against_guess(check: PixelCheck) -> str | None:
+    """Where nothing but a guess speaks for the pixels, less is enough to speak against them."""
+    taken = check.taken
+    better = [
+        row
+        for row in check.rows[1:]
+        if row.mutual_information >= _GUESS_MUTUAL * taken.mutual_information
+        and row.confidence >= _GUESS_CONFIDENCE * taken.confidence
+        and row.same_class < _ONLY_SURER
+        and (check.labelled < _FEWEST or (row.accuracy or 0.0) > (taken.accuracy or 0.0))
+    ]
+    if check.evidence != "open" or check.images < _FEWEST or not better:
+        return None
+    best = max(better, key=lambda row: row.confidence)
+    return (
+        f"with {best.name} the scores are surer and tell the images apart better: mean highest probability "
+        f"{best.confidence:.2f} against {taken.confidence:.2f}, mutual information {best.mutual_information:.2f} "
+        f"against {taken.mutual_information:.2f}, on {check.images} images"
     )
 
 
