@@ -93,7 +93,7 @@ COMPUTES = names(
     StatelessRandomUniform StatelessRandomUniformFullInt StatelessRandomUniformFullIntV2 StatelessRandomUniformInt
     StatelessRandomUniformIntV2 StatelessRandomUniformV2 StatelessSampleDistortedBoundingBox StatelessShuffle
     StatelessTruncatedNormal StatelessTruncatedNormalV2 StaticRegexFullMatch StaticRegexReplace StochasticCastToInt
-    StopGradient StridedSlice StridedSliceGrad StringJoin StringLength StringLower StringNGrams StringSplit
+    StopGradient StridedSlice StridedSliceGrad StringFormat StringJoin StringLength StringLower StringNGrams StringSplit
     StringSplitV2 StringStrip StringToHashBucket StringToHashBucketFast StringToHashBucketStrong StringToNumber
     StringUpper Sub Substr Sum Svd Tan Tanh TanhGrad TensorListConcat TensorListConcatLists TensorListConcatV2
     TensorListElementShape TensorListFromTensor TensorListGather TensorListGetItem TensorListLength

@@ -43,6 +43,8 @@ def read_keras_file(path: Path, source: str) -> KerasFile:
             raise ValueError(f"the version of Keras in it is {_short(version)}, not such as 3.5.0")
         if not isinstance(config, dict):
             raise ValueError(f"its configuration is a {type(config).__name__}, not one of a model")
+        if not isinstance(config.get("class_name"), str) or "config" not in config:
+            raise ValueError("its configuration does not say of which class the model is")
         nodes(config)
         return KerasFile(int(found.group()), config, suffix)
     # What damaged bytes raise: in zipfile, zlib, h5py, and json where it is nested too deep.
