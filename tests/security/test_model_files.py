@@ -389,6 +389,25 @@ BROKEN = {
 }
 
 
+ENDLESS = {
+    "of itself": [["dense", 0, 0, {}]],
+    "of a call that there is not": [["other", 3, 0, {}]],
+    "of a layer that is not called": [["third", 0, 0, {}]],
+    "of the next one": [["other", 0, 0, {}]],
+}
+
+
+@VERSIONS
+@FORMATS
+@pytest.mark.parametrize("what", ENDLESS)
+def test_layers_that_wait_for_ever_are_refused(tmp_path, canary, what, suffix, version):
+    first, other, third = (layer("Dense", name=name, units=2) for name in ("dense", "other", "third"))
+    first["inbound_nodes"] = [ENDLESS[what]]
+    other["inbound_nodes"] = [[["dense", 0, 0, {}]]]
+    path = write(tmp_path / f"m{suffix}", functional(first, other, third, version=version), version)
+    refused(path, canary, "waits for an output that no layer gives" if version == KERAS_2 else "cannot be loaded: ")
+
+
 @VERSIONS
 @FORMATS
 @pytest.mark.parametrize("what", BROKEN)

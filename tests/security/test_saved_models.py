@@ -268,8 +268,6 @@ def test_a_vocabulary_of_tf1(tmp_path, canary, path):
         table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(asset, tf.string, -2, tf.int64, -1), -1)
         kind = table.lookup(tf.constant(["b"]))
         session.run([v1.global_variables_initializer(), v1.tables_initializer()])
-        if path == "assets":
-            v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, asset)
         signature = v1.saved_model.predict_signature_def({"photo": photo}, {"scores": scores, "kind": kind})
         builder = v1.saved_model.Builder(str(tmp_path / "m"))
         builder.add_meta_graph_and_variables(
@@ -279,6 +277,9 @@ def test_a_vocabulary_of_tf1(tmp_path, canary, path):
         builder.save()
         wanted = session.run(scores, {photo: images(size=8)})
     if path == "elsewhere":
+        saved = tf.__internal__.saved_model.parse_saved_model(str(tmp_path / "m"))
+        del saved.meta_graphs[0].collection_def["saved_model_assets"]
+        (tmp_path / "m" / "saved_model.pb").write_bytes(saved.SerializeToString())
         refused(tmp_path / "m", canary, "the operation InitializeTableFromTextFileV2")
         return
     with watching(canary) as seen:

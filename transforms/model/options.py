@@ -24,6 +24,6 @@ class ModelOptions:
     resize: Resize = "stretch"  # how images come to the input's size; done by the caller, part of the fingerprint
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
-    trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
+    trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
     method: Method = "gradcam"
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score

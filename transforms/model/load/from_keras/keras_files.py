@@ -17,6 +17,7 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 
 from transforms.model.errors import ModelRefused
+from transforms.model.load.from_keras.bounded_passes import ending_reconstruction
 from transforms.model.load.from_keras.bounded_weights import at_most_weights
 from transforms.model.load.from_keras.config_check import BY_FACTORY, HUB_LAYER, layers_of_applications, refuse_code
 from transforms.model.load.from_keras.described import KerasFile, nodes, read_keras_file, without_training
@@ -63,7 +64,11 @@ def load_keras_file(path: Path, source: str, trust: bool) -> Any:
         if isinstance(error, ModelRefused):
             raise
         raise ModelRefused(f"{source} cannot be loaded: its weights are damaged: {error}") from error
-    with _as_checked(path, described, config) as checked, at_most_weights(stored, source):
+    with (
+        _as_checked(path, described, config) as checked,
+        at_most_weights(stored, source),
+        ending_reconstruction(source),
+    ):
         return _load(checked, source, described, custom_objects, safe_mode=True)
 
 

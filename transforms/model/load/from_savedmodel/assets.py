@@ -1,9 +1,21 @@
-"""The files in a SavedModel's assets folder, from which tables are filled. No TensorFlow here."""
+"""The files in a SavedModel's assets folder, from which tables are filled. Imports TensorFlow's protocol buffers."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tensorflow.core.protobuf import meta_graph_pb2
+
 from transforms.model.errors import ModelRefused
+
+_COLLECTION = "saved_model_assets"  # where TF1 lists them
+
+
+def asset_files(meta_graph: Any) -> list[Any]:
+    """The ``AssetFileDef`` of a meta graph that TensorFlow's loader goes by."""
+    if meta_graph.asset_file_def or _COLLECTION not in meta_graph.collection_def:
+        return list(meta_graph.asset_file_def)
+    values = meta_graph.collection_def[_COLLECTION].any_list.value
+    return [meta_graph_pb2.AssetFileDef.FromString(value.value) for value in values]
 
 
 def refuse_assets_elsewhere(meta_graph: Any, folder: Path, source: str) -> None:
@@ -12,7 +24,7 @@ def refuse_assets_elsewhere(meta_graph: Any, folder: Path, source: str) -> None:
     Raises:
         ModelRefused: with the path.
     """
-    for asset in meta_graph.asset_file_def:
+    for asset in asset_files(meta_graph):
         path = PurePosixPath(asset.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in asset.filename or ":" in asset.filename:
             raise ModelRefused(

@@ -18,7 +18,7 @@ from tensorflow.python.framework import op_def_registry
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import HARMLESS, PRINTS, STREAMS, node_name
-from transforms.model.load.from_savedmodel.assets import asset_arguments, refuse_assets_elsewhere
+from transforms.model.load.from_savedmodel.assets import asset_arguments, asset_files, refuse_assets_elsewhere
 from transforms.model.tensorflow import tf
 
 _TEXT_TABLES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
@@ -143,7 +143,7 @@ class _Library:
 
 def _refuse_tf1(meta_graph: Any, library: _Library) -> None:
     """Look at what TensorFlow's loader of TF1's graphs runs or makes a function of: see load_v1_in_v2 in TensorFlow."""
-    assets = frozenset(node_name(asset.tensor_info.name) for asset in meta_graph.asset_file_def)
+    assets = frozenset(node_name(asset.tensor_info.name) for asset in asset_files(meta_graph))
     checkpoint = frozenset((node_name(meta_graph.saver_def.filename_tensor_name),)) - {""}
     restore = [meta_graph.saver_def.restore_op_name]
     initialise: list[str] = []
