@@ -30,7 +30,7 @@ class ModelOptions:
     pad_color: tuple[int, int, int] = Sampling.pad_color
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
-    trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
+    trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
     method: str = "gradcam"  # one of transforms.model.METHODS
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score
     # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model

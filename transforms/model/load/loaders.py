@@ -147,7 +147,7 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_model(source.name, storage) as path:
-        loaded = load_savedmodel(path, options.source)
+        loaded = load_savedmodel(path, options.source, options.trust)
         layers = hub_layers_in_savedmodel(path)
     endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
     return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers)

@@ -22,6 +22,8 @@ COMPILED_FORMAT = 2
 _EXPECTATION_FORMAT = 2
 """To be raised when another preprocessing may be found for the same model: such models are compiled anew. Where it
 comes out as before, so does the fingerprint."""
+_LATER = ("interpolation", "antialias", "crop_fraction", "pad_color", "geometry")
+"""Options that earlier versions did not have: at their defaults they change nothing."""
 _FOUND_OUT = ("keras_file", "savedmodel", "factory")  # the others have a contract
 
 
@@ -38,7 +40,10 @@ def digest_source(options: ModelOptions, storage: Storage) -> str:
     """
     source = parse_source(options.source)
     asked = {
-        key: value for key, value in dataclasses.asdict(options).items() if key not in ("source", "weights", "trust")
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if field.name not in ("source", "weights", "trust")
+        and not (field.name in _LATER and getattr(options, field.name) == field.default)
     }
     parts = {
         "format": COMPILED_FORMAT,

@@ -21,6 +21,8 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
     changes = {
         "output": "head", "signature": "s", "class_names": ("a", "b"), "input_size": (64, 64), "preprocessing": "unit",
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
+        "interpolation": "bilinear", "antialias": True, "crop_fraction": 0.875, "pad_color": (1, 2, 3),
+        "geometry": (0.0, 0.0, 1.0, 0.5),
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
     digests = [digest_source(dataclasses.replace(options, **{key: value}), Storage()) for key, value in changes.items()]
