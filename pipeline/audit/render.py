@@ -1,6 +1,8 @@
 """Overlays after the fact: from the stored maps and the original images, without the model."""
 
+import contextlib
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +16,7 @@ from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs import AuditTable, settings_of
 from pipeline.runs import Run
 from transforms.concurrency import map_ahead
-from transforms.explain import FailedImage, Tally, load_image
+from transforms.explain import Explained, FailedImage, LoadedImage, Tally, reload_images
 from transforms.model import read_card
 from transforms.overlays import OverlaySettings, encode, render_overlay
 from transforms.records import ImageRef
@@ -96,15 +98,11 @@ def render(
     settings, fetching = settings_of(run, look), run.guarded(storage)
     card, tally = read_card(run.model, storage), Tally()
 
-    def render_one(row: dict[str, Any]) -> Rendered:
+    def render_one(pair: tuple[dict[str, Any], LoadedImage | FailedImage]) -> Rendered:
+        row, image = pair
         image_id, target = row["image_id"], row["target_index"]
-        image = load_image(ImageRef(row["uri"], image_id), card, settings, fetching, tally)
         if isinstance(image, FailedImage):
             return Rendered(image_id, target, None, f"{row['uri']}: {image.failure.message}")
-        if image.content_sha256 != row["content_sha256"]:
-            return Rendered(
-                image_id, target, None, f"{row['uri']}: the image has changed since the run; explain it again"
-            )
         assert image.photo is not None
         cam = np.array(row["cam"], np.float32).reshape(row["cam_height"], row["cam_width"])
         overlay = render_overlay(image.photo, cam, image.placement, look.opacity, look.colormap)
@@ -112,8 +110,12 @@ def render(
         storage.put(uri, encode(overlay, look.format, look.quality), durable=False)
         return Rendered(image_id, target, uri, None)
 
-    with ThreadPoolExecutor(_RENDERERS, "render") as renderers:
-        return list(map_ahead(render_one, _rows(table, keys), renderers, 4 * _RENDERERS))
+    rows, same_rows = itertools.tee(_rows(table, keys))
+    explained = (Explained(ImageRef(row["uri"], row["image_id"]), row["content_sha256"]) for row in same_rows)
+    images = reload_images(explained, card, settings, fetching, tally)
+    with ThreadPoolExecutor(_RENDERERS, "render") as renderers, contextlib.closing(images):
+        pairs = zip(rows, images, strict=True)
+        return list(map_ahead(render_one, pairs, renderers, 4 * _RENDERERS))
 
 
 def overlay_uri(run: Run, look: OverlaySettings) -> Callable[[str, int], str]:

@@ -102,6 +102,11 @@ def open_table(
             database.close()
 
 
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _load(database: duckdb.DuckDBPyConnection, name: str, run: Run, folder: Path, storage: Storage) -> None:
     runs = [*_earlier_runs(run, storage), run]
     parts = [part for each in runs for part in list_parts(each.files.statistics, storage)]
