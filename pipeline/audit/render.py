@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.audit.analysis import rules
 from pipeline.audit.errors import AuditError
-from pipeline.audit.inputs import AuditTable, settings_of
+from pipeline.audit.inputs import AuditTable, quoted, settings_of, stored_overlay
 from pipeline.runs import Run
 from transforms.concurrency import map_ahead
 from transforms.explain import Explained, FailedImage, LoadedImage, Tally, reload_images
@@ -136,7 +136,7 @@ def _rows(table: AuditTable, keys: Sequence[tuple[str, int]], chunk: int = 1000)
         wanted = keys[start : start + chunk]
         found = table.records(
             "SELECT image_id, target_index, uri, content_sha256, cam, cam_height, cam_width "
-            f"FROM {table.name} SEMI JOIN "
+            f"FROM {quoted(table.name)} SEMI JOIN "
             "(SELECT unnest($ids) AS image_id, unnest($targets) AS target_index) USING (image_id, target_index) "
             "ORDER BY image_id, target_index",
             {"ids": [image_id for image_id, _ in wanted], "targets": [target for _, target in wanted]},
@@ -168,10 +168,7 @@ def overlay_pictures(
         if key in pictures:
             continue
         pictures[key] = {"src": name_of(*key), "problem": None}
-        try:
-            overlay = None if row["overlay_uri"] is None else storage.read(row["overlay_uri"])
-        except FileNotFoundError:
-            overlay = None
+        overlay = stored_overlay(row["overlay_uri"], run, storage)
         if overlay is None:
             missing.append(key)
         else:

@@ -20,6 +20,15 @@ def load_config(location: str | None = None, settings: Sequence[str] = ()) -> Co
     tree = _read_yaml(location) if location is not None else {}
     for setting in settings:
         _apply(tree, setting)
+    return checked_config(tree)
+
+
+def checked_config(tree: dict[str, Any]) -> Config:
+    """Plain values -> the config.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is wrong.
+    """
     try:
         return Config.model_validate(tree)
     except pydantic.ValidationError as error:

@@ -1,7 +1,6 @@
 """What came of a run: its counts, checked against the manifest, and the table at the end."""
 
 import importlib.metadata
-import json
 import platform
 from collections.abc import Collection
 
@@ -14,7 +13,7 @@ from pipeline.runs import Progressed, Summary, utc_now
 from transforms.explain import UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage import Storage
-from transforms.table import SCHEMA_VERSION, TableLocation, Totals, list_parts
+from transforms.table import SCHEMA_VERSION, TableLocation, list_parts, read_totals
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 
@@ -31,7 +30,7 @@ def summarize(
     Raises:
         LostImagesError: the lines of the manifest are not the images with rows plus the duplicates.
     """
-    totals = Totals(**json.loads(job.storage.read(job.settings.table.run.totals)))
+    totals = read_totals(job.settings.table, job.storage)
     accounted = progressed.images + totals.done + totals.duplicates
     if job.survey.count != accounted:
         raise LostImagesError(

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from transforms.images.decode import decode_image
     from transforms.images.decoded import Limits
     from transforms.images.resize import resize_image, shrink
+    from transforms.images.sniff import image_format
 
-__all__ = ["Limits", "decode_image", "resize_image", "shrink"]
+__all__ = ["Limits", "decode_image", "image_format", "resize_image", "shrink"]
 __getattr__ = lazy_face(__name__, __file__)

@@ -30,6 +30,7 @@ class ModelCard:
     preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
+    files: dict[str, str] = dataclasses.field(default_factory=dict)  # path -> SHA-256, of what TensorFlow loads
 
     @functools.cached_property
     def classes(self) -> Classes:

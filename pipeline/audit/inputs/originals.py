@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.audit.inputs.table import AuditTable, quoted
+from pipeline.audit.inputs.database import quoted
+from pipeline.audit.inputs.table import AuditTable
 from pipeline.runs import Run
 from transforms.explain import Explained, ExplainSettings, LoadedImage, Tally, reload_images
 from transforms.images import Limits
