@@ -36,8 +36,11 @@ def say_result(line: str, stream: IO[str] | None = None) -> None:
     Raises:
         OutputClosedError: it cannot be written.
     """
+    stream = stream or sys.stdout
+    if stream is None:  # closed before the interpreter began
+        raise OutputClosedError("the output cannot be written: it was closed from the beginning")
     try:
-        print(escaped(line), file=stream or sys.stdout, flush=True)
+        print(escaped(line), file=stream, flush=True)
     except (OSError, ValueError) as error:  # ValueError: the stream is closed on our side
         raise OutputClosedError(f"the output cannot be written: {error}") from error
 
@@ -64,6 +67,17 @@ class SafeConsole(Console):
         """Rich's own segments: those that it controls the terminal with as they are, the others escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escaped(segment.text), segment.style)
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As Rich prints.
+
+        Raises:
+            OutputClosedError: it cannot be written.
+        """
+        try:
+            super().print(*objects, **how)
+        except OSError as error:
+            raise OutputClosedError(f"the output cannot be written: {error}") from error
 
     def on_broken_pipe(self) -> None:
         """Rich would end the process with 1, which says that images failed."""
