@@ -13,6 +13,7 @@ import zlib
 
 import numpy as np
 import pytest
+from encoded import encode_tiff
 from example_runs import examples
 from PIL import Image
 from synthetic import write_run
@@ -250,6 +251,19 @@ def test_a_tile_of_a_tiff_counts_like_a_picture():
     with pytest.raises(ImageFailure, match="100000 x 100000 = 10,000,000,000 pixels") as caught:
         decode_image(small)
     assert caught.value.status is Status.TOO_LARGE
+
+
+def test_a_strip_of_a_tiff_counts_with_the_picture():
+    samples = np.zeros((100, 100, 4), np.uint16)
+    one, many = (
+        encode_tiff(samples, compression="zlib", rowsperstrip=rows, photometric="rgb", extrasamples=["unassalpha"])
+        for rows in (100, 1)
+    )
+    limits = Limits(max_pixels=10_000)
+    with pytest.raises(ImageFailure, match="decoding takes 120,000 bytes; 90,000 are allowed"):
+        decode_image(one, limits)
+    assert decode_image(many, limits).pixels.shape == (100, 100, 3)
+    assert decode_image(one, Limits(max_pixels=20_000)).pixels.shape == (100, 100, 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "raw profile"])
