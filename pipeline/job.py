@@ -81,7 +81,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         manifest=manifest,
         survey=survey,
         card=card,
-        load_model=functools.partial(load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size),
+        load_model=functools.partial(
+            load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size, card
+        ),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import json
 import platform
 from collections.abc import Collection
 
@@ -15,7 +14,7 @@ from pipeline.runs import Progressed, Summary, utc_now
 from transforms.explain import GUARDED_CHANNELS, UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage import Storage
-from transforms.table import SCHEMA_VERSION, TableLocation, Totals, list_parts
+from transforms.table import SCHEMA_VERSION, TableLocation, list_parts, read_totals
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 
@@ -32,7 +31,7 @@ def summarize(
     Raises:
         LostImagesError: the lines of the manifest are not the images with rows plus the duplicates.
     """
-    totals = Totals(**json.loads(job.storage.read(job.settings.table.run.totals)))
+    totals = read_totals(job.settings.table, job.storage)
     accounted = progressed.images + totals.done + totals.duplicates
     if job.survey.count != accounted:
         raise LostImagesError(

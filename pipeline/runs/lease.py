@@ -6,6 +6,7 @@ when it dies adds nothing once another has taken over.
 """
 
 import datetime
+import logging
 import os
 import socket
 import threading
@@ -14,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from transforms.storage import Storage, is_local
+from transforms.storage import NotAnsweringError, StateError, Storage, is_local
 from transforms.table import LeaseHolder, LeaseLostError, TableLocation, read_holder, write_holder
 
+_log = logging.getLogger("beam-gradcam")
 _BEAT = 15.0  # seconds between heartbeats
 _DEAD_AFTER = 4  # beats without a sign
 _SETTLE_LOCAL, _SETTLE_REMOTE = 0.2, 1.5  # seconds in which another launcher that started just now shows itself
@@ -64,7 +66,11 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._heart.join()  # else a beat that has begun would write the lease again
-        holder = self._read()
+        try:
+            holder = self._read()
+        except (StateError, NotAnsweringError) as trouble:  # what ended the block is what must be said
+            _log.warning("the lease stays behind, and clears itself within a minute: %s", trouble)
+            return
         if holder is not None and holder.token == self._table.token:
             self._storage.remove(self._table.lease)
 

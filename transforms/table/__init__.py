@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.table.commit import Totals, WriteStatistics, WriteTotals
+    from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals
     from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
@@ -32,6 +32,7 @@ __all__ = [
     "read_footer",
     "read_holder",
     "read_part",
+    "read_totals",
     "remove_images",
     "statistics_schema",
     "write_earlier_parts",

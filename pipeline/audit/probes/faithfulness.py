@@ -18,7 +18,7 @@ from pipeline.runs import Run
 from transforms.model import GradCamModel
 from transforms.records import Box
 from transforms.statistics import upsample
-from transforms.storage import Storage
+from transforms.storage import Storage, not_state, read_state
 
 STEPS = 10
 CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")
@@ -94,7 +94,12 @@ def read_faithfulness(run: Run, storage: Storage) -> Means | None:
     """Means of the curves, then of the advantage over the shuffled map (less deletion, more insertion): ``[1, 6]``."""
     if not storage.exists(run.files.faithfulness):
         return None
-    rows = pq.read_table(pa.BufferReader(storage.read(run.files.faithfulness)))
-    values = np.stack([rows[name].to_numpy().astype(np.float64) for name in CURVES], axis=1)
+    uri = run.files.faithfulness
+    content = read_state(uri, storage)
+    try:
+        rows = pq.read_table(pa.BufferReader(content), columns=list(CURVES))
+        values = np.stack([rows[name].to_numpy().astype(np.float64) for name in CURVES], axis=1)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise not_state(uri, "a table of faithfulness", str(error), "remove it") from None
     advantage = np.stack([values[:, 2] - values[:, 0], values[:, 1] - values[:, 3]], axis=1)
     return group_means(np.concatenate([values, advantage], axis=1), np.zeros(len(values), int), 1)

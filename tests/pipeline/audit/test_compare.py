@@ -147,7 +147,7 @@ def test_models_with_other_classes_are_refused(nights, tmp_path):
     before, _ = nights
     after = run_at(str(write_run(tmp_path / "out", "r1", examples(corner=False, per_class=2))), STORAGE)
     card = f"{after.model}/explanation.json"
-    fields = json.loads(STORAGE.read(card)) | {"class_count": 4}
+    fields = json.loads(STORAGE.read(card)) | {"class_count": 4, "class_names": list("abcd")}
     STORAGE.put(card, json.dumps(fields).encode())
     with pytest.raises(AuditError, match="3 and 4 classes"):
         write_comparison(before, after, Compare(), STORAGE)
