@@ -96,7 +96,7 @@ def _fit(front: Front) -> Fit | None:
 
 
 def _made_for(fit: Fit, front: Front, aside: str = "") -> Expectation:
-    where = ", ".join(front.nodes[:2])
+    where = ", ".join(re.sub(r"^(Func/)?((Stateful)?PartitionedCall/)*", "", node) for node in front.nodes[:2])
     seen = (
         f"the operations in front of the network ({where}) turn {fit.pixels} into {fit.target}: it is given "
         f"{fit.pixels}{aside}"
