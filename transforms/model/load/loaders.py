@@ -20,6 +20,7 @@ from transforms.model.load.from_savedmodel import (
 )
 from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
 from transforms.model.load.source import ModelSource, parse_source
+from transforms.model.load.tensor_sizes import refuse_giant_tensors
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
@@ -45,6 +46,7 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
             f"model.weights is for architectures (keras:NAME, package.module:function); {options.source} brings its own"
         )
     traced, layers = _LOADERS[source.kind](source, options, storage)
+    refuse_giant_tensors(traced.function, options.source)
     preprocessing, notes = expected_preprocessing(options.preprocessing, source.kind, traced, layers)
     return dataclasses.replace(
         traced,
