@@ -23,6 +23,7 @@ from transforms.model.errors import ModelRefused
 from transforms.model.graph.harmless import COMPUTES
 from transforms.model.load.from_keras.harmless_symbols import HARMLESS_SYMBOLS
 from transforms.model.load.from_keras.keras_files import load_keras_file
+from transforms.model.load.from_keras.weights import open_weights
 from transforms.model.load.loaders import load_model
 from transforms.model.options import ModelOptions
 from transforms.storage.storage import Storage
@@ -229,6 +230,21 @@ def test_weights_that_lie_in_another_file(tmp_path, canary, library, way):
             layout[:] = h5py.VirtualSource(str(canary / "other.h5"), "x", (192, 2))
             file.create_virtual_dataset(found[0], layout)
     refused(tmp_path / "m.h5", canary, r"m\.h5 takes .* (an)?other files?.*: save it as one file")
+
+
+@BOTH
+def test_weights_for_an_architecture_that_lie_in_another_file(tmp_path, canary, library):
+    model = library.Sequential([library.Input((8, 8, 3)), library.layers.Flatten(), library.layers.Dense(2, name="d")])
+    model.save_weights(tmp_path / "m.weights.h5")
+    with h5py.File(tmp_path / "m.weights.h5", "r+") as file:
+        file["more"] = h5py.ExternalLink(str(canary / "words.txt"), "x")
+    with (
+        watching(canary) as seen,
+        pytest.raises(ModelRefused, match=r"model\.weights w takes more from another file, .*words\.txt"),
+        open_weights(tmp_path / "m.weights.h5", "w"),
+    ):
+        pass
+    assert seen == []
 
 
 class _Counting(http.server.BaseHTTPRequestHandler):
@@ -448,6 +464,25 @@ def test_more_weights_than_the_file_has_are_not_made(tmp_path, canary, what, suf
     layers = layers if isinstance(layers, list) else [layers]
     path = write(tmp_path / f"m{suffix}", sequential(*layers, version=version), version)
     refused(path, canary, r"m\.(h5|keras) does not fit its own weights: its layers need more than [\d,]+ numbers")
+
+
+GIANT = {
+    "an image": (list, {"shape": (None, 2**30, 2**30, 3)}),
+    "an image of a terabyte": (list, {"shape": (None, 2**16, 2**16, 3)}),
+    "enlarged": (lambda: [layer("UpSampling2D", size=[2**14, 2**14])], {}),
+    "padded": (lambda: [layer("ZeroPadding2D", padding=[2**15, 2**15])], {}),
+    "resized": (lambda: [layer("Resizing", height=2**20, width=2**20)], {}),
+}
+
+
+@VERSIONS
+@pytest.mark.parametrize("what", GIANT)
+def test_what_no_machine_can_run_is_refused(tmp_path, what, version):
+    layers, shape = GIANT[what]
+    layers = [*layers(), layer("GlobalAveragePooling2D")]
+    path = write(tmp_path / "m.h5", sequential(*layers, version=version, **shape), version)
+    with pytest.raises(ModelRefused, match=r"numbers for each image, more than any machine takes"):
+        load_model(ModelOptions(str(path)), {})
 
 
 @BOTH

@@ -20,6 +20,7 @@ from transforms.model.load.from_savedmodel import (
 from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
 from transforms.model.load.model_files import local_model
 from transforms.model.load.source import Kind, ModelSource, parse_source
+from transforms.model.load.tensor_sizes import refuse_giant_tensors
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
@@ -55,6 +56,7 @@ def load_live(model: Any, options: ModelOptions, storage: Storage) -> TracedMode
 
 def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: Storage) -> TracedModel:
     traced, layers = loaded
+    refuse_giant_tensors(traced.function, options.source)
     preprocessing, notes, evidence = expected_preprocessing(options.preprocessing, kind, traced, layers)
     return dataclasses.replace(
         traced,

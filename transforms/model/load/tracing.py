@@ -42,7 +42,16 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
     try:
         with recording_layers(*_layer_bases()) as calls:
             function = tf.function(scores, autograph=_takes_autograph(model)).get_concrete_function(signature)
-    except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
+    # What a model's own code raises, or Keras' with what a damaged file says.
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RuntimeError,
+        tf.errors.OpError,
+    ) as error:
         remedy = (
             "Give the model and its layers names without spaces: set layer.name (tf_keras: layer._name) and save it "
             "again, or do so in a Python function that returns the model: model.source: package.module:function"

@@ -88,7 +88,7 @@ def trace_endpoint(
 
     try:
         function = tf.function(scores, autograph=False).get_concrete_function(signature)
-    except (ValueError, TypeError, tf.errors.OpError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, tf.errors.OpError) as error:
         raise ModelRefused(
             f"{endpoint} cannot be called with {signature.shape}: {error}. If the model was exported for one image "
             "size, say it as model.input_size: [height, width]"
