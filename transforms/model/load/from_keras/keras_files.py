@@ -15,6 +15,7 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 
 from transforms.model.errors import ModelRefused
+from transforms.model.load.from_keras.told_by_keras import cause_in, newer_keras
 from transforms.model.load.hub_library import import_hub, refuse_missing_module
 
 _BY_FACTORY = (
@@ -53,7 +54,7 @@ def load_keras_file(path: Path, source: str, trust: bool) -> Any:
     try:
         return library.models.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=not trust)
     except (TypeError, ValueError, OSError, RuntimeError, AttributeError, ImportError, KeyError) as error:
-        raise ModelRefused(_explained(error, source)) from error
+        raise ModelRefused(_explained(error, source) + newer_keras(path)) from error
 
 
 def read_keras_file(path: Path, source: str) -> KerasFile:
@@ -146,7 +147,7 @@ def _explained(error: Exception, source: str) -> str:
             f"{_BY_FACTORY}"
         )
     remedy = ". If you know who wrote it, say model.trust: true" if "safe_mode" in message else ""
-    return f"{source} cannot be loaded: {type(error).__name__}: {message.strip().splitlines()[0]}{remedy}"
+    return f"{source} cannot be loaded: {type(error).__name__}: {cause_in(message)}{remedy}"
 
 
 def _text(value: str | bytes) -> str:
