@@ -110,9 +110,18 @@ def _check_pad_color(color: Any, section: pydantic.ValidationInfo) -> tuple[int,
     return tuple(levels)
 
 
-def _check_geometry(box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
-    if box is None or (max(box[0], 0) < min(box[2], 1) and max(box[1], 0) < min(box[3], 1) and math.isfinite(sum(box))):
+def _check_geometry(box: Any) -> Any:
+    """None, or x0, y0, x1, y1."""
+    if box is None:
         return box
+    if (
+        isinstance(box, list | tuple)
+        and len(box) == 4
+        and all(type(edge) in (int, float) and math.isfinite(edge) for edge in box)
+        and max(box[0], 0) < min(box[2], 1)
+        and max(box[1], 0) < min(box[3], 1)
+    ):
+        return tuple(float(edge) for edge in box)
     raise ValueError(
         "write [x0, y0, x1, y1], the part of the model input that the target layer covers, in 0..1 of it (beyond it "
         "where the model pads it), x0 < x1 and y0 < y1; or null, to find it out from the model"
@@ -215,9 +224,7 @@ class Model(_Section):
     check_policy: Literal["refuse", "warn"] = "refuse"
     reference: Annotated[str, pydantic.AfterValidator(_check_reference)] | None = None
     min_agreement: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.98
-    geometry: Annotated[tuple[float, float, float, float] | None, pydantic.AfterValidator(_check_geometry)] = (
-        ModelOptions.geometry
-    )
+    geometry: Annotated[Any, pydantic.AfterValidator(_check_geometry)] = ModelOptions.geometry
 
 
 class Explain(_Section):

@@ -482,7 +482,7 @@ def test_what_no_machine_can_run_is_refused(tmp_path, what, version):
     layers = [*layers(), layer("GlobalAveragePooling2D")]
     path = write(tmp_path / "m.h5", sequential(*layers, version=version, **shape), version)
     with pytest.raises(ModelRefused, match=r"numbers for each image, more than any machine takes"):
-        load_model(ModelOptions(str(path)), {})
+        load_model(ModelOptions(str(path)), Storage())
 
 
 @BOTH

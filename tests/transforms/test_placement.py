@@ -112,3 +112,42 @@ def test_every_fraction_fills_the_input_and_can_be_undone(how, width, height, in
 def test_a_fraction_that_means_nothing_is_refused(how, fraction):
     with pytest.raises(ValueError, match=f"crop_fraction is {fraction}"):
         place(10, 10, 8, 8, how, fraction)
+
+
+def test_the_frame_of_a_map_is_the_part_of_the_input_that_it_covers():
+    placement = place(400, 300, 100, 100, "stretch", seen=(0.25, 0.1, 0.75, 0.6))
+    frame = placement.map_frame
+    assert (frame.input_width, frame.input_height, frame.content) == (50, 50, (0, 0, 1, 1))
+    np.testing.assert_allclose(frame.to_original(np.array([0, 0, 1, 1])), [100, 30, 300, 180])
+    np.testing.assert_allclose(frame.to_input(np.array([200, 105, 300, 180])), [0.5, 0.5, 1, 1])
+
+
+def test_the_frame_of_a_map_beyond_the_input_knows_where_the_input_ends():
+    # 400 x 300 in a square of 100: columns 50 to 350 are shown; the model adds a quarter of that on either side.
+    frame = place(400, 300, 100, 100, "crop", seen=(-0.25, 0.0, 1.25, 1.0)).map_frame
+    np.testing.assert_allclose(frame.content, [1 / 6, 0, 5 / 6, 1])  # the photo goes on, but the model sees it not
+    np.testing.assert_allclose(frame.to_original(np.array([1 / 6, 0, 5 / 6, 1])), [50, 0, 350, 300])
+
+
+def test_a_photo_that_lies_wholly_on_what_the_model_crops_has_no_content():
+    x0, y0, x1, y1 = place(100, 10, 100, 100, "pad", seen=(0.0, 0.0, 1.0, 0.25)).map_frame.content
+    assert (x0, x1) == (0, 1)
+    assert y0 == y1
+
+
+@given(sizes, sizes, inputs, inputs, st.sampled_from(["stretch", "crop", "pad"]))
+def test_where_the_map_covers_all_its_frame_is_the_placement(width, height, rows, columns, resize):
+    placement = place(width, height, rows, columns, resize)
+    assert placement.map_frame is placement
+
+
+@given(
+    sizes, sizes, inputs, inputs, st.sampled_from(["stretch", "crop", "pad"]),
+    st.floats(-0.5, 0.4), st.floats(0.6, 1.5), st.floats(-0.5, 0.4), st.floats(0.6, 1.5),
+)  # fmt: skip
+def test_a_point_is_at_the_same_place_in_both_frames(width, height, rows, columns, resize, x0, x1, y0, y1):
+    placement = place(width, height, rows, columns, resize, seen=(x0, y0, x1, y1))
+    box = np.array([0.2 * width, 0.3 * height, 0.7 * width, 0.8 * height])
+    own = placement.map_frame.to_input(box)
+    scale, start = np.array([x1 - x0, y1 - y0] * 2), np.array([x0, y0] * 2)
+    np.testing.assert_allclose(start + own * scale, placement.to_input(box), rtol=1e-9, atol=1e-9)

@@ -51,6 +51,7 @@ def test_every_mistake_is_said_at_once_with_its_path_and_what_would_be_right():
 @pytest.mark.parametrize(
     "setting",
     ["explain.targets=top_k:0", "explain.targets=[]", "run.id=../up", "run.max_failure_rate=2", "model.input_size=[1]",
+     "model.geometry=[0,0,1]", "model.geometry=[0.5,0,0.5,1]", "model.geometry=[1,0,2,1]", "model.geometry=whole",
      "overlays.policy=sample:0", "run.shard_size=0", "explain.batch_size=0", "model.resize=fit"],
 )  # fmt: skip
 def test_wrong_values_are_refused_under_their_own_key(setting):

@@ -9,7 +9,7 @@ SAME_VALUE = frozenset(
     {"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape", "Snapshot", "CheckNumerics"}
 )
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.
-READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
 
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 MATRIX_PRODUCTS = frozenset({"Einsum", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
@@ -32,7 +32,7 @@ ELEMENTWISE = (
     | {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "AddN"}
     | {"Abs", "Neg", "Reciprocal", "Inv", "SquaredDifference", "DivNoNan", "MulNoNan", "Cast", "Select", "SelectV2"}
     | {"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot"}
-    | {"IsFinite", "IsNan", "IsInf", "ZerosLike", "OnesLike"}
+    | {"IsFinite", "IsNan", "IsInf"}
 )  # fmt: skip
 RESHAPES = frozenset({"Squeeze", "Reshape"})
 # The operations that say which axis holds the channels.

@@ -6,6 +6,7 @@ from typing import Any
 from transforms.model.errors import ModelRefused
 from transforms.model.expectation import LUMA
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
+from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.resizing_layers import resizing_of
 from transforms.model.load.traced import TracedModel
 from transforms.model.tensorflow import tf
@@ -87,7 +88,8 @@ def adapt_input(
     """
     if len(shape) != 4:
         raise ModelRefused(
-            f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]. {_IN_FRONT}"
+            f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]"
+            + (f": {remedy}" if (remedy := remedy_for([shape])) else f". {_IN_FRONT}")
         )
     if shape[0] is not None:
         raise ModelRefused(
@@ -154,11 +156,8 @@ def _declared_input(model: Any) -> Any:
         return None
     if len(inputs) > 1:
         names = ", ".join(f"{tensor.name} {_shape(tuple(tensor.shape))}" for tensor in inputs)
-        raise ModelRefused(
-            f"the model has {len(inputs)} inputs ({names}): a heatmap is drawn on one image. Wrap the model in "
-            "one that takes the image alone and supplies the others, in a Python function: model.source: "
-            "package.module:function"
-        )
+        remedy = remedy_for([tuple(tensor.shape) for tensor in inputs], [tensor.name for tensor in inputs])
+        raise ModelRefused(f"the model has {len(inputs)} inputs ({names}): {remedy or _IN_FRONT}")
     return inputs[0]
 
 

@@ -52,6 +52,8 @@ def find_activation(graph: Graph, flat: FlatGraph, output: Tensor) -> tuple[Tens
     unknown = {operation for start in _unknown(graph, flat) for operation in reachable(start, consumers)}
     for logits in _last_tensors(graph, output):
         head = head_behind(flat.graph_def, logits.name, output.name)
+        if not head.graph_def.node:
+            continue  # another output of an operation that gives the logits too
         if any(graph.get_tensor_by_name(name).op in unknown for name in head.others):
             continue  # the output depends on more of the image than this
         numbers = np.random.default_rng(0).normal(0, 2, (_ROWS, *logits.shape[1:])).astype(np.float32)

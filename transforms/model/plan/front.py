@@ -62,7 +62,7 @@ def follow_input(network: Network, target: FeatureMap, images: ImageInput) -> Bo
         CannotFollow: what comes out is no crop, pad or resize, or the layers see different parts.
     """
     entries = list(dict.fromkeys(_entries(network, target)))
-    boxes = {_seen_by(tensor, axis, images) for tensor, axis in entries}
+    boxes = {box for tensor, axis in entries if (box := _seen_by(tensor, axis, images)) is not None}
     if not boxes:
         raise CannotFollow("no layer with weights reads the image as a grid of pixels")
     first = next(iter(boxes))
@@ -131,7 +131,8 @@ def _channel_axis(operation: Operation) -> int:
     return 1 if formatted and operation.get_attr("data_format") == b"NCHW" else 3
 
 
-def _seen_by(tensor: Tensor, channel_axis: int, images: ImageInput) -> Box:
+def _seen_by(tensor: Tensor, channel_axis: int, images: ImageInput) -> Box | None:
+    """None for a tensor that shows nothing of the image, such as a picture to compare it with."""
     if tensor.name == images.flat.input:
         return WHOLE
     height, width = images.height, images.width
@@ -139,6 +140,8 @@ def _seen_by(tensor: Tensor, channel_axis: int, images: ImageInput) -> Box:
     pictures = _coordinates(height, width, base)
     values = _grid(images.run(pictures, tensor.name), len(pictures), channel_axis)
     black, white, *parts, some, other, both = values
+    if np.array_equal(values, np.broadcast_to(values[0], values.shape)):
+        return None
     step = white - black
     if not np.abs(some + other - black - both).max() <= _SAME * np.abs(step).max():
         return _by_marks(tensor, channel_axis, images)  # each picture by its own mean and deviation, for one

@@ -23,6 +23,7 @@ from transforms.model.plan.activation import ends_squashed
 from transforms.model.plan.checks import (
     refuse_broken_gradient,
     refuse_features,
+    refuse_native_serialization,
     refuse_other_than_images,
     refuse_straight_through,
     refuse_training_mode,
@@ -84,6 +85,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     """
     flat = flatten_function(traced.function)
     channels_first, height, width = _image_layout(traced)
+    refuse_native_serialization(flat.graph_def)
     graph = import_graph(flat.graph_def)
     learn_shapes(graph, flat)
 
@@ -101,10 +103,10 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
     target, reason = choose_layer(network, options.target_layer, needed)
     head = network.head_of(target)
-    refuse_broken_gradient(part, head, target, scores)
     marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
+    refuse_broken_gradient(part, head, target, scores)
 
     preprocessing = _preprocessing(traced, options)
     sampling, sampling_notes = choose_sampling(options, traced.resizing)

@@ -24,6 +24,7 @@ from transforms.model.load.from_keras.described import KerasFile, nodes, read_ke
 from transforms.model.load.from_keras.harmless_names import OF_APPLICATIONS
 from transforms.model.load.from_keras.operations_in_h5 import with_modules_of_operations
 from transforms.model.load.from_keras.stored_weights import count_weights, stored_weights
+from transforms.model.load.from_keras.told_by_keras import cause_in, newer_keras
 from transforms.model.load.from_savedmodel import refuse_code_in_savedmodel
 from transforms.model.load.hub_library import import_hub, refuse_missing_module
 
@@ -81,7 +82,7 @@ def _load(path: Path, source: str, described: KerasFile, custom_objects: dict[st
     except Exception as error:
         # Whatever goes wrong in a model file is said about the model file; Keras raises a dozen types here.
         refused = _refusal_behind(error)
-        raise ModelRefused(refused or _explained(error, source)) from error
+        raise ModelRefused(refused or _explained(error, source) + newer_keras(path)) from error
 
 
 def _library(major: int) -> Any:
@@ -186,5 +187,4 @@ def _explained(error: Exception, source: str) -> str:
             f"{BY_FACTORY}"
         )
     remedy = ". If you know who wrote it, say model.trust: true" if "safe_mode" in message else ""
-    lines = message.strip().splitlines()
-    return f"{source} cannot be loaded: {type(error).__name__}: {lines[0] if lines else 'no more is known'}{remedy}"
+    return f"{source} cannot be loaded: {type(error).__name__}: {cause_in(message)}{remedy}"

@@ -8,6 +8,7 @@ from typing import Any
 from transforms.model.errors import ModelRefused
 from transforms.model.load.from_savedmodel.graph_check import refuse_code_in_savedmodel
 from transforms.model.load.from_savedmodel.reference_variables import ReferenceFunction, has_reference_variables
+from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import adapt_input
 from transforms.model.tensorflow import tf
@@ -198,6 +199,9 @@ def _refuse_other_than_images(endpoint: Endpoint, endpoints: Mapping[str, Endpoi
             f"{source}: {endpoint} takes encoded images or other strings, and there is no gradient through decoding: "
             f"{remedy}"
         )
+    known = [] if others else [spec.shape for spec in endpoint.inputs.values() if spec.shape.rank is not None]
+    if len(known) == len(endpoint.inputs) and (special := remedy_for([tuple(s) for s in known], [*endpoint.inputs])):
+        remedy = special
     raise ModelRefused(f"{source}: {endpoint} does not take one batch of images: {remedy}")
 
 
