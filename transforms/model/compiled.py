@@ -29,8 +29,10 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
     fields = json.loads(storage.read(uris.join(directory, _CARD)))
     for name in ("class_names", "notes"):
         fields[name] = None if fields[name] is None else tuple(fields[name])
-    if "seen" in fields:  # cards of earlier versions have none
+    if "seen" in fields:
         fields["seen"] = tuple(fields["seen"])
+    else:  # made by an earlier version, which did not ask what the model sees: it stands for no source any more
+        fields["source_digest"] = ""
     return ModelCard(**fields)
 
 
