@@ -1,5 +1,7 @@
 """Runs of models that crop their input by themselves: regions declared later, comparisons, what inspect says."""
 
+import json
+
 import cv2
 import keras
 import numpy as np
@@ -14,7 +16,7 @@ from pipeline.config.schema import Compare, Config
 from pipeline.launch.run import launch
 from pipeline.runs.record import find_run
 from pipeline.show_model import print_inspection
-from transforms.model import ModelOptions, inspect_model, read_card
+from transforms.model import ModelOptions, compile_model, inspect_model, read_card
 from transforms.statistics import jensen_shannon_distance
 from transforms.storage.storage import Storage
 
@@ -99,6 +101,19 @@ def test_maps_over_different_parts_are_compared_in_one_frame(runs):
             distances.append(jensen_shannon_distance(coarse[None], there[None])[0])
     assert summary["pairs"] == len(distances) > 0
     assert summary["means"]["distance"]["mean"] == pytest.approx(np.mean(distances), rel=1e-3)
+
+
+def test_a_model_that_an_earlier_version_compiled_is_looked_at_again(runs, tmp_path):
+    for name, seen in (("cropped", (0.0, 0.5, 1.0, 1.0)), ("whole", (0.0, 0.0, 1.0, 1.0))):
+        options = ModelOptions(str(runs / f"{name}.keras"))
+        card = compile_model(options, str(tmp_path / name), STORAGE)
+        path = tmp_path / name / card.fingerprint / "explanation.json"
+        earlier = json.loads(path.read_text())
+        del earlier["seen"]
+        path.write_text(json.dumps(earlier))
+        assert read_card(str(path.parent), STORAGE).seen == (0.0, 0.0, 1.0, 1.0)
+        again = compile_model(options, str(tmp_path / name), STORAGE)
+        assert (again.seen, again.fingerprint) == (seen, card.fingerprint)
 
 
 def test_inspect_says_what_is_seen(runs):
