@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: the first ends the run in order, a second one at once."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ def interruptible() -> Iterator[None]:
         seen.append(number)
         if len(seen) > 1:
             _end_at_once()
+        # Beam's threads run into the end of the process; what they say of it, with a traceback, tells the user nothing.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL + 1)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in minded}

@@ -30,7 +30,11 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
         StateError: the file is no card.
     """
     uri = uris.join(directory, _CARD)
-    card = decode_state(ModelCard, read_state(uri, storage), uri, _WHAT, _REMEDY)
+    state = read_state(uri, storage)
+    card = decode_state(ModelCard, state, uri, _WHAT, _REMEDY)
+    if b'"seen"' not in state:
+        # Made by an earlier version, which did not ask what the model sees: it stands for no source any more.
+        card = dataclasses.replace(card, source_digest="")
     sizes = (card.input_height, card.input_width, card.class_count, card.cam_height, card.cam_width)
     if not all(0 < size <= _LARGEST for size in sizes):
         raise not_state(uri, _WHAT, f"sizes {sizes}", _REMEDY)

@@ -147,9 +147,9 @@ class SlowStorage(Storage):
 
     clock: Clock | None = None
 
-    def read(self, uri):
+    def open(self, uri):
         self.clock.sleep(40)
-        return super().read(uri)
+        return super().open(uri)
 
 
 def test_a_slow_start_is_no_silence(tmp_path, clock):
