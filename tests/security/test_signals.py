@@ -28,17 +28,35 @@ from transforms.table.parts import read_footer
 COMMAND = [sys.executable, "-m", "pipeline"]
 
 
-def python(script: str, ignored: tuple[int, ...] = ()) -> subprocess.Popen:
-    """A script of our own in a process that ignores signals from its start, as a shell's ``&`` makes it do."""
+_STARTED: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    yield
+    while _STARTED:
+        process = _STARTED.pop()
+        process.kill()
+        process.wait()
+
+
+def started(command: list[str], ignored: tuple[int, ...], **options) -> subprocess.Popen:
+    """A process that ignores these signals from its start, as a shell's ``&`` makes it do, and no others."""
 
     def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # where the tests themselves run in the background
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
 
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=ignore,
-    )  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=ignore, **options
+    )
+    _STARTED.append(process)
+    return process
+
+
+def python(script: str, ignored: tuple[int, ...] = ()) -> subprocess.Popen:
+    return started([sys.executable, "-c", textwrap.dedent(script)], ignored)
 
 
 def send(process: subprocess.Popen, *numbers: int) -> None:
@@ -220,14 +238,7 @@ def test_commands_end_where_a_part_does_not_answer(output, command):
 
 
 def start(arguments: list[str], ignored: tuple[int, ...] = (), **options) -> subprocess.Popen:
-    def ignore() -> None:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
-
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=ignore, **options,
-    )  # fmt: skip
+    return started([*COMMAND, *map(str, arguments)], ignored, **options)
 
 
 def test_a_run_in_the_background_of_a_script_ends_at_sigterm_while_its_state_hangs(tmp_path, photos):
