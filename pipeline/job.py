@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.pixels import check_pixels
-from pipeline.runs import choose_run_id
+from pipeline.runs import choose_run_id, list_run_ids
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
+from transforms.loaders import LoaderCount, automatic_count
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
 from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
 from transforms.model.check import PixelCheck
@@ -31,6 +32,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    loaders: LoaderCount = LoaderCount()
     check: PixelCheck | None = None  # of the pixels that the model is given
 
 
@@ -87,8 +89,16 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
+        loaders=_loaders(config, survey.count, layout.root, run_id, storage),
         check=check,
     )
+
+
+def _loaders(config: Config, images: int, output: str, run_id: str, storage: Storage) -> LoaderCount:
+    if config.run.loaders != "auto":
+        return LoaderCount(config.run.loaders)
+    goes_on = run_id in list_run_ids(output, storage, finished=False)
+    return automatic_count(images, goes_on, config.run.workers)
 
 
 def manifest_of(config: Config, storage: Storage) -> Manifest:

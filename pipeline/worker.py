@@ -3,7 +3,6 @@
 python -m pipeline.worker WORKERS
 """
 
-import glob
 import os
 import runpy
 import sys
@@ -21,15 +20,8 @@ def take_share(environment: MutableMapping[str, str], workers: int, cpus: int, g
         environment["CUDA_VISIBLE_DEVICES"] = gpus[int(environment["WORKER_ID"].rpartition("_")[2]) % len(gpus)]
 
 
-def visible_gpus(environment: MutableMapping[str, str]) -> list[str]:
-    """The GPUs as CUDA_VISIBLE_DEVICES names them, found without loading CUDA."""
-    if "CUDA_VISIBLE_DEVICES" in environment:
-        return [gpu.strip() for gpu in environment["CUDA_VISIBLE_DEVICES"].split(",") if gpu.strip()]
-    return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
-
-
 def main() -> None:
-    from transforms.machine import available_cpus
+    from transforms.machine import available_cpus, visible_gpus
 
     take_share(os.environ, int(sys.argv[1]), available_cpus(), visible_gpus(os.environ))
     sys.argv[1:] = []

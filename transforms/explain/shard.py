@@ -21,7 +21,7 @@ from transforms.explain.loading import ImageLoader, load_images
 from transforms.explain.metrics import report_metrics
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.loaders import FINISHING, LoaderPool, Session, give_back_loaders, take_loaders
+from transforms.loaders import FINISHING, LoaderCount, LoaderPool, Session, give_back_loaders, take_loaders
 from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
 from transforms.overlays import encode_tar, member_of
@@ -50,11 +50,15 @@ class ExplainImages(beam.PTransform):
     """Shards -> rows, and overlays on storage. ``load_model`` is called once per worker process.
 
     Args:
-        loaders: processes that decode, in each worker process; 0: threads do.
+        loaders: how many processes decode in each worker process; none: threads do.
     """
 
     def __init__(
-        self, load_model: Callable[[], GradCamModel], settings: ExplainSettings, storage: Storage, loaders: int = 0
+        self,
+        load_model: Callable[[], GradCamModel],
+        settings: ExplainSettings,
+        storage: Storage,
+        loaders: LoaderCount = LoaderCount(),
     ):
         super().__init__()
         self._explain = _ExplainShards(load_model, settings, storage, loaders)
@@ -65,11 +69,11 @@ class ExplainImages(beam.PTransform):
 
 class _ExplainShards(beam.DoFn):
     def __init__(
-        self, load_model: Callable[[], GradCamModel], settings: ExplainSettings, storage: Storage, loaders: int
+        self, load_model: Callable[[], GradCamModel], settings: ExplainSettings, storage: Storage, loaders: LoaderCount
     ):
         super().__init__()
         self._load_model = load_model
-        self._count = loaders
+        self._wanted = loaders
         self._settings = settings
         self._storage = storage
         self._versions = versions_here()
@@ -80,11 +84,11 @@ class _ExplainShards(beam.DoFn):
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
         self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
         self._limit = FailureLimit(self._settings.max_failures)
-        self._loaders = take_loaders(self._count) if self._count else None
+        self._loaders = take_loaders(self._wanted.here())
 
     def teardown(self) -> None:
-        if self._count:
-            give_back_loaders(self._count)
+        if self._loaders is not None:
+            give_back_loaders(self._loaders)
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         tally = Tally()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from transforms.loaders.count import LoaderCount, automatic_count
     from transforms.loaders.pool import LoaderPool
     from transforms.loaders.requests import LoadersFailed
     from transforms.loaders.session import FINISHING, HeldImage, Session
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 __all__ = [
     "FINISHING",
     "HeldImage",
+    "LoaderCount",
     "LoaderPool",
     "LoadersFailed",
     "Session",
+    "automatic_count",
     "give_back_loaders",
     "take_loaders",
 ]

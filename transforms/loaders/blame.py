@@ -27,5 +27,5 @@ def is_guilty(request: Request, code: int) -> bool:
 
 def crashed(code: int) -> ImageFailure:
     """Why an image fails that kills whoever decodes it."""
-    message = f"the process that decoded it {cause_of_death(code)}, again when it had nothing else to do"
+    message = f"the process that decoded it {cause_of_death(code)} when it had nothing else to do"
     return ImageFailure(Status.DECODE_ERROR, Stage.DECODE, message, "DecoderCrashed")

@@ -50,7 +50,7 @@ class SharedMemory:
 def _temporary_file(size: int, error: Exception) -> int:
     folder = tempfile.gettempdir()
     _log.warning(
-        "no shared memory (%s): %.0f MB of model inputs lie in a file in %s, which has no name and ends with the worker",
+        "no shared memory (%s): %.0f MB of model inputs lie in a file without a name in %s, until the worker ends",
         error,
         size / 2**20,
         folder,

@@ -1,6 +1,8 @@
 """What a worker process and its loaders say to each other. No pixels: those lie in the ring."""
 
 import dataclasses
+import pickle
+import traceback
 from typing import Any
 
 import numpy as np
@@ -76,7 +78,6 @@ class Forget:
     image: int
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Ready:
     """A loader has started."""
@@ -97,6 +98,17 @@ class Raised:
     """What is no fault of an image."""
 
     error: BaseException
+
+
+def raised(error: BaseException) -> Raised:
+    """An error for the worker process to raise again, with where it happened; it may be one that cannot travel."""
+    where = "".join(traceback.format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever an exception of a library cannot do
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(f"in a loader process:\n{where}")
+    return Raised(error)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class LoaderPool:
     """``count`` loader processes and the thread that listens to them. Thread-safe; shards share it."""
 
     def __init__(self, count: int):
-        self._count = count
+        self.count = count
         self.fetchers = max(4, -(-max(16, 2 * available_cpus()) // count))  # in each: stores answer after 20 to 100 ms
         self._lock = threading.Lock()
         self._loaders: list[LoaderProcess] = []
@@ -60,7 +60,7 @@ class LoaderPool:
     @property
     def ahead(self) -> int:
         """How many images are worth having on their way at a time."""
-        return 2 * self.fetchers * self._count
+        return 2 * self.fetchers * self.count
 
     def number(self) -> int:
         return next(self._numbers)
@@ -165,6 +165,10 @@ class LoaderPool:
                         self._hear(key.data)
                 with self._lock:
                     self._look_after()
+        except BaseException as error:
+            with self._lock:
+                self._break(f"the thread that looks after loader processes ended: {type(error).__name__}: {error}")
+            raise
         finally:
             with self._lock:
                 for loader in self._loaders:
@@ -176,7 +180,7 @@ class LoaderPool:
             self._woken.close()
 
     def _start_missing(self) -> None:
-        while len(self._loaders) < self._count and not self._broken:
+        while len(self._loaders) < self.count and not self._broken:
             try:
                 loader = LoaderProcess(self.fetchers)
             except OSError as error:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,7 +28,7 @@ from transforms.loaders.fetching import Fetchers
 from transforms.loaders.limits import limit_memory
 from transforms.loaders.mark import Mark
 from transforms.loaders.memory import SharedMemory
-from transforms.loaders.messages import Answers, Close, Draw, Forget, Known, Load, MakeRows, Open, Raised, Ready
+from transforms.loaders.messages import Answers, Close, Draw, Forget, Known, Load, MakeRows, Open, Ready, raised
 from transforms.loaders.ring import slots_of
 from transforms.loaders.stripping import NOTHING, stripped, with_pixels
 from transforms.records import ImageFailure, Stage, Status
@@ -97,11 +98,12 @@ class Loader:
                 self._urgent.append(task)
                 self._changed.notify()
 
-    def _fetch(self, session: _Session, task: Load):  # noqa: ANN202 - what is to be done then
+    def _fetch(self, session: _Session, task: Load) -> Callable[[], None]:
+        """Returns what is to be done then."""
         try:
             fetched = session.loader.fetch(task.ref)
         except Exception as error:  # noqa: BLE001 - raised again in the worker process
-            return functools.partial(self._answer, task.number, Raised(error))
+            return functools.partial(self._answer, task.number, raised(error))
         return functools.partial(self._decode_later, task, fetched)
 
     def _decode_later(self, task: Load, fetched: FetchedImage | FailedImage) -> None:
@@ -114,7 +116,7 @@ class Loader:
         self._answer(task.number, FailedImage(task.ref, failure))
 
     def _stuck(self, error: BaseException) -> None:
-        self._send([(0, Raised(error))])
+        self._send([(0, raised(error))])
 
     def _compute(self) -> None:
         while True:
@@ -134,7 +136,7 @@ class Loader:
             except MemoryError:
                 outcome = _too_large(task)
             except BaseException as error:  # noqa: BLE001 - raised again in the worker process
-                outcome = Raised(error)
+                outcome = raised(error)
             self._mark.end()
             if outcome is not None:
                 self._answer(task.number, outcome)
@@ -186,7 +188,7 @@ class Loader:
                     session.loader.storage.put(uri, content, durable=False)  # an overlay can be made again
                 session.tally.count("bytes_written", len(content))
         except Exception as error:  # noqa: BLE001 - raised again in the worker process
-            outcome = Raised(error)
+            outcome = raised(error)
         self._answer(number, outcome)
 
     def _answer(self, number: int, outcome: Any) -> None:
@@ -222,6 +224,6 @@ def _packed(rows: pa.Table) -> bytes:
 
 def _too_large(task: Load | Draw | MakeRows) -> Any:
     if isinstance(task, MakeRows):
-        return Raised(MemoryError("not enough memory for the rows of a batch"))
+        return raised(MemoryError("not enough memory for the rows of a batch"))
     message = "not enough memory to decode it"
     return FailedImage(task.ref, ImageFailure(Status.TOO_LARGE, Stage.DECODE, message, "MemoryError"))
