@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.pixels import check_pixels
-from pipeline.runs import choose_run_id, list_run_ids
+from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.loaders import LoaderCount, automatic_count
@@ -17,7 +17,7 @@ from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
-from transforms.table import OutputLayout, TableLocation, column_names_for, statistics_schema
+from transforms.table import OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
 
 
@@ -89,15 +89,15 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
-        loaders=_loaders(config, survey.count, layout.root, run_id, storage),
+        loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         check=check,
     )
 
 
-def _loaders(config: Config, images: int, output: str, run_id: str, storage: Storage) -> LoaderCount:
+def _loaders(config: Config, images: int, run: RunLayout, storage: Storage) -> LoaderCount:
     if config.run.loaders != "auto":
         return LoaderCount(config.run.loaders)
-    goes_on = run_id in list_run_ids(output, storage, finished=False)
+    goes_on = storage.exists(run.record) and not storage.exists(run.summary)
     return automatic_count(images, goes_on, config.run.workers)
 
 
