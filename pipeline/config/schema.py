@@ -8,7 +8,7 @@ import pydantic
 from transforms.errors import UserError
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestFormat
-from transforms.model import METHODS, ModelOptions, Score
+from transforms.model import METHODS, ModelOptions, OutputKind, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Status
@@ -157,6 +157,8 @@ class Model(_Section):
     resize: Resize = ModelOptions.resize
     target_layer: str | int = ModelOptions.target_layer
     score: Score = ModelOptions.score
+    output_kind: Literal["auto"] | OutputKind = ModelOptions.output_kind
+    threshold: Annotated[float, pydantic.Field(ge=0, le=1)] | str | None = None
     trust: bool = ModelOptions.trust
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from transforms.records import Box
 
+Labels = tuple[str, ...]
+"""All true classes of an image, or its values; as the manifest has them."""
+
 _MOST_BOXES = 1000  # the exact area of their union takes memory with the square of their number
 _MOST_TARGETS = 1000  # each has a map and a row
 
@@ -29,6 +32,40 @@ def parse_targets(cell: Any) -> tuple[str, ...] | None:
     if len(targets) > _MOST_TARGETS:
         raise ValueError(f"{len(targets)} target classes; at most {_MOST_TARGETS} are possible for an image")
     return tuple(class_text(target) for target in targets)
+
+
+def parse_labels(cell: Any) -> Labels | None:
+    """The true classes of an image whose cell tells several, or none: ``cat;grass``, a JSON list, a list cell.
+
+    None where the cell is empty or tells one. A name with a semicolon is read as several: who looks for the class must
+    try the whole of it first.
+    """
+    if isinstance(cell, str):
+        text = cell.strip()
+        if text.startswith("["):
+            cell = _list_in(text)
+        else:
+            cell = [part for part in text.split(";") if part.strip()] if ";" in text else None
+    if not isinstance(cell, list):
+        return None
+    if len(cell) > _MOST_TARGETS:
+        raise ValueError(f"{len(cell)} labels; at most {_MOST_TARGETS} are possible for an image")
+    return (
+        tuple(dict.fromkeys(class_text(label) for label in cell)) if _are_names(cell) else tuple(map(class_text, cell))
+    )
+
+
+def _list_in(text: str) -> Any:
+    """A JSON list; None where it only looks like one, as the name "[unknown]" does."""
+    try:
+        return parse_json(text)
+    except ValueError:
+        return None
+
+
+def _are_names(cell: list[Any]) -> bool:
+    """Classes, of which each counts once; numbers may be values, whose places count."""
+    return all(isinstance(label, str) for label in cell)
 
 
 def parse_boxes(cell: Any) -> tuple[Box, ...] | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-    from transforms.model.options import ModelOptions, Score
+    from transforms.model.options import ModelOptions, OutputKind, Score
 
 __all__ = [
     "METHODS",
@@ -21,6 +21,7 @@ __all__ = [
     "ModelCard",
     "ModelOptions",
     "ModelRefused",
+    "OutputKind",
     "Score",
     "compile_live",
     "compile_model",

@@ -13,6 +13,7 @@ from transforms.model.explanation import ModelCard
 from transforms.model.load import digest_source
 from transforms.model.no_model import NO_MODEL, no_model_card
 from transforms.model.options import ModelOptions
+from transforms.model.thresholds import with_thresholds
 from transforms.storage import Storage, uris
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
         nothing = no_model_card(options)
         _write_card(nothing, uris.join(directory, nothing.fingerprint), storage)
         return nothing
+    options = with_thresholds(options, storage)
     digest = digest_source(options, storage)
     card = _find(directory, digest, storage)
     if card is not None:
@@ -53,6 +55,7 @@ def compile_live(model: Any, options: ModelOptions, directory: str, storage: Sto
     """
     from transforms.model.load import load_live
 
+    options = with_thresholds(options, storage)
     return _compile(load_live(model, options, storage), options, "live", directory, storage)
 
 
@@ -76,6 +79,7 @@ def export_model(options: ModelOptions, directory: str, storage: Storage) -> Mod
         raise ModelRefused(f"{directory} is not empty; name a new folder for the compiled model")
     from transforms.model.load import load_model
 
+    options = with_thresholds(options, storage)
     plan, graph, card = _plan(load_model(options, storage), options, digest_source(options, storage))
     _write(plan, graph, directory, storage)
     _write_card(card, directory, storage)
@@ -116,6 +120,8 @@ def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, Mo
         activation=plan.scores.activation,
         preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
         notes=(*plan.notes, *notes),
+        output_kind=plan.scores.kind,
+        thresholds=plan.thresholds,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )
     return plan, graph, card
@@ -149,4 +155,5 @@ def inspect_model(options: ModelOptions, storage: Storage) -> "Inspection":
     from transforms.model.load import load_model
     from transforms.model.plan import make_plan
 
+    options = with_thresholds(options, storage)
     return describe(make_plan(load_model(options, storage), options))

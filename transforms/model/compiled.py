@@ -27,8 +27,8 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
         FileNotFoundError: there is no compiled model, or not all of it.
     """
     fields = json.loads(storage.read(uris.join(directory, _CARD)))
-    for name in ("class_names", "notes"):
-        fields[name] = None if fields[name] is None else tuple(fields[name])
+    for name in ("class_names", "notes", "thresholds"):
+        fields[name] = None if fields.get(name) is None else tuple(fields[name])
     return ModelCard(**fields)
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from transforms.model.options import OutputKind
 from transforms.targets import Classes
 
 
@@ -18,7 +19,7 @@ class ModelCard:
     source_digest: str  # digest of the source's bytes and of the options: finds the compiled model without compiling
     input_height: int  # pixels
     input_width: int
-    class_count: int
+    class_count: int  # of values, where these are what the model gives
     class_names: tuple[str, ...] | None
     target_layer: str  # as a person would name it: Keras layer path, or tensor name
     target_tensor: str
@@ -30,6 +31,8 @@ class ModelCard:
     preprocessing: dict[str, object]  # scale, offset, bgr and resize as used, and the name
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
+    output_kind: OutputKind = "classes"
+    thresholds: tuple[float, ...] | None = None  # multi_label: from which probability on each class is found
 
     @functools.cached_property
     def classes(self) -> Classes:
@@ -43,7 +46,7 @@ class BatchExplanation:
     cams: np.ndarray  # float32 [B, K, h, w], signed: before the ReLU, not normalised
     classes: np.ndarray  # int32 [B, K], the target classes, ranks resolved
     scores: np.ndarray  # float32 [B, C], logits (or whatever was before the output activation)
-    probabilities: np.ndarray  # float32 [B, C], 0..1
+    probabilities: np.ndarray  # float32 [B, C], 0..1; of a model that gives values the scores again
     target_scores: np.ndarray  # float32 [B, K], the values that were differentiated
     evidence: np.ndarray  # float32 [B, K], sum over cells and channels of gradient * activation
     kept_probabilities: np.ndarray  # float32 [B, K], of the target class, when the head sees A H: what the map shows

@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Literal
 
+from transforms.manifest import LabelKind
 from transforms.placement import Resize
 
 Score = Literal["logit", "probability"]
+OutputKind = Literal["classes", "multi_label", "binary", "value", "embedding"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,10 @@ class ModelOptions:
     resize: Resize = "stretch"  # how images come to the input's size; done by the caller, part of the fingerprint
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
+    output_kind: Literal["auto"] | OutputKind = "auto"  # what the output means
+    # multi_label: from which probability on a class is found; for all, for each, or a file with one a line; None: 0.5
+    threshold: float | str | tuple[float, ...] | None = None
+    labels: LabelKind = "none"  # what the labels of the manifest look like: evidence for output_kind
     trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
     method: str = "gradcam"  # one of transforms.model.METHODS
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score

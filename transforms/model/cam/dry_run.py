@@ -45,7 +45,7 @@ def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
             f"trained with another size than {plan.input_height} x {plan.input_width}, set model.input_size."
         )
     notes: tuple[str, ...] = ()
-    unknown = int((~np.isfinite(scores).all(axis=1)).sum())
+    unknown = int((~np.isfinite(scores).reshape(len(scores), -1).all(axis=1)).sum())
     if unknown:  # no reason to refuse: a gray picture divided by its own deviation, and photos may do well
         notes = (
             f"the scores of {unknown} of {len(images)} made-up images are not finite; such photos become NONFINITE "

@@ -146,16 +146,20 @@ def model_input(images: Tensor, plan: Plan) -> Tensor:
 def _class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
     """Scores and probabilities, float32 ``[B, C]``.
 
-    A single unit ``z`` stands for the two classes ``[-z, z]``, a single probability ``p`` for ``[1 - p, p]``.
+    A single unit ``z`` stands for the two classes ``[-z, z]``, a single probability ``p`` for ``[1 - p, p]``. Values
+    have no probabilities: the values stand for them too.
     """
     scores = tf.cast(tf.reshape(output, [-1, plan.scores.units]), tf.float32)
+    if plan.scores.kind == "value":
+        return scores, scores
     if plan.scores.are_probabilities:
         scores = tf.concat([1 - scores, scores], 1) if plan.scores.units == 1 else scores
         return scores, scores
     if plan.scores.units == 1:
         scores = tf.concat([-scores, scores], 1)
         return scores, tf.sigmoid(scores)
-    return scores, tf.sigmoid(scores) if plan.scores.activation == "sigmoid" else tf.nn.softmax(scores)
+    each = plan.scores.activation == "sigmoid" or plan.scores.kind == "multi_label"
+    return scores, tf.sigmoid(scores) if each else tf.nn.softmax(scores)
 
 
 def _resolve(targets: Tensor, scores: Tensor) -> Tensor:

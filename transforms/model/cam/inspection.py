@@ -39,6 +39,7 @@ class Inspection:
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     score_output: str  # the output that holds the class scores
     logits_tensor: str
+    output_kind: str  # classes, multi_label, binary or value
     activation: str  # what was peeled off the output: softmax, sigmoid or none
     class_count: int
     class_names: tuple[str, ...] | None
@@ -71,6 +72,7 @@ def describe(plan: Plan) -> Inspection:
         outputs=plan.outputs,
         score_output=plan.scores.output,
         logits_tensor=plan.scores.tensor,
+        output_kind=plan.scores.kind,
         activation=plan.scores.activation,
         class_count=plan.scores.class_count,
         class_names=plan.class_names,

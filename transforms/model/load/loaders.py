@@ -22,6 +22,7 @@ from transforms.model.load.model_files import local_model
 from transforms.model.load.source import Kind, ModelSource, parse_source
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
+from transforms.model.load.training_loss import loss_in_file, loss_in_savedmodel, loss_of_model, losses_of
 from transforms.model.options import ModelOptions
 from transforms.model.tensorflow import tf
 from transforms.storage import Storage
@@ -54,7 +55,7 @@ def load_live(model: Any, options: ModelOptions, storage: Storage) -> TracedMode
 
 
 def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: Storage) -> TracedModel:
-    traced, layers = loaded
+    traced, layers, loss = loaded
     preprocessing, notes = expected_preprocessing(options.preprocessing, kind, traced, layers)
     return dataclasses.replace(
         traced,
@@ -63,16 +64,18 @@ def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: St
             options.class_names, class_count(traced, options.output), kind in ("bundled", "keras"), storage
         ),
         notes=(*traced.notes, *notes),
+        losses=losses_of(loss, traced.outputs),
     )
 
 
 class _Loaded(NamedTuple):
     traced: TracedModel
     hub_layers: frozenset[str] = frozenset()  # names of the hub.KerasLayer in it
+    loss: Any = None  # as a compile was given it
 
 
 def class_count(traced: TracedModel, output: str | None) -> int | None:
-    """Classes of the output with the scores; a single score stands for two classes. None where it is not known."""
+    """Classes of the output with the scores; None where it is not known, as for one unit: two classes, or a value."""
     if output is None and len(traced.outputs) == 1:
         tensor = traced.function.outputs[0]
     elif output in traced.outputs:
@@ -82,7 +85,7 @@ def class_count(traced: TracedModel, output: str | None) -> int | None:
     if tensor.shape.rank is None:
         return None
     count = tensor.shape[1:].num_elements()
-    return 2 if count == 1 else count
+    return None if count == 1 else count
 
 
 def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
@@ -128,7 +131,7 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
 
 def _live(model: Any, name: str, options: ModelOptions) -> _Loaded:
     if hasattr(model, "count_params"):
-        return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
+        return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model), loss_of_model(model))
     if not callable(model):
         raise ModelRefused(f"{name} gives {type(model).__name__}: it must be a Keras model or a function of images")
     any_images = {"images": tf.TensorSpec([None, None, None, 3], tf.float32)}
@@ -140,16 +143,16 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
     from transforms.model.load.from_keras import load_keras_file
 
     with local_model(source.name, storage) as path:
-        model = load_keras_file(path, options.source, options.trust)
-    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
+        model, loss = load_keras_file(path, options.source, options.trust), loss_in_file(path)
+    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model), loss)
 
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_model(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source)
-        layers = hub_layers_in_savedmodel(path)
+        layers, loss = hub_layers_in_savedmodel(path), loss_in_savedmodel(path)
     endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
-    return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers)
+    return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers, loss)
 
 
 def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:

@@ -5,9 +5,11 @@ kind of model it was.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transforms.model.load.training_loss import TrainingLoss
     from transforms.model.preprocessing import Preprocessing
 
 
@@ -28,3 +30,4 @@ class TracedModel:
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...]  # what a user should know: assumptions made while loading
     keep_alive: object  # owner of the variables; let go of it only when the weights have been read
+    losses: Mapping[str, "TrainingLoss"] = dataclasses.field(default_factory=dict)  # by output; "": of all

@@ -28,6 +28,7 @@ from transforms.model.tensorflow import tf
 Activation = Literal["softmax", "sigmoid", "none"]
 
 _ROWS = 16
+_FAR = 40.0  # a sigmoid is 0 or 1 there
 _SAME = 1e-3  # of the range of values; other functions are further off
 
 
@@ -65,9 +66,19 @@ def find_activation(graph: Graph, flat: FlatGraph, output: Tensor) -> tuple[Tens
     return None
 
 
-def ends_squashed(output: Tensor) -> bool:
-    """Whether there is a softmax or sigmoid among the operations behind the last layers with weights."""
-    return any(operation.type in ("Softmax", "Sigmoid") for operation in _behind_last_weights(output))
+def limits_of(graph: Graph, flat: FlatGraph, logits: Tensor, output: Tensor) -> tuple[float, float]:
+    """The least and the greatest that ``output`` can be: what it is for ``logits`` far below and far above zero."""
+    head = head_behind(flat.graph_def, logits.name, output.name)
+    far = np.full((_ROWS, *(size or 1 for size in logits.shape[1:])), _FAR, np.float32)
+    far[::2] *= -1
+    values = _run(head, flat, logits, far)
+    return float(values.min()), float(values.max())
+
+
+def squashed_by(output: Tensor) -> Activation:
+    """What is among the operations behind the last layers with weights: a softmax, else a sigmoid, or neither."""
+    found = {operation.type for operation in _behind_last_weights(output)}
+    return "softmax" if "Softmax" in found else "sigmoid" if "Sigmoid" in found else "none"
 
 
 def _unknown(graph: Graph, flat: FlatGraph) -> list[Operation]:

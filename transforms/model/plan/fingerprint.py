@@ -34,6 +34,8 @@ def fingerprint_of(plan: Plan) -> str:
         "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
         "schema": SCHEMA_VERSION,
     }
+    if plan.scores.kind in ("value", "multi_label"):  # their rows say other things of the same scores
+        identity |= {"output_kind": plan.scores.kind, "thresholds": plan.thresholds}
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
 
 
