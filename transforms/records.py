@@ -24,6 +24,7 @@ class Status(enum.StrEnum):
     FLAT = "FLAT"
     NONFINITE = "NONFINITE"
     BAD_TARGET = "BAD_TARGET"
+    BAD_INPUT = "BAD_INPUT"
     FETCH_ERROR = "FETCH_ERROR"
     DECODE_ERROR = "DECODE_ERROR"
     TOO_LARGE = "TOO_LARGE"
@@ -46,6 +47,7 @@ class Stage(enum.StrEnum):
     FETCH = "fetch"
     DECODE = "decode"
     TARGET = "target"
+    INPUT = "input"
     COMPUTE = "compute"
 
 
