@@ -49,7 +49,8 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     if survey.passed_over:
         say(survey.passed_over)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
-    card = compile_model(config.model_options, layout.models, storage)
+    options = dataclasses.replace(config.model_options, labels=survey.labels)
+    card = compile_model(options, layout.models, storage)
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
@@ -92,11 +93,12 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
+        label_columns=columns.labels,
         required_columns=frozenset(
             name
-            for field, name in columns.model_dump().items()
+            for field, name in columns.model_dump(exclude={"labels"}).items()
             if name is not None and (field == "uri" or field in columns.model_fields_set)
-        ),
+        ).union(columns.labels),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
     )

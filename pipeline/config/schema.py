@@ -126,6 +126,7 @@ class Columns(_Section):
 
     uri: str = Manifest.uri_column
     label: str | None = Manifest.label_column
+    labels: tuple[str, ...] = Manifest.label_columns
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
 

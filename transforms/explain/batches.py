@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from transforms.explain.found import counts_found, with_found_targets
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.tally import Tally
 from transforms.model import BatchExplanation, GradCamModel
@@ -116,4 +117,19 @@ def _explain_batch(
         if isinstance(outcome, ImageFailure):
             yield images[part.start].failed(outcome)
         else:
-            yield ExplainedBatch(images[part], outcome)
+            yield from _settle_targets(images[part], outcome, explainer, tally)
+
+
+def _settle_targets(
+    images: list[LoadedImage], explanation: BatchExplanation, explainer: BatchExplainer, tally: Tally
+) -> Iterator[ExplainedBatch | FailedImage]:
+    """Where the scores say how many classes to explain, explain as many: again, if they were not all among the first.
+
+    Few images have more classes than are looked at first, so that a second time is the exception.
+    """
+    counts = counts_found(images, explanation)
+    settled = with_found_targets(images, explanation, counts)
+    if max(counts) <= explanation.classes.shape[1]:
+        yield ExplainedBatch(settled, explanation)
+    else:
+        yield from _explain_batch(settled, explainer, tally)

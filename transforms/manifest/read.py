@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
-from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
+from transforms.manifest.cells import Labels, cell_text, parse_boxes, parse_flags, parse_label, parse_targets
 from transforms.manifest.formats import Line, numbered_lines, without_uri
+from transforms.manifest.label_kinds import LabelKind, LabelTally
 from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.records import Box, ImageRef, image_id_of
@@ -24,6 +25,7 @@ class ManifestSummary:
     count: int  # lines with an image, duplicates included
     extra_columns: tuple[str, ...]
     passed_over: str = ""  # files of a folder that are no images, in words
+    labels: LabelKind = "none"  # what they look like, all together
 
 
 class ReadManifest(beam.PTransform):
@@ -66,9 +68,11 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    count, extra, passed_over = 0, dict[str, None](), Counter[str]()
+    own.update(manifest.label_columns)
+    count, extra, passed_over, seen = 0, dict[str, None](), Counter[str](), LabelTally()
     for number, line in numbered_lines(manifest, storage, passed_over):
-        _cells(line, number, manifest)  # raises where it cannot be read
+        _, label, _, _, labels = _cells(line, number, manifest)  # raises where it cannot be read
+        seen.see(label, labels)
         count += 1
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
@@ -77,11 +81,11 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
             f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
             + (f" ({others})" if others else "")
         )
-    return ManifestSummary(count, tuple(sorted(extra)), describe_passed_over(passed_over))
+    return ManifestSummary(count, tuple(sorted(extra)), describe_passed_over(passed_over), seen.kind)
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
-    written, label, targets, boxes = _cells(line, number, manifest)
+    written, label, targets, boxes, labels = _cells(line, number, manifest)
     uri = storage.join(base, written)
     return ImageRef(
         uri=uri,
@@ -90,23 +94,27 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+        labels=labels,
     )
 
 
 def _cells(
     line: Line, number: int, manifest: Manifest
-) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None]:
-    """URI, label, targets and boxes of a line, or a ManifestError."""
+) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None, Labels | None]:
+    """URI, label, targets, boxes and all labels of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
     if not isinstance(written, str) or not written.strip():
         raise without_uri(manifest, number)
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
         boxes = parse_boxes(line.get(manifest.boxes_column or ""))
+        label, labels = parse_label(line.get(manifest.label_column or ""))
+        if manifest.label_columns:
+            labels = parse_flags({name: line.get(name) for name in manifest.label_columns})
+            label = labels[0] if len(labels) == 1 else None
     except ValueError as error:
         raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
-    label = line.get(manifest.label_column or "")
-    return written, None if label is None or str(label).strip() == "" else class_text(label), targets, boxes
+    return written, label, targets, boxes, labels
 
 
 def _folder_of(uri: str) -> str:

@@ -36,7 +36,7 @@ class ModelCard:
 
     @functools.cached_property
     def classes(self) -> Classes:
-        return Classes(self.class_count, self.class_names)
+        return Classes(self.class_count, self.class_names, self.output_kind == "value")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -24,7 +24,9 @@ class Image:
     """
 
     content: Content  # a path or URI, the bytes of an image file, or RGB pixels: uint8 [H, W, 3], of any size
-    label: str | int | None = None  # the true class, its index or name
+    label: str | int | float | Sequence[str | int | float] | None = (
+        None  # the true class, its index or name; or several
+    )
     targets: Sequence[str | int] | None = None  # classes to explain in place of the usual ones
     boxes: Sequence[Box] | None = None  # ground truth: x0, y0, x1, y1 in pixels of the upright image
 
@@ -45,14 +47,24 @@ def source_of(image: Any) -> Source:
     """Raises UserError where it is nothing that could be explained."""
     given = image if isinstance(image, Image) else Image(image)
     uri, content = _located(given.content)
+    label, labels = _labels(given.label)
     ref = ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
-        label=None if given.label is None else str(given.label),
+        label=label,
+        labels=labels,
         targets=None if given.targets is None else tuple(str(target) for target in given.targets),
         boxes=None if given.boxes is None else tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in given.boxes),
     )
     return Source(ref, content)
+
+
+def _labels(label: Any) -> tuple[str | None, tuple[str, ...] | None]:
+    """As a manifest's line is read: one label, and all where they are several."""
+    if label is None or isinstance(label, str | int | float):
+        return None if label is None else str(label), None
+    labels = tuple(str(one) for one in label)
+    return ";".join(labels) or None, labels
 
 
 def _located(content: Any) -> tuple[str, bytes | np.ndarray | None]:
