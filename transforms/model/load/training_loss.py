@@ -97,7 +97,7 @@ def _loss(described: Any) -> TrainingLoss | None:
         name = getattr(described, "__name__", type(described).__name__)
     if not isinstance(name, str) or not name:
         return None
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.split(">")[-1]).lower()
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", re.sub(r"^\w+>(?=\w)", "", name)).lower()
     name = _SHORT.get(name, name)
     for made_for, beginnings in _MADE_FOR.items():
         if any(beginning in name if made_for == "ordinal" else name.removeprefix("sparse_").startswith(beginning)

@@ -110,8 +110,8 @@ def _of_one_unit(evidence: Evidence) -> tuple[OutputKind, tuple[str, ...]]:
     if evidence.activation == "sigmoid" and not _is_probability(evidence.limits):
         if evidence.loss == "binary":
             raise _open(evidence, "binary", "value")
-        low, high = evidence.limits
-        return "value", (f"a sigmoid puts the output between {low:.4g} and {high:.4g}: it is taken as a value",)
+        low, high = (round(limit, 6) for limit in evidence.limits)
+        return "value", (f"a sigmoid puts the output between {low:g} and {high:g}: it is taken as a value",)
     if evidence.activation == "sigmoid" or evidence.in_unit_range:
         # A mean squared error over 0..1 may be the Brier score of a decision as well as that of a value.
         for_value = evidence.labels in _NUMBERS
