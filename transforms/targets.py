@@ -79,7 +79,7 @@ class TargetPolicy:
         if self.reason == "listed":
             return f"[{', '.join(self.classes)}]"
         if self.reason == "above":
-            return f"above:{self.above:g}"
+            return f"above:{self.above}"
         return f"top_k:{self.count}" if self.reason == "top_k" else self.reason
 
 
