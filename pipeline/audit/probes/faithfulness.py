@@ -23,14 +23,15 @@ STEPS = 10
 CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")
 _BLUR = 8  # the standard deviation of the blur is the longer side divided by this: colours stay, shapes do not
 _SEED = 0
+_HIGHEST = "coalesce(target_probability, predicted_value)"  # a value has no probability
 
 
 def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamModel, storage: Storage) -> str:
     """Measure up to ``count`` images, each for its most probable explained class, and write a row for each."""
     images = sampled_images(table, run, count, storage)
     best = table.records(
-        "SELECT image_id, arg_max(target_index, target_probability) AS target, "
-        "arg_max(cam, target_probability) AS cam, "
+        f"SELECT image_id, arg_max(target_index, {_HIGHEST}) AS target, "
+        f"arg_max(cam, {_HIGHEST}) AS cam, "
         f"any_value(cam_height) AS height, any_value(cam_width) AS width FROM {table.name} "
         "WHERE status IN ('OK', 'FLAT') AND image_id IN (SELECT unnest($ids)) GROUP BY image_id",
         {"ids": [image.ref.image_id for image in images]},
