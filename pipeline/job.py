@@ -51,6 +51,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     say(f"{survey.count:,} lines; compiling {config.model.source}")
     options = dataclasses.replace(config.model_options, labels=survey.labels)
     card = compile_model(options, layout.models, storage)
+    _refuse_missing_columns(card, survey)
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
@@ -67,6 +68,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         detect_changes=config.input.detect_changes,
         max_failures=config.run.max_failures,
         extra_columns=extra_columns,
+        input_columns=survey.extra_columns,
     )
     shard_size = config.run.shard_size
     if shard_size == "auto":
@@ -80,6 +82,16 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
     )
+
+
+def _refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
+    wanted = {column: one.name for one in card.inputs for column in one.columns}
+    if missing := [column for column in wanted if column not in survey.extra_columns]:
+        raise ConfigError(
+            f"model.inputs: the manifest has no column {', '.join(missing)} for the model's input "
+            f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
+            f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
+        )
 
 
 def manifest_of(config: Config, storage: Storage) -> Manifest:

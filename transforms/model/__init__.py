@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-    from transforms.model.options import ModelOptions, OutputKind, Score
+    from transforms.model.extra_inputs import ExtraInput, input_rows
+    from transforms.model.options import InputOption, ModelOptions, OutputKind, Score
 
 __all__ = [
     "METHODS",
     "BatchExplanation",
+    "ExtraInput",
     "GradCamModel",
+    "InputOption",
     "Inspection",
     "ModelCard",
     "ModelOptions",
@@ -26,6 +29,7 @@ __all__ = [
     "compile_live",
     "compile_model",
     "export_model",
+    "input_rows",
     "inspect_model",
     "load_compiled",
     "read_card",

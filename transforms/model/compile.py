@@ -122,6 +122,7 @@ def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, Mo
         notes=(*plan.notes, *notes),
         output_kind=plan.scores.kind,
         thresholds=plan.thresholds,
+        inputs=plan.extra,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )
     return plan, graph, card

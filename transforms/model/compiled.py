@@ -8,11 +8,13 @@ compiled already is found without it.
 import dataclasses
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+from transforms.model.extra_inputs import ExtraInput
 from transforms.model.no_model import NO_MODEL, NoModel
 from transforms.storage import Storage, local_copy, uris
 
@@ -29,6 +31,10 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
     fields = json.loads(storage.read(uris.join(directory, _CARD)))
     for name in ("class_names", "notes", "thresholds"):
         fields[name] = None if fields.get(name) is None else tuple(fields[name])
+    fields["inputs"] = tuple(
+        ExtraInput(one["name"], tuple(one["columns"]), tuple(one["shape"]), one["dtype"])
+        for one in fields.get("inputs", ())
+    )
     return ModelCard(**fields)
 
 
@@ -44,11 +50,12 @@ class CompiledModel:
         self._explain = saved_model.signatures["explain"]
         self._lock = threading.Lock()
 
-    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+    def explain(self, images: np.ndarray, targets: np.ndarray, extra: Sequence[np.ndarray] = ()) -> BatchExplanation:
         """See the protocol. There is one traced function for all batch sizes: nothing is ever traced again.
 
         Raises:
-            ValueError: images or targets of the wrong type or shape, or a target that the model does not have.
+            ValueError: images, targets or other inputs of the wrong type or shape, or a target that the model does not
+                have.
         """
         from transforms.model.tensorflow import tf
 
@@ -60,8 +67,13 @@ class CompiledModel:
         count = self.card.class_count
         if targets.size and not -count <= targets.min() <= targets.max() < count:
             raise ValueError(f"targets are {targets.min()} to {targets.max()}; the model has {count} classes")
+        wanted = [(one.dtype, (len(images), *one.shape)) for one in self.card.inputs]
+        if [(array.dtype.name, array.shape) for array in extra] != wanted:
+            found = [f"{array.dtype} {array.shape}" for array in extra]
+            raise ValueError(f"the other inputs are {found}, the model takes {wanted}")
+        more = {f"input_{number}": tf.constant(array) for number, array in enumerate(extra)}
         with self._lock:
-            outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32))
+            outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32), **more)
             arrays = {name: output.numpy() for name, output in outputs.items()}
         return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
 
@@ -83,7 +95,8 @@ def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> Gra
                 return NoModel(card)
             model = _load(card, directory, storage)
             blank = np.zeros((batch_size, card.input_height, card.input_width, 3), np.uint8)
-            model.explain(blank, np.full((batch_size, 1), -1, np.int32))
+            ones = [np.ones((batch_size, *one.shape), one.dtype) for one in card.inputs]
+            model.explain(blank, np.full((batch_size, 1), -1, np.int32), ones)
             _loaded[directory] = model
         return _loaded[directory]
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from transforms.model.extra_inputs import ExtraInput
 from transforms.model.options import OutputKind
 from transforms.targets import Classes
 
@@ -32,6 +34,7 @@ class ModelCard:
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
     output_kind: OutputKind = "classes"
+    inputs: tuple[ExtraInput, ...] = ()  # those beside the image
     thresholds: tuple[float, ...] | None = None  # multi_label: from which probability on each class is found
 
     @functools.cached_property
@@ -63,8 +66,10 @@ class GradCamModel(Protocol):
 
     card: ModelCard
 
-    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+    def explain(self, images: np.ndarray, targets: np.ndarray, extra: Sequence[np.ndarray] = ()) -> BatchExplanation:
         """Explain uint8 RGB ``images`` ``[B, H, W, 3]`` for ``targets`` int32 ``[B, K]``.
+
+        The other inputs of the model, if any, are ``extra``, ``[B, ...]`` each, in the order of the card's inputs.
 
         A target of 0..C-1 is a class; -1 stands for the class with the highest score, -2 for the second, and so on.
         """

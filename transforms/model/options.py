@@ -1,12 +1,15 @@
 """What a user may say about a model. No TensorFlow here: the configuration is read without it."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from transforms.manifest import LabelKind
 from transforms.placement import Resize
 
 Score = Literal["logit", "probability"]
+InputOption = str | Sequence[str] | Mapping[str, Any]
+"""A column of the manifest, several, or ``{value: numbers}``: the same for all images."""
 OutputKind = Literal["classes", "multi_label", "binary", "value", "embedding"]
 
 
@@ -17,6 +20,7 @@ class ModelOptions:
     source: str  # path or URL of a model, hub:HANDLE, keras:NAME, bundled:NAME, package.module:function, or none
     weights: str | None = None  # path or URL of a weights file, for sources that are architectures
     output: str | None = None  # name of the output with the class scores; None: the only one
+    inputs: Mapping[str, InputOption] = dataclasses.field(default_factory=dict)  # those beside the image, by name
     signature: str | None = None  # signature of a SavedModel; None: serving_default, or the only one
     class_names: str | tuple[str, ...] | None = "auto"  # the names, the path of a file with one a line, or auto
     input_size: str | tuple[int, int] = "auto"  # (height, width) in pixels, or auto

@@ -52,7 +52,9 @@ class Model:
         Raises:
             UserError: the targets, or something that is no image.
         """
-        sources = [source_of(image) for image in ([images] if isinstance(images, str | bytes) else images)]
+        sources = [
+            source_of(image, self.card.inputs) for image in ([images] if isinstance(images, str | bytes) else images)
+        ]
         settings = explain_settings(self.card, targets, regions or {}, self._explainer.batch_size)
         results = explain_sources(sources, self._explainer, settings, self._storage, Tally())
         tables = [rows for rows, _, _ in results]

@@ -1,5 +1,6 @@
 """The images that a run explained, loaded again the way that the run loaded them."""
 
+import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +14,7 @@ from transforms.model import read_card
 from transforms.overlays import OverlaySettings
 from transforms.records import Box, ImageRef
 from transforms.storage import Storage
-from transforms.table import statistics_schema
+from transforms.table import column_names_for, statistics_schema
 
 _LOADERS = 8
 
@@ -37,14 +38,19 @@ def settings_of(
 
 def sampled_images(table: AuditTable, run: Run, count: int, storage: Storage) -> list[LoadedImage]:
     """The images with a map whose ids, which are hashes, are the smallest; those that are gone by now are left out."""
+    card, settings = read_card(run.model, storage), settings_of(run)
+    columns = tuple(column for one in card.inputs for column in one.columns)
+    stored = [name.replace('"', '""') for name in column_names_for(columns, table.regions)]
+    cells = "".join(f', any_value("{name}") AS "input {place}"' for place, name in enumerate(stored))
     rows = table.records(
-        f"SELECT image_id, any_value(uri) AS uri FROM {table.name} WHERE status IN ('OK', 'FLAT') "
+        f"SELECT image_id, any_value(uri) AS uri{cells} FROM {table.name} WHERE status IN ('OK', 'FLAT') "
         f"GROUP BY image_id ORDER BY image_id LIMIT {count}"
     )
-    loader = ImageLoader(read_card(run.model, storage), settings_of(run), run.guarded(storage))
+    loader = ImageLoader(card, dataclasses.replace(settings, input_columns=columns), run.guarded(storage))
 
     def load(row: dict[str, Any]) -> LoadedImage | FailedImage:
-        return loader.load(ImageRef(row["uri"], row["image_id"]))
+        extra = tuple(row[f"input {place}"] for place in range(len(columns)))
+        return loader.load(ImageRef(row["uri"], row["image_id"], extra=extra))
 
     with ThreadPoolExecutor(_LOADERS, "originals") as loaders:
         loaded = list(map_ahead(load, rows, loaders, 2 * _LOADERS))

@@ -6,6 +6,7 @@ under the insertion curve, compared with the same map whose cells have changed p
 """
 
 import io
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -43,7 +44,9 @@ def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamMo
         row = by_id[image.ref.image_id]
         cam = np.array(row["cam"], np.float32).reshape(row["height"], row["width"])
         shuffled = rng.permutation(cam.ravel()).reshape(cam.shape)
-        areas = [areas_under_curves(image.model_input, each, row["target"], model) for each in (cam, shuffled)]
+        areas = [
+            areas_under_curves(image.model_input, each, row["target"], model, image.inputs) for each in (cam, shuffled)
+        ]
         values = dict(zip(CURVES, np.concatenate(areas).tolist(), strict=True))
         rows.append({"image_id": image.ref.image_id, "target_index": row["target"]} | values)
     schema = pa.schema(
@@ -55,12 +58,15 @@ def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamMo
     return run.files.faithfulness
 
 
-def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel) -> np.ndarray:
+def areas_under_curves(
+    pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel, inputs: Sequence[np.ndarray] = ()
+) -> np.ndarray:
     """Deletion and insertion of one map: mean probability of the class over 0, 10, ... 100 % of the pixels.
 
     Args:
         pixels: the model input, uint8 ``[H, W, 3]``.
         cam: the map, ``[h, w]``.
+        inputs: the image's row of each other input of the model.
 
     Returns:
         float64 ``[2]``, 0..1.
@@ -73,7 +79,8 @@ def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: 
     limits = np.arange(STEPS + 1) * heatmap.size / STEPS
     top = (rank.reshape(1, height, width) < limits[:, None, None])[..., None]
     changed = np.concatenate([np.where(top, blurred, pixels), np.where(top, pixels, blurred)])
-    explanation = model.explain(changed, np.full((len(changed), 1), target, np.int32))
+    extra = [np.repeat(row[None], len(changed), axis=0) for row in inputs]
+    explanation = model.explain(changed, np.full((len(changed), 1), target, np.int32), *([extra] if extra else []))
     curves = explanation.probabilities[:, target].astype(np.float64).reshape(2, STEPS + 1)
     return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
 

@@ -42,6 +42,8 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
         raise ModelRefused(
             f"model.weights is for architectures (keras:NAME, package.module:function); {options.source} brings its own"
         )
+    if options.inputs and source.kind in ("bundled", "keras", "hub"):
+        raise ModelRefused(f"model.inputs: {options.source} takes images alone; leave model.inputs out")
     return _completed(_LOADERS[source.kind](source, options, storage), source.kind, options, storage)
 
 
@@ -131,7 +133,13 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
 
 def _live(model: Any, name: str, options: ModelOptions) -> _Loaded:
     if hasattr(model, "count_params"):
-        return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model), loss_of_model(model))
+        return _Loaded(
+            trace_keras_model(model, options.input_size, (), options.inputs), hub_layers(model), loss_of_model(model)
+        )
+    if options.inputs:
+        raise ModelRefused(
+            f"model.inputs: {name} gives a function of images alone; give a Keras model, or leave it out"
+        )
     if not callable(model):
         raise ModelRefused(f"{name} gives {type(model).__name__}: it must be a Keras model or a function of images")
     any_images = {"images": tf.TensorSpec([None, None, None, 3], tf.float32)}
@@ -144,15 +152,27 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
 
     with local_model(source.name, storage) as path:
         model, loss = load_keras_file(path, options.source, options.trust), loss_in_file(path)
-    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model), loss)
+    return _Loaded(trace_keras_model(model, options.input_size, (), options.inputs), hub_layers(model), loss)
 
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_model(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source)
         layers, loss = hub_layers_in_savedmodel(path), loss_in_savedmodel(path)
-    endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
+    endpoints = endpoints_of(loaded)
+    if options.inputs:
+        endpoints = _bound(endpoints, options)
+    endpoint, notes = choose_endpoint(endpoints, options.signature, options.source)
     return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers, loss)
+
+
+def _bound(endpoints: dict[str, Endpoint], options: ModelOptions) -> dict[str, Endpoint]:
+    """The signature that is named; else those that have all inputs of ``model.inputs``, and one more."""
+    if options.signature in endpoints:
+        return {options.signature: endpoints[options.signature].bound(options.inputs)}
+    fitting = {name: one for name, one in endpoints.items() if set(options.inputs) < set(one.inputs)}
+    # Where none fits, the first says what it has.
+    return {name: one.bound(options.inputs) for name, one in (fitting or endpoints).items()}
 
 
 def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:

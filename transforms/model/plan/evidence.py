@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.model.graph import FlatGraph, Graph, evaluate, node_name
+from transforms.model.graph import FlatGraph, Graph, evaluate, made_up_inputs, node_name
 from transforms.model.load import TracedModel
 from transforms.model.options import ModelOptions
 from transforms.model.plan.activation import limits_of, squashed_by
@@ -68,6 +68,7 @@ def _made_up_scores(graph: Graph, flat: FlatGraph, scores: ScoreTensor) -> np.nd
     noise = np.random.default_rng(0).uniform(0, 255, (len(_BRIGHTNESS), *images.shape[1:]))
     noise *= np.array(_BRIGHTNESS).reshape(-1, 1, 1, 1)
     feeds = {**flat.weights, node_name(flat.input): noise.astype(images.dtype.as_numpy_dtype)}
+    feeds |= made_up_inputs(flat, len(noise))
     with refusing_failures():
         found = evaluate(flat.graph_def, feeds, [scores.tensor])
     return found[scores.tensor].reshape(len(noise), -1).astype(np.float64)

@@ -3,6 +3,7 @@
 import dataclasses
 
 from transforms.model.errors import ModelRefused
+from transforms.model.extra_inputs import ExtraInput
 from transforms.model.graph import (
     CUSTOM_GRADIENT,
     FlatGraph,
@@ -49,6 +50,7 @@ class Plan:
     options: ModelOptions
     contrast: int | None  # class index
     class_names: tuple[str, ...] | None
+    extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
@@ -65,7 +67,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     Raises:
         ModelRefused: with the value, the cause and the remedy.
     """
-    flat = flatten_function(traced.function)
+    flat = flatten_function(traced.function, len(traced.extra))
     channels_first, height, width = _image_layout(traced)
     graph = import_graph(flat.graph_def)
     learn_shapes(graph, flat)
@@ -115,6 +117,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
+        extra=traced.extra,
         thresholds=thresholds_of(options.threshold, scores.class_count) if kind == "multi_label" else None,
         notes=(*traced.notes, *kind_notes, *_notes(scores, custom_gradients)),
     )
@@ -122,9 +125,9 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
 
 def _part_for(scores: ScoreTensor, flat: FlatGraph) -> FlatGraph:
     """What the scores are computed from; refused where that is more than images and weights, or random."""
-    part = ancestors(flat.graph_def, [flat.input, scores.tensor])
+    part = ancestors(flat.graph_def, [*flat.inputs, scores.tensor])
     kept = {node.name for node in part.node}
-    needed = FlatGraph(part, {n: w for n, w in flat.weights.items() if n in kept}, flat.input, flat.outputs)
+    needed = dataclasses.replace(flat, graph_def=part, weights={n: w for n, w in flat.weights.items() if n in kept})
     refuse_other_than_images(needed)
     refuse_training_mode(part)
     return needed
