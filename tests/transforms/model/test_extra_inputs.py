@@ -112,10 +112,7 @@ def test_every_kind_of_file(tmp_path, library, kind, as_dict):
         model.export(tmp_path / kind, verbose=False) if library == "keras" else model.save(tmp_path / kind)
     else:
         model.save(tmp_path / kind)
-    inputs = dict(OPTIONS)
-    if kind == "m" and library == "keras" and not as_dict:
-        pytest.skip("Keras 3 exports a list of inputs as one structured argument")
-    found = compiled(tmp_path / kind, tmp_path, inputs)
+    found = compiled(tmp_path / kind, tmp_path)
     beside = dict(zip(OPTIONS, BESIDE, strict=True))
     probabilities = found.explain(
         IMAGES, np.zeros((COUNT, 1), np.int32), [beside[one.name] for one in found.card.inputs]
