@@ -1,7 +1,6 @@
 """What a compiled model says and shows is what Keras' own predict and a tape say, whatever its output means."""
 
-import dataclasses
-import re
+import json
 
 import keras
 import numpy as np
@@ -11,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from transforms.model.compile import compile_live, compile_model
-from transforms.model.compiled import load_compiled
+from transforms.model.compiled import load_compiled, read_card
 from transforms.model.errors import ModelRefused
 from transforms.model.options import ModelOptions
 from transforms.storage.storage import Storage
@@ -193,13 +192,25 @@ def test_what_is_plainly_classes_is_so_without_a_question_and_keeps_its_fingerpr
     assert opened(softmax, tmp_path, "mse", labels="numbers").card.output_kind == "classes"
 
 
-def test_a_card_of_before_there_were_kinds_is_one_of_classes(tmp_path):
-    model = opened(body(layers.Dense(4, activation="softmax")), tmp_path)
-    path = tmp_path / "models" / model.card.fingerprint / "explanation.json"
-    text = re.sub(r',\s*"(output_kind|thresholds)": [^,}\n]*', "", path.read_text())
-    assert "output_kind" not in text
-    path.write_text(text)
-    from transforms.model.compiled import read_card
+def forget_kind(tmp_path, fingerprint: str) -> None:
+    """Make the card one of a version that knew no kinds."""
+    path = tmp_path / "models" / fingerprint / "explanation.json"
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in written.items() if k not in ("output_kind", "thresholds", "inputs")}))
 
-    read = read_card(str(path.parent), STORAGE)
-    assert dataclasses.replace(read) == model.card
+
+def test_a_card_of_before_there_were_kinds_is_one_of_classes(tmp_path):
+    card = opened(body(layers.Dense(4, activation="softmax")), tmp_path).card
+    forget_kind(tmp_path, card.fingerprint)
+    assert read_card(f"{tmp_path}/models/{card.fingerprint}", STORAGE) == card
+
+
+def test_a_model_that_an_earlier_version_took_for_classes_is_looked_at_again_unless_it_has_a_softmax(tmp_path):
+    model = body(layers.Dense(1))
+    as_classes = opened(model, tmp_path, "mse", labels="numbers").card
+    path = tmp_path / "models" / as_classes.fingerprint / "explanation.json"
+    path.write_text(path.read_text().replace('"value"', '"classes"'))  # what is found is not looked at again
+    options = ModelOptions(str(tmp_path / "m.keras"), preprocessing="none", labels="numbers")
+    assert compile_model(options, str(tmp_path / "models"), STORAGE).output_kind == "classes"
+    forget_kind(tmp_path, as_classes.fingerprint)
+    assert compile_model(options, str(tmp_path / "models"), STORAGE).output_kind == "value"

@@ -20,6 +20,12 @@ from transforms.storage import Storage
 COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""
 
+# An option that came later counts once it is used, so that models of earlier versions are found again.
+_FROM_THE_BEGINNING = frozenset(
+    {"output", "signature", "class_names", "input_size", "preprocessing", "resize", "target_layer", "score", "method"}
+    | {"contrast"}
+)
+
 
 def digest_source(options: ModelOptions, storage: Storage) -> str:
     """A digest (32 hex digits) that is equal as long as compiling would give the same model.
@@ -33,8 +39,11 @@ def digest_source(options: ModelOptions, storage: Storage) -> str:
         ModelRefused: there is nothing at the source.
     """
     source = parse_source(options.source)
+    defaults = dataclasses.asdict(ModelOptions(""))
     asked = {
-        key: value for key, value in dataclasses.asdict(options).items() if key not in ("source", "weights", "trust")
+        key: value
+        for key, value in dataclasses.asdict(options).items()
+        if key not in ("source", "weights", "trust") and (key in _FROM_THE_BEGINNING or value != defaults[key])
     }
     parts = {
         "format": COMPILED_FORMAT,

@@ -21,6 +21,7 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
     changes = {
         "output": "head", "signature": "s", "class_names": ("a", "b"), "input_size": (64, 64), "preprocessing": "unit",
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
+        "output_kind": "value", "threshold": 0.25, "labels": "numbers", "inputs": {"age": "age"},
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
     digests = [digest_source(dataclasses.replace(options, **{key: value}), Storage()) for key, value in changes.items()]
