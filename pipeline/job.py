@@ -6,11 +6,13 @@ import secrets
 from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
+from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
@@ -29,6 +31,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    check: PixelCheck | None = None  # of the pixels that the model is given
 
 
 def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
@@ -44,24 +47,25 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     layout = OutputLayout(storage.absolute(config.output.path))
     manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
     say(f"reading {manifest.uri}")
-    survey = survey_manifest(manifest, storage)
+    survey = survey_manifest(manifest, storage, config.model.check)
     manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
     if survey.passed_over:
         say(survey.passed_over)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
     options = dataclasses.replace(config.model_options, labels=survey.labels)
     card = compile_model(options, layout.models, storage)
-    _refuse_missing_columns(card, survey)
+    refuse_missing_columns(card, survey)
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
         table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
-        schema=statistics_schema(tuple(config.audit.regions), extra_columns),
+        schema=statistics_schema(
+            tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
+        ),
         targets=targets,
         overlays=overlay_settings(config),
-        resize=config.model.resize,
         batch_size=config.explain.batch_size,
         limits=Limits(config.input.max_bytes, config.input.max_pixels),
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),
@@ -70,6 +74,11 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         extra_columns=extra_columns,
         input_columns=survey.extra_columns,
     )
+    check = None
+    if survey.sample and card.source != NO_MODEL:
+        check = check_pixels(
+            config, options, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
+        )
     shard_size = config.run.shard_size
     if shard_size == "auto":
         shard_size = automatic_shard_size(survey.count)
@@ -77,14 +86,17 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         manifest=manifest,
         survey=survey,
         card=card,
-        load_model=functools.partial(load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size),
+        load_model=functools.partial(
+            load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size, card
+        ),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
+        check=check,
     )
 
 
-def _refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
+def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
     wanted = {column: one.name for one in card.inputs for column in one.columns}
     if missing := [column for column in wanted if column not in survey.extra_columns]:
         raise ConfigError(
@@ -106,6 +118,7 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         targets_column=columns.targets,
         boxes_column=columns.boxes,
         label_columns=columns.labels,
+        expected_column=columns.expected,
         required_columns=frozenset(
             name
             for field, name in columns.model_dump(exclude={"labels"}).items()

@@ -76,12 +76,14 @@ class ImageRef:
     targets: tuple[str, ...] | None = None  # classes asked for in the manifest; None: the job's own policy
     boxes: tuple[Box, ...] | None = None  # ground truth; None: the manifest has none for this image
     extra: tuple[str | None, ...] = ()  # further manifest columns, in the order of the job's extra columns
+    expected: str | None = None  # the user's own prediction as the manifest has it: a class, or a probability
     # All that is true of the image, where the line tells several or none; None: ``label`` says it all.
     labels: tuple[str, ...] | None = None
 
     def __reduce__(self) -> tuple[type["ImageRef"], tuple]:
         """Pickled as the call that makes it: three times as fast as what dataclasses with slots do of their own."""
-        return ImageRef, (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra, self.labels)
+        whole = (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra, self.expected, self.labels)
+        return ImageRef, whole
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

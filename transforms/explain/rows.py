@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from transforms.expected import expected_of
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.meaning import label_columns, value_columns
 from transforms.explain.settings import ExplainSettings
+from transforms.images import narrowed
 from transforms.model import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
 from transforms.statistics import ground_truth_statistics, image_covariates, map_statistics, region_statistics
@@ -32,7 +34,7 @@ def explained_rows(
     cams = explanation.cams[places]
     columns: Columns = dict(map_statistics(cams, explanation.finite[places], placements))
     status = columns["status"]
-    columns |= region_statistics(cams, dict(settings.regions), status)
+    columns |= region_statistics(cams, dict(settings.regions), status, card.seen)
     columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     if card.output_kind == "value":
@@ -41,13 +43,15 @@ def explained_rows(
         columns |= _prediction(explanation, places, card)
     columns |= _faithfulness(explanation, places, columns)
     measured = image_covariates(
-        np.stack([image.model_input for image in images]), [image.placement for image in images]
+        np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
     if card.output_kind == "multi_label":
         columns |= label_columns(of_rows, explanation, places, card)
     elif card.output_kind != "value":
         columns |= _labels(of_rows, columns["predicted_index"], card)
+    if card.output_kind != "value" and "expected_index" in settings.schema.names:
+        columns |= _expected(of_rows, image_of, columns["predicted_index"], explanation, card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]
     columns["overlay_uri"] = [
         settings.overlay_uri(image.ref.image_id, target) if is_finite else None
@@ -98,6 +102,22 @@ def _labels(images: Sequence[LoadedImage], predicted: np.ndarray, card: ModelCar
         for label, index in zip(labels, predicted, strict=True)
     ]
     return {"label_index": labels, "is_correct": correct}
+
+
+def _expected(
+    images: Sequence[LoadedImage],
+    image_of: np.ndarray,
+    predicted: np.ndarray,
+    explanation: BatchExplanation,
+    card: ModelCard,
+) -> Columns:
+    """The user's own predictions, and whether the model says the same."""
+    expected = [expected_of(image.ref, card.classes) for image in images]
+    agrees = [
+        None if each is None or np.isnan(index) else each.agrees(int(index), explanation.probabilities[place])
+        for each, index, place in zip(expected, predicted, image_of, strict=True)
+    ]
+    return {"expected_index": [None if each is None else each.index for each in expected], "agrees": agrees}
 
 
 def _prediction(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndarray], card: ModelCard) -> Columns:

@@ -23,6 +23,7 @@ class Manifest:
     label_columns: tuple[str, ...] = ()  # a column for each class, 1 where it is true of the image
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
+    expected_column: str | None = None
     required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
     base: str | None = None
     limit: int | None = None

@@ -4,14 +4,24 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 
-from transforms.manifest.cells import Labels, cell_text, parse_boxes, parse_flags, parse_label, parse_targets
+from transforms.manifest.cells import (
+    Labels,
+    cell_text,
+    class_text,
+    parse_boxes,
+    parse_flags,
+    parse_label,
+    parse_targets,
+)
 from transforms.manifest.formats import Line, numbered_lines, without_uri
 from transforms.manifest.label_kinds import LabelKind, LabelTally
 from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import Manifest, ManifestError
+from transforms.manifest.sample import Sample
 from transforms.records import Box, ImageRef, image_id_of
 from transforms.storage import Storage
 
@@ -24,6 +34,7 @@ class ManifestSummary:
 
     count: int  # lines with an image, duplicates included
     extra_columns: tuple[str, ...]
+    sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
     passed_over: str = ""  # files of a folder that are no images, in words
     labels: LabelKind = "none"  # what they look like, all together
 
@@ -61,19 +72,24 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
         yield _image_ref(line, number, manifest, base, storage)
 
 
-def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
+def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> ManifestSummary:
     """Read the whole manifest once, without holding it: counts lines and finds every mistake's first line.
+
+    Args:
+        sample: how many of its images to give back.
 
     Raises:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
     own.update(manifest.label_columns)
-    count, extra, passed_over, seen = 0, dict[str, None](), Counter[str](), LabelTally()
+    own.add(manifest.expected_column)
+    count, extra, kept, passed_over, seen = 0, dict[str, None](), Sample(sample), Counter[str](), LabelTally()
     for number, line in numbered_lines(manifest, storage, passed_over):
-        _, label, _, _, labels = _cells(line, number, manifest)  # raises where it cannot be read
+        written, label, _, _, labels = _cells(line, number, manifest)  # raises where it cannot be read
         seen.see(label, labels)
         count += 1
+        kept.see(written, number, line)
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
     if not count:
         others = describe_passed_over(passed_over)
@@ -81,7 +97,10 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
             f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
             + (f" ({others})" if others else "")
         )
-    return ManifestSummary(count, tuple(sorted(extra)), describe_passed_over(passed_over), seen.kind)
+    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
+    whole = dataclasses.replace(manifest, extra_columns=tuple(sorted(extra)))
+    refs = tuple(_image_ref(line, number, whole, base, storage) for number, line in kept.lines())
+    return ManifestSummary(count, whole.extra_columns, refs, describe_passed_over(passed_over), seen.kind)
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
@@ -94,6 +113,7 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+        expected=_text_of(line.get(manifest.expected_column or "")),
         labels=labels,
     )
 
@@ -115,6 +135,11 @@ def _cells(
     except ValueError as error:
         raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
     return written, label, targets, boxes, labels
+
+
+def _text_of(cell: Any) -> str | None:
+    """A class in a cell; None where the cell is empty."""
+    return None if cell is None or str(cell).strip() == "" else class_text(cell)
 
 
 def _folder_of(uri: str) -> str:

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
     from transforms.model.extra_inputs import ExtraInput, input_rows
-    from transforms.model.options import InputOption, ModelOptions, OutputKind, Score
+    from transforms.model.no_model import NO_MODEL
+    from transforms.model.options import InputOption, InterpolationOption, ModelOptions, OutputKind, Score
 
 __all__ = [
     "METHODS",
+    "NO_MODEL",
     "BatchExplanation",
     "ExtraInput",
     "GradCamModel",
     "InputOption",
     "Inspection",
+    "InterpolationOption",
     "ModelCard",
     "ModelOptions",
     "ModelRefused",

@@ -2,21 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
+from pipeline.audit.inputs.database import quoted
 from pipeline.audit.inputs.table import AuditTable
 from pipeline.runs import Run
-from transforms.concurrency import map_ahead
-from transforms.explain import ExplainSettings, FailedImage, ImageLoader, LoadedImage
+from transforms.explain import Explained, ExplainSettings, ImageLoader, LoadedImage, reload_images
 from transforms.images import Limits
 from transforms.model import read_card
 from transforms.overlays import OverlaySettings
 from transforms.records import Box, ImageRef
 from transforms.storage import Storage
 from transforms.table import column_names_for, statistics_schema
-
-_LOADERS = 8
 
 
 def settings_of(
@@ -28,7 +24,6 @@ def settings_of(
         table=run.table,
         schema=statistics_schema(tuple(regions), extra_columns),
         overlays=overlays,
-        resize=run.config["model"]["resize"],
         batch_size=run.config["explain"]["batch_size"],
         limits=Limits(run.config["input"]["max_bytes"], run.config["input"]["max_pixels"]),
         regions=tuple(regions.items()),
@@ -37,21 +32,24 @@ def settings_of(
 
 
 def sampled_images(table: AuditTable, run: Run, count: int, storage: Storage) -> list[LoadedImage]:
-    """The images with a map whose ids, which are hashes, are the smallest; those that are gone by now are left out."""
+    """The images with a map whose ids, which are hashes, are the smallest; those that are gone or have
+    changed by now are left out."""
     card, settings = read_card(run.model, storage), settings_of(run)
     columns = tuple(column for one in card.inputs for column in one.columns)
-    stored = [name.replace('"', '""') for name in column_names_for(columns, table.regions)]
-    cells = "".join(f', any_value("{name}") AS "input {place}"' for place, name in enumerate(stored))
+    stored = column_names_for(columns, table.regions)
+    cells = "".join(f', any_value({quoted(name)}) AS "input {place}"' for place, name in enumerate(stored))
     rows = table.records(
-        f"SELECT image_id, any_value(uri) AS uri{cells} FROM {table.name} WHERE status IN ('OK', 'FLAT') "
-        f"GROUP BY image_id ORDER BY image_id LIMIT {count}"
+        f"SELECT image_id, any_value(uri) AS uri, any_value(content_sha256) AS digest{cells} "
+        f"FROM {quoted(table.name)} WHERE status IN ('OK', 'FLAT') "
+        f"GROUP BY image_id ORDER BY image_id LIMIT {int(count)}"
     )
+    images = [
+        Explained(
+            ImageRef(row["uri"], row["image_id"], extra=tuple(row[f"input {place}"] for place in range(len(columns)))),
+            row["digest"],
+        )
+        for row in rows
+    ]
     loader = ImageLoader(card, dataclasses.replace(settings, input_columns=columns), run.guarded(storage))
-
-    def load(row: dict[str, Any]) -> LoadedImage | FailedImage:
-        extra = tuple(row[f"input {place}"] for place in range(len(columns)))
-        return loader.load(ImageRef(row["uri"], row["image_id"], extra=extra))
-
-    with ThreadPoolExecutor(_LOADERS, "originals") as loaders:
-        loaded = list(map_ahead(load, rows, loaders, 2 * _LOADERS))
+    loaded = reload_images(images, loader)
     return [image for image in loaded if isinstance(image, LoadedImage)]

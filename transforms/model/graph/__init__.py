@@ -26,10 +26,15 @@ if TYPE_CHECKING:
         splice,
         tensor_name,
     )
+    from transforms.model.graph.harmless import COMPUTES, HARMLESS, PRINTS, STREAMS, names
     from transforms.model.graph.head import Head, head_behind
 
 __all__ = [
+    "COMPUTES",
     "CUSTOM_GRADIENT",
+    "HARMLESS",
+    "PRINTS",
+    "STREAMS",
     "FlatGraph",
     "Graph",
     "GraphDef",
@@ -45,6 +50,7 @@ __all__ = [
     "head_behind",
     "import_graph",
     "made_up_inputs",
+    "names",
     "node_name",
     "open_inputs",
     "operations",

@@ -8,7 +8,9 @@ from typing import Any
 from transforms.model.errors import ModelRefused
 from transforms.model.extra_inputs import ExtraInput
 from transforms.model.load.bound_inputs import bind_inputs
+from transforms.model.load.from_savedmodel.graph_check import refuse_code_in_savedmodel
 from transforms.model.load.from_savedmodel.reference_variables import ReferenceFunction, has_reference_variables
+from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import adapt_input
 from transforms.model.options import InputOption
@@ -58,22 +60,29 @@ class Endpoint:
         return f"{self.name}({specs})"
 
 
-def load_savedmodel(path: Path, source: str, tags: list[str] | None = None) -> Any:
+def load_savedmodel(path: Path, source: str, trust: bool, tags: list[str] | None = None) -> Any:
     """``tf.saved_model.load``, with the tags of the serving graph where a TF1 SavedModel has several.
 
+    Args:
+        trust: load it whatever its operations do; its initialisers run while it is loaded.
+
     Raises:
-        ModelRefused: there is no SavedModel, or TensorFlow cannot read it.
+        ModelRefused: there is no SavedModel, TensorFlow cannot read it, or it may do more than compute.
     """
     if not any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
         raise ModelRefused(
             f"{source} is not a model: no saved_model.pb in it, and its name does not end in .keras or .h5"
         )
     try:
+        if not trust:
+            refuse_code_in_savedmodel(path, source)
         return tf.saved_model.load(str(path), tags)
+    except ModelRefused:
+        raise
     except Exception as error:
         # Whatever goes wrong in a model file is said about the model file; TensorFlow raises a dozen types here.
         if tags is None and "tags" in str(error):
-            return load_savedmodel(path, source, ["serve"])
+            return load_savedmodel(path, source, trust, ["serve"])
         raise ModelRefused(
             f"{source} cannot be loaded by TensorFlow {tf.__version__}: {type(error).__name__}: {error}"
         ) from error
@@ -102,12 +111,12 @@ def trace_endpoint(
     try:
         specs = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(endpoint.extra)]
         function = tf.function(scores, autograph=False).get_concrete_function(signature, *specs)
-    except (ValueError, TypeError, tf.errors.OpError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, tf.errors.OpError) as error:
         raise ModelRefused(
             f"{endpoint} cannot be called with {signature.shape}: {error}. If the model was exported for one image "
             "size, say it as model.input_size: [height, width]"
         ) from error
-    return TracedModel(function, tuple(names), {}, None, None, (*notes, *adapted), keep_alive, endpoint.extra)
+    return TracedModel(function, tuple(names), {}, None, None, (*notes, *adapted), keep_alive, extra=endpoint.extra)
 
 
 def endpoints_of(loaded: Any) -> dict[str, Endpoint]:
@@ -215,8 +224,11 @@ def _refuse_other_than_images(endpoint: Endpoint, endpoints: Mapping[str, Endpoi
             f"{source}: {endpoint} takes encoded images or other strings, and there is no gradient through decoding: "
             f"{remedy}"
         )
+    known = [] if others else [spec.shape for spec in endpoint.inputs.values() if spec.shape.rank is not None]
     pictures = [name for name, spec in endpoint.inputs.items() if spec.shape.rank == 4]
-    if len(endpoint.inputs) > 1 and len(pictures) == 1:
+    if len(known) == len(endpoint.inputs) and (special := remedy_for([tuple(s) for s in known], [*endpoint.inputs])):
+        remedy = special
+    elif len(endpoint.inputs) > 1 and len(pictures) == 1:
         beside = ", ".join(f"{name}: COLUMN" for name in endpoint.inputs if name not in pictures)
         remedy = f"say where the others come from, model.inputs: {{{beside}}}, columns of the manifest; or {remedy}"
     raise ModelRefused(f"{source}: {endpoint} does not take one batch of images: {remedy}")
