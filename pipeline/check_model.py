@@ -14,7 +14,8 @@ from pipeline.pixels import measure_refs
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import ManifestError, survey_manifest
-from transforms.model.check import PixelCheck, Verdict, judge, open_model
+from transforms.model import PlannedModel
+from transforms.model.check import PixelCheck, Verdict, judge
 from transforms.storage import Doors, Storage
 from transforms.table import TableLocation, statistics_schema
 
@@ -32,7 +33,7 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
     storage = Storage(config.storage, doors, inputs.timeout)
     survey = survey_manifest(manifest_of(config, storage), storage, config.model.check or _IMAGES)
     say(f"{survey.count:,} lines, {len(survey.sample)} images of them; loading {config.model.source}")
-    model = open_model(dataclasses.replace(config.model_options, labels=survey.labels), storage)
+    model = PlannedModel(dataclasses.replace(config.model_options, labels=survey.labels), storage)
     refuse_missing_columns(model.card, survey)
     settings = ExplainSettings(
         table=TableLocation("", "", model.card.fingerprint),
@@ -75,7 +76,7 @@ def _table(check: PixelCheck) -> Table:
         ("inputs differ", "input_difference", ".1%"),
         ("maps apart", "map_distance", ".3f"),
     ]
-    of_classes = ("confidence", "mutual_information") if check.values else ()
+    of_classes = ("confidence", "mutual_information") if check.are_values else ()
     known = [each for each in columns if getattr(check.taken, each[1]) is not None and each[1] not in of_classes]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("preprocessing")

@@ -11,7 +11,7 @@ from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import NO_MODEL, GradCamModel, ModelCard, PlannedModel, compile_model, load_compiled
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
@@ -53,7 +53,8 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         say(survey.passed_over)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
     options = dataclasses.replace(config.model_options, labels=survey.labels)
-    card = compile_model(options, layout.models, storage)
+    planned = PlannedModel(options, storage)
+    card = compile_model(options, layout.models, storage, planned)
     refuse_missing_columns(card, survey)
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
@@ -77,7 +78,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     check = None
     if survey.sample and card.source != NO_MODEL:
         check = check_pixels(
-            config, options, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
+            config, planned, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
         )
     shard_size = config.run.shard_size
     if shard_size == "auto":

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +11,12 @@ from pipeline.config import Config
 from transforms.concurrency import map_patiently
 from transforms.expected import expected_of
 from transforms.explain import ExplainSettings, ImageLoader, LoadedImage
-from transforms.model import ModelCard, ModelOptions, ModelRefused
-from transforms.model.check import PixelCheck, judge
+from transforms.model import ModelCard, ModelRefused, PlannedModel
+from transforms.model.check import CheckedImages, PixelCheck, judge
 from transforms.records import ImageRef
 from transforms.storage import Storage, uris
 from transforms.targets import TargetPolicy
 from transforms.true_labels import true_classes_of, true_values_of
-
-if TYPE_CHECKING:
-    from transforms.model.check import ModelUnderCheck
 
 _LOADERS = 16  # threads: they wait for the storage most of the time
 _FORMAT = 3
@@ -29,7 +25,7 @@ _FORMAT = 3
 
 def check_pixels(
     config: Config,
-    options: ModelOptions,
+    model: PlannedModel,
     card: ModelCard,
     refs: Sequence[ImageRef],
     settings: ExplainSettings,
@@ -40,7 +36,7 @@ def check_pixels(
     """The table of the check, kept beside the compiled model, so that a second run with the same images has it.
 
     Args:
-        options: as the model was compiled with.
+        model: loaded only where there is no table yet.
         refs: the sampled images.
         models: URI of the folder of the compiled model.
 
@@ -55,9 +51,6 @@ def check_pixels(
         check = PixelCheck.decode(storage.read(kept))
     except FileNotFoundError:
         say(f"checking the pixels on {len(refs)} images")
-        from transforms.model.check import open_model  # TensorFlow: not where the table is there already
-
-        model = open_model(options, storage)
         measured = measure_refs(config, model, refs, settings, storage)
         if measured is None:
             say("no image could be loaded: the pixels are not checked")
@@ -77,13 +70,13 @@ def check_pixels(
 
 def measure_refs(
     config: Config,
-    model: "ModelUnderCheck",
+    model: PlannedModel,
     refs: Sequence[ImageRef],
     settings: ExplainSettings,
     storage: Storage,
 ) -> PixelCheck | None:
     """Load the images as the job does, and score them; those that cannot be loaded are left out."""
-    from transforms.model.check import CheckedImages, measure_pixels, reference_arrays
+    from transforms.model.check import measure_pixels, reference_arrays
 
     card = model.card
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
@@ -99,11 +92,23 @@ def measure_refs(
     loaded = [image for image in found if isinstance(image, LoadedImage)]
     if not loaded:
         return None
-    references, is_value = None, card.output_kind == "value"
+    references = None
     if config.model.reference is not None:
         encoded = [storage.fetch(image.ref.uri, settings.limits.max_bytes, lambda _: None) for image in loaded]
         references = reference_arrays(config.model.reference, encoded, card.input_height, card.input_width)
-    images = CheckedImages(
+    return measure_pixels(model, images_to_check(loaded, card, references))
+
+
+def images_to_check(
+    loaded: Sequence[LoadedImage], card: ModelCard, references: np.ndarray | None = None
+) -> CheckedImages:
+    """Loaded images with what is known about each.
+
+    Args:
+        references: what the user's own code makes of them, float ``[N, H, W, 3]``.
+    """
+    is_value = card.output_kind == "value"
+    return CheckedImages(
         pixels=np.stack([image.model_input for image in loaded]),
         labels=[true_classes_of(image.ref, card.classes) or None for image in loaded],
         expected=[None if is_value else expected_of(image.ref, card.classes) for image in loaded],
@@ -111,7 +116,6 @@ def measure_refs(
         references=references,
         beside=[np.stack(rows) for rows in zip(*(image.inputs for image in loaded), strict=True)],
     )
-    return measure_pixels(model, images)
 
 
 def _true_values(refs: Sequence[ImageRef], count: int) -> np.ndarray:

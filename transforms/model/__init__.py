@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transforms.model.extra_inputs import ExtraInput, input_rows
     from transforms.model.no_model import NO_MODEL
     from transforms.model.options import InputOption, InterpolationOption, ModelOptions, OutputKind, Score
+    from transforms.model.planned import PlannedModel
 
 __all__ = [
     "METHODS",
@@ -28,6 +29,7 @@ __all__ = [
     "ModelOptions",
     "ModelRefused",
     "OutputKind",
+    "PlannedModel",
     "Score",
     "compile_live",
     "compile_model",

@@ -26,9 +26,9 @@ class Image:
     """
 
     content: Content  # a path or URI, the bytes of an image file, or RGB pixels: uint8 [H, W, 3], of any size
-    label: str | int | float | Sequence[str | int | float] | None = (
-        None  # the true class, its index or name; or several
-    )
+    # The true class, its index or name; or several.
+    label: str | int | float | Sequence[str | int | float] | None = None
+    expected: str | int | float | None = None  # your own model's prediction: a class, or a probability; for a check
     targets: Sequence[str | int] | None = None  # classes to explain in place of the usual ones
     boxes: Sequence[Box] | None = None  # ground truth: x0, y0, x1, y1 in pixels of the upright image
     # Of a model that has inputs beside the image: a number, or numbers, for each, by its name.
@@ -64,6 +64,7 @@ def source_of(image: Any, inputs: Sequence[ExtraInput] = ()) -> Source:
         image_id=image_id_of(uri),
         label=label,
         labels=labels,
+        expected=None if given.expected is None else str(given.expected),
         extra=_cells(given.inputs or {}, inputs),
         targets=None if given.targets is None else tuple(str(target) for target in given.targets),
         boxes=None if given.boxes is None else tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in given.boxes),

@@ -106,7 +106,9 @@ def test_local_yaml_has_every_key_with_its_default():
 
     known = keys(Config())
     assert written["input"].pop("columns") == {"uri": "uri"}  # the others must exist once they are named
-    assert all(f"{name}: {name}" in path.read_text() for name in known["input"].pop("columns"))
+    others = known["input"].pop("columns")
+    assert "labels: [cat, grass]" in path.read_text()
+    assert all(f"{name}: {name}" in path.read_text() for name in others if name != "labels")
     assert written_keys(written, known) == known
     assert config.model_copy(update={"input": Config().input}) == Config()
     changed = {name: value for name, value in config.input if value != getattr(Config().input, name)}

@@ -2,64 +2,25 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
-from transforms.expected import Expected, agreement
+from transforms.expected import agreement
 from transforms.model.check.candidates import candidates_beside
 from transforms.model.check.forward import Forward
+from transforms.model.check.images import CheckedImages
 from transforms.model.check.measures import mcnemar, mutual_information, spread
 from transforms.model.check.reference import input_difference
 from transforms.model.check.table import PixelCheck, PixelRow
 from transforms.model.check.values import value_agreement, value_row
-from transforms.model.expectation import Evidence
-from transforms.model.explanation import ModelCard
-from transforms.model.load import load_model
-from transforms.model.options import ModelOptions
-from transforms.model.plan import Plan, card_of, make_plan
+from transforms.model.plan import Plan
+from transforms.model.planned import PlannedModel
 from transforms.model.preprocessing import Preprocessing
 from transforms.model.tensorflow import tf
-from transforms.model.thresholds import with_thresholds
 from transforms.statistics import jensen_shannon_distance
-from transforms.storage import Storage
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ModelUnderCheck:
-    """A loaded model, and why it is given the pixels that it is given."""
-
-    plan: Plan
-    evidence: Evidence
-    card: ModelCard
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CheckedImages:
-    """The images of a check, and what is known about each; N of them."""
-
-    pixels: np.ndarray  # uint8 RGB [N, H, W, 3], at the size of the model's input
-    labels: Sequence[Sequence[int] | None]  # the true classes
-    expected: Sequence[Expected | None]  # the user's own predictions
-    values: np.ndarray | None = None  # float64 [N, C], NaN where nothing is known: for an output that is no class
-    references: np.ndarray | None = None  # float [N, H, W, 3]: what the user's own code feeds to the model
-    beside: Sequence[np.ndarray] = ()  # the model's other inputs, [N, ...] each
-
-
-def open_model(options: ModelOptions, storage: Storage) -> ModelUnderCheck:
-    """Load a model for a check, uncompiled.
-
-    Raises:
-        ModelRefused: it cannot be loaded or explained as asked.
-    """
-    options = with_thresholds(options, storage)
-    traced = load_model(options, storage)
-    plan = make_plan(traced, options)
-    assert traced.evidence is not None  # loading has seen to it
-    return ModelUnderCheck(plan, traced.evidence, card_of(plan, ""))
-
-
-def measure_pixels(model: ModelUnderCheck, images: CheckedImages) -> PixelCheck:
+def measure_pixels(model: PlannedModel, images: CheckedImages) -> PixelCheck:
     """Score the images under each plausible preprocessing.
 
     Raises:
@@ -80,7 +41,7 @@ def measure_pixels(model: ModelUnderCheck, images: CheckedImages) -> PixelCheck:
         seen=model.evidence.seen,
         rows=tuple(rows),
         seconds=round(time.monotonic() - clock, 2),
-        values=model.plan.scores.kind == "value",
+        are_values=model.plan.scores.kind == "value",
     )
 
 

@@ -41,7 +41,7 @@ class PixelCheck:
     seen: str  # for a person
     rows: tuple[PixelRow, ...]
     seconds: float
-    values: bool = False  # the output is no class: labels alone, and the user's own code, tell preprocessings apart
+    are_values: bool = False  # the output is no class: labels alone, and the user's own code, tell preprocessings apart
 
     @property
     def taken(self) -> PixelRow:

@@ -13,6 +13,7 @@ _SAME_SPREAD = 0.8
 # Where all images are of one class, the right scores tell them apart least of all, and wrong ones, which are unsure,
 # do so by accident: what is better must be nearly as sure.
 _SURE = 0.6
+_MUCH_NEARER = 0.8  # of the mean error
 # Against a guess: so many times the mutual information and the mean highest probability, with other classes found.
 _GUESS_MUTUAL, _GUESS_CONFIDENCE, _ONLY_SURER = 1.25, 1.5, 0.9
 
@@ -57,11 +58,15 @@ def _against_labels(check: PixelCheck) -> str | None:
     better = [
         row
         for row in check.rows[1:]
-        if row.p_value is not None and row.p_value < LABELS_ALPHA and row.wins > row.losses
+        if row.p_value is not None
+        and row.p_value < LABELS_ALPHA
+        and row.wins > row.losses
+        # Of values nearly every one may be nearer, and hardly so.
+        and (not check.are_values or (row.error or 0.0) <= _MUCH_NEARER * (check.taken.error or 0.0))
     ]
     if not better:
         return None
-    if check.values:
+    if check.are_values:
         best = max(better, key=lambda row: row.wins - row.losses)
         return (
             f"by {check.labelled} labels {best.name} is better: mean error {_value(best.error)} against "
@@ -151,7 +156,7 @@ def _nearest(rows: tuple[PixelRow, ...], what: str) -> str:
 
 def _summary(check: PixelCheck) -> str:
     taken = check.taken
-    if check.values:
+    if check.are_values:
         error = "there are no labels to hold the values against" if taken.error is None else (
             f"mean error {_value(taken.error)} of {check.labelled} labels"
         )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from transforms.model.errors import ModelRefused
 from transforms.model.extra_inputs import ExtraInput
+from transforms.model.load.not_one_image import remedy_for
 from transforms.model.options import InputOption
 from transforms.model.tensorflow import tf
 
@@ -59,11 +60,8 @@ def bind_inputs(inputs: Mapping[str, Any], options: Mapping[str, InputOption], w
                 "the manifest, or {value: NUMBER} for the same in all images; or wrap the model in one that takes the "
                 "image alone"
             )
-        raise ModelRefused(
-            f"{what} has {len(inputs)} inputs ({listed}), of which {len(pictures)} take images where model.inputs "
-            "leaves them: a heatmap is drawn on one image. Explain the model with the others fixed, in a Python "
-            "function: model.source: package.module:function"
-        )
+        remedy = remedy_for([_sizes(inputs[name]) for name in rest], rest) or "model.inputs must leave the image over"
+        raise ModelRefused(f"{what} has {len(inputs)} inputs ({listed}): {remedy}")
     extra, constants = [], {}
     for name, option in options.items():
         shape, dtype = _row_shape(name, inputs[name], what), tf.as_dtype(inputs[name].dtype)
@@ -73,6 +71,11 @@ def bind_inputs(inputs: Mapping[str, Any], options: Mapping[str, InputOption], w
             columns = (option,) if isinstance(option, str) else tuple(option)
             extra.append(ExtraInput(name, columns, shape, dtype.name))
     return BoundInputs(pictures[0], tuple(extra), constants)
+
+
+def _sizes(spec: Any) -> tuple[int | None, ...]:
+    shape = tf.TensorShape(spec.shape)
+    return () if shape.rank is None else tuple(shape)
 
 
 def _may_be_images(spec: Any) -> bool:

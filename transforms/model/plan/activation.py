@@ -18,6 +18,7 @@ from transforms.model.graph import (
     consumers,
     evaluate,
     head_behind,
+    made_up_inputs,
     node_name,
     operations,
     producers,
@@ -110,7 +111,8 @@ def _behind_last_weights(output: Tensor) -> set[Operation]:
 def run_head(head: Head, flat: FlatGraph, logits: Tensor, numbers: np.ndarray) -> np.ndarray:
     """What a head makes of numbers in place of the tensor that it begins with, float32 ``[rows, values]``."""
     others = {name: flat.weights[node_name(name)] for name in head.others if node_name(name) in flat.weights}
-    others |= evaluate(flat.graph_def, flat.weights, set(head.others) - set(others))
+    given = {**flat.weights, **made_up_inputs(flat, len(numbers))}
+    others |= evaluate(flat.graph_def, given, set(head.others) - set(others))
     constants = {name: tf.constant(value) for name, value in others.items()}
     signature = [tf.TensorSpec(logits.shape, logits.dtype)]
     function = tf.function(lambda start: head.run(start, constants), input_signature=signature, autograph=False)

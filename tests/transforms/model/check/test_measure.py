@@ -8,9 +8,11 @@ from colour_models import NAMES, colour_classifier, pixels_of, write_pictures
 from small_models import tape_gradcam
 
 from transforms.expected import Expected
-from transforms.model.check.measure import CheckedImages, measure_pixels, open_model
+from transforms.model.check.images import CheckedImages
+from transforms.model.check.measure import measure_pixels
 from transforms.model.check.measures import mutual_information
 from transforms.model.options import ModelOptions
+from transforms.model.planned import PlannedModel
 from transforms.model.preprocessing import NAMED, SIXTEEN_BITS
 from transforms.storage.storage import Storage
 
@@ -24,7 +26,7 @@ def pixels(tmp_path_factory):
 
 def checked(model, path, pixels, labels=None, expected=None, references=None, **options):
     model.save(path / "m.keras")
-    opened = open_model(ModelOptions(str(path / "m.keras"), **options), Storage())
+    opened = PlannedModel(ModelOptions(str(path / "m.keras"), **options), Storage())
     nothing = [None] * len(pixels)
     known = nothing if labels is None else [(label,) for label in labels]
     return measure_pixels(opened, CheckedImages(pixels, known, expected or nothing, references=references))
@@ -63,7 +65,7 @@ def test_integer_pixels_leave_only_the_order_of_the_channels_open(tmp_path, pixe
 
     module = Integers()
     tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.scores)
-    opened = open_model(ModelOptions(str(tmp_path / "m")), Storage())
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m")), Storage())
     check = measure_pixels(opened, CheckedImages(pixels, [(label,) for label in LABELS], [None] * len(pixels)))
     assert [row.name for row in check.rows] == ["none", "none, BGR"]
     assert check.taken.accuracy == 1.0
@@ -102,7 +104,7 @@ def test_maps_are_those_of_a_tape(tmp_path, pixels):
 
     model = colour_classifier()
     model.save(tmp_path / "m.keras")
-    opened = open_model(ModelOptions(str(tmp_path / "m.keras"), preprocessing="minus_one_to_one"), Storage())
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m.keras"), preprocessing="minus_one_to_one"), Storage())
     features, dense = keras.Model(model.input, model.get_layer("halves").output), model.get_layer("scores")
 
     def features_and_scores(batch):

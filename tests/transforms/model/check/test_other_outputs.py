@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from transforms.model.check.measure import CheckedImages, measure_pixels, open_model
+from transforms.model.check.images import CheckedImages
+from transforms.model.check.measure import measure_pixels
 from transforms.model.check.verdict import judge
 from transforms.model.options import ModelOptions
+from transforms.model.planned import PlannedModel
 from transforms.storage.storage import Storage
 
 COUNT = 24
@@ -30,7 +32,7 @@ def brightness(activation=None, units: int = 1) -> keras.Model:
 
 def opened(model, folder, **options):
     model.save(folder / "m.keras")
-    return open_model(ModelOptions(str(folder / "m.keras"), **options), Storage())
+    return PlannedModel(ModelOptions(str(folder / "m.keras"), **options), Storage())
 
 
 def test_values_are_held_to_labels_by_their_error(tmp_path):
@@ -39,7 +41,7 @@ def test_values_are_held_to_labels_by_their_error(tmp_path):
     model.compile(loss="mse")
     under_check = opened(model, tmp_path, preprocessing="none")
     check = measure_pixels(under_check, CheckedImages(PIXELS, NOTHING, NOTHING, values=truth))
-    assert check.values
+    assert check.are_values
     assert (check.labelled, check.taken.name, check.taken.accuracy) == (COUNT, "none", None)
     given = model.predict(PIXELS.astype(np.float32), verbose=0)
     assert check.taken.error == pytest.approx(np.abs(given - truth).mean(), rel=1e-4)
