@@ -22,21 +22,17 @@ class SharedMemory:
 
     @classmethod
     def create(cls, size: int) -> "SharedMemory":
-        """New memory, all zeros; its pages are there, so that a full memory is an error here and no signal later.
+        """New memory, all zeros; it takes room as it is written to.
 
         Raises:
-            OSError: neither the kernel nor the folder of temporary files has so much.
+            OSError: there is no shared memory, and the folder of temporary files is full.
         """
         try:
             fd = os.memfd_create("beam-gradcam", os.MFD_CLOEXEC)  # AttributeError: not on this system
+            os.ftruncate(fd, size)
         except (AttributeError, OSError) as error:
             fd = _temporary_file(size, error)
-        try:
-            _reserve(fd, size)
-            return cls(fd, size)
-        except BaseException:
-            os.close(fd)
-            raise
+        return cls(fd, size)
 
     def close(self) -> None:
         """Give this process's share back; where arrays of it are still about, as soon as they are gone."""
@@ -56,11 +52,8 @@ def _temporary_file(size: int, error: Exception) -> int:
         folder,
     )
     with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a signal at some pixel later
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            os.ftruncate(file.fileno(), size)
         return os.dup(file.fileno())
-
-
-def _reserve(fd: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, 0, size)
-    else:
-        os.ftruncate(fd, size)

@@ -11,6 +11,7 @@ from transforms.loaders.channel import WorkerEnd, pickled
 from transforms.loaders.mark import Mark
 from transforms.loaders.requests import Request
 
+_MODULE = "transforms.loaders.main"
 _GRACE = 2.0  # seconds that a loader has to end by itself
 # Pictures are what the cores are kept busy with, one for each loader: threads within would only wait for each other.
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -34,7 +35,7 @@ class LoaderProcess:
         arguments = (theirs.fileno(), self.mark.fd, fetchers, os.getpid())
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "transforms.loaders.main", *map(str, arguments)],
+                [sys.executable, "-m", _MODULE, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # the worker's own is for its outcome
                 pass_fds=(theirs.fileno(), self.mark.fd),
