@@ -154,7 +154,18 @@ def test_a_loader_killed_every_second_changes_nothing(marked, tmp_path, workers)
 
 @pytest.mark.parametrize(
     ("cpus", "gpus", "loaders"),
-    [(1, 0, 1), (2, 0, 1), (4, 0, 1), (8, 0, 2), (16, 0, 4), (96, 0, 16), (1, 1, 1), (2, 1, 1), (12, 1, 11), (64, 8, 16)],
+    [
+        (1, 0, 1),
+        (2, 0, 1),
+        (4, 0, 1),
+        (8, 0, 2),
+        (16, 0, 4),
+        (96, 0, 16),
+        (1, 1, 1),
+        (2, 1, 1),
+        (12, 1, 11),
+        (64, 8, 16),
+    ],
 )
 def test_loaders_are_the_cores_that_the_model_leaves(cpus, gpus, loaders):
     assert spare_cores(cpus, gpus) == loaders
