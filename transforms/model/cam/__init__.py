@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from transforms.model.cam.explainer import Explainer, channels_last, class_scores
     from transforms.model.cam.inspection import Inspection, describe
     from transforms.model.cam.methods import METHODS
+    from transforms.model.cam.narrow_trunk import narrow
 
 __all__ = [
     "METHODS",
@@ -18,6 +19,7 @@ __all__ = [
     "class_scores",
     "describe",
     "folded_graph",
+    "narrow",
     "refuse_mixed_batches",
 ]
 __getattr__ = lazy_face(__name__, __file__)

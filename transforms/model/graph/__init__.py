@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from transforms.model.graph.harmless import COMPUTES, HARMLESS, PRINTS, STREAMS, names
     from transforms.model.graph.head import Head, head_behind
+    from transforms.model.graph.precision import narrowed_graph
 
 __all__ = [
     "COMPUTES",
@@ -51,6 +52,7 @@ __all__ = [
     "import_graph",
     "made_up_inputs",
     "names",
+    "narrowed_graph",
     "node_name",
     "open_inputs",
     "operations",
