@@ -25,7 +25,7 @@ def squeezed():
     squeezed = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = layers.Multiply()([x, layers.Conv2D(8, 1, activation="sigmoid")(squeezed)])
     x = layers.LayerNormalization()(x)
-    x = layers.AveragePooling2D()(layers.Conv2D(6, 3, strides=2, activation="gelu", name="features")(x))
+    x = layers.AveragePooling2D(2)(layers.Conv2D(6, 3, strides=2, activation="gelu", name="features")(x))
     x = layers.Concatenate()([x, layers.MaxPooling2D(3, 1, "same")(x)])
     return shake(keras.Model(inputs, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x))))
 
