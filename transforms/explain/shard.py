@@ -83,12 +83,17 @@ class _ExplainShards(beam.DoFn):
         keep_freed_memory()
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
         self._loaders = take_loaders(self._wanted.here())  # they start while the model is loaded
-        self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
+        try:
+            self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
+        except BaseException:
+            self.teardown()  # Beam calls it only where all has gone well here
+            raise
         self._limit = FailureLimit(self._settings.max_failures)
 
     def teardown(self) -> None:
         if self._loaders is not None:
             give_back_loaders(self._loaders)
+            self._loaders = None
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         tally = Tally()

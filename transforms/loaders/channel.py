@@ -4,6 +4,7 @@ The two ends trust each other: they are one program.
 """
 
 import collections
+import os
 import pickle
 import socket
 import struct
@@ -35,8 +36,8 @@ class WorkerEnd:
         """Send a pickled message, and behind it the file descriptor; what does not go now goes with :meth:`flush`."""
         with self._sending:
             self._unsent.append((memoryview(_LENGTH.pack(len(content)) + content), []))
-            if fd is not None:
-                self._unsent.append((memoryview(b"\0"), [fd]))
+            if fd is not None:  # a copy: the file may be closed, and its number another's, before it goes
+                self._unsent.append((memoryview(b"\0"), [os.dup(fd)]))
         self.flush()
 
     def flush(self) -> bool:
@@ -51,8 +52,11 @@ class WorkerEnd:
                     self._unsent.appendleft((view, fds))
                     return False
                 except OSError:
-                    self._unsent.clear()
+                    self._unsent.appendleft((view, fds))
+                    self._drop_unsent()
                     return True
+                for fd in fds:
+                    os.close(fd)
                 if sent < len(view):
                     self._unsent.appendleft((view[sent:], []))
             return True
@@ -83,7 +87,15 @@ class WorkerEnd:
         del self._heard[:position]
 
     def close(self) -> None:
+        with self._sending:
+            self._drop_unsent()
         self._connection.close()
+
+    def _drop_unsent(self) -> None:
+        for _, fds in self._unsent:
+            for fd in fds:
+                os.close(fd)
+        self._unsent.clear()
 
 
 class LoaderEnd:

@@ -5,6 +5,7 @@ import mmap
 import os
 import tempfile
 
+_WORTH_SAYING = 1 << 16  # bytes: model inputs, not the mark of a loader
 _log = logging.getLogger(__name__)
 
 
@@ -45,12 +46,13 @@ class SharedMemory:
 
 def _temporary_file(size: int, error: Exception) -> int:
     folder = tempfile.gettempdir()
-    _log.warning(
-        "no shared memory (%s): %.0f MB of model inputs lie in a file without a name in %s, until the worker ends",
-        error,
-        size / 2**20,
-        folder,
-    )
+    if size >= _WORTH_SAYING:
+        _log.warning(
+            "no shared memory (%s): %.0f MB of model inputs lie in a file without a name in %s, until the worker ends",
+            error,
+            size / 2**20,
+            folder,
+        )
     with tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and would be a signal at some pixel later
             os.posix_fallocate(file.fileno(), 0, size)
