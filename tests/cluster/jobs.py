@@ -21,6 +21,7 @@ from pipeline.job import Job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from transforms.explain.settings import ExplainSettings
+from transforms.loaders import LoaderCount
 from transforms.manifest.read import Manifest, ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.storage.access import Doors
@@ -61,7 +62,9 @@ class LoadNotingModel:
         return NotingModel(self.notes, self.gate)
 
 
-def job_of(folder: str, name: str, uris: list[str], buckets: int, gate: str | None = None, roots: tuple = ()) -> Job:
+def job_of(
+    folder: str, name: str, uris: list[str], buckets: int, gate: str | None = None, roots: tuple = (), loaders: int = 0
+) -> Job:
     """A job over ``uris`` into ``<folder>/<name>``; ``gate`` is the folder of one before its model."""
     place = Path(folder)
     manifest = place / "manifest.txt"
@@ -77,6 +80,7 @@ def job_of(folder: str, name: str, uris: list[str], buckets: int, gate: str | No
         settings=ExplainSettings(table, statistics_schema(), TargetPolicy("predicted"), batch_size=8),
         buckets=buckets,
         storage=Storage(doors=Doors(allowed_roots=tuple(roots))),
+        loaders=LoaderCount(loaders),
     )
 
 

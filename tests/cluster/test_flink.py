@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import engines
+import pyarrow.parquet as pq
 import pytest
 import runs
+from dying_photos import DYING, write_photos
 from launcher import launchers
 from waiting import wait_until
 
@@ -155,3 +157,21 @@ def test_two_workers_fetch_nearly_twice_as_fast_as_one(flink, tmp_path):
     server.shutdown()
     server.shutdown()
     assert seconds[1] / seconds[2] >= 1.8, seconds
+
+
+def test_decoders_that_die_in_loaders_cost_a_row_each(tmp_path_factory, tmp_path):
+    deaths = {3: "SIGSEGV", 9: "SIGABRT", 14: "SIGKILL"}
+    uris = [ref.uri for ref in write_photos(tmp_path / "photos", 24, deaths)]
+    port = engines.free_port()
+    modules = [Path(DYING), *runs.MODULES]
+    engine = engines.start_flink(tmp_path_factory.mktemp("flink-dying"), port, engines.free_port(), modules)
+    try:
+        engines.start_job_server(engine, engines.FLINK_JOB_SERVER, "--flink-master", f"http://localhost:{port}")
+        runs.run_job(tmp_path, "out", uris, engine.options, loaders=2)
+    finally:
+        engine.stop()
+    rows = {row["uri"]: row for row in pq.read_table(tmp_path / "out" / "statistics").to_pylist()}
+    assert [rows[uri]["status"] for uri in uris] == ["DECODE_ERROR" if i in deaths else "OK" for i in range(24)]
+    for number, signal_name in deaths.items():
+        assert rows[uris[number]]["error_type"] == "DecoderCrashed"
+        assert signal_name in rows[uris[number]]["error_message"]
