@@ -46,6 +46,7 @@ class Guard:
 
         request = Request(scope)
         brings_token = self._brings_token(request)
+        refusal = self._check(request)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -54,11 +55,10 @@ class Guard:
                     headers[name] = value
                 if "cache-control" not in headers:
                     headers["cache-control"] = "no-store"
-                if brings_token:
+                if refusal is None and brings_token:
                     headers.append("set-cookie", f"{self._cookie}={self._token}; HttpOnly; Path=/; SameSite=Strict")
             await send(message)
 
-        refusal = self._check(request)
         await (refusal or self._app)(scope, receive, send_guarded)
 
     def _check(self, request: Request) -> Response | None:

@@ -22,7 +22,8 @@ _VALUES = 12  # of a column, the most frequent ones
 _CARDS = (
     "image_id", "uri", "status", "error_message", "width", "height", "predicted_index", "predicted_name",
     "predicted_probability", "target_index", "target_name", "target_reason", "target_probability", "label_index",
-    "is_correct", "cam_max", "cam_min", "cam_height", "cam_width", "cam", "box_x0", "box_y0", "box_x1", "box_y1",
+    "is_correct", "predicted_value", "label_value", "outcome", "gt_boxes", "cam_max", "cam_min", "cam_height",
+    "cam_width", "cam", "box_x0", "box_y0", "box_x1", "box_y1",
 )  # fmt: skip
 
 
@@ -36,16 +37,18 @@ def find_rows(session: Session, view: View, offset: int, limit: int, shown: Sequ
         raise ExploreError(f"a page has 1 to {MOST_ROWS} rows and begins at 0 or later")
     condition, values = view.condition()
     columns = [name for name in dict.fromkeys([*_CARDS, *shown]) if name in session.columns or name == "cam"]
+    # The condition is looked at once; of the map, which would be dragged along, only that of the page's rows is read.
+    hits = f"WITH hits AS MATERIALIZED (SELECT rowid AS place, {view.keys} FROM statistics WHERE {condition})"
     with session.reading() as cursor:
-        total = cursor.execute(f"SELECT count(*) FROM statistics WHERE {condition}", values).fetchall()[0][0]
-        # The maps of these rows alone are read: sorting would drag along those of all.
-        places = [
-            place
-            for (place,) in cursor.execute(
-                f"SELECT rowid FROM statistics WHERE {condition} ORDER BY {view.order} LIMIT {limit} OFFSET {offset}",
-                values,
-            ).fetchall()
-        ]
+        found = cursor.execute(
+            f"{hits} SELECT place, (SELECT count(*) FROM hits) FROM hits "
+            f"ORDER BY {view.order} LIMIT {limit} OFFSET {offset}",
+            values,
+        ).fetchall()
+        if not found and offset:
+            found = [(None, cursor.execute(f"{hits} SELECT count(*) FROM hits", values).fetchall()[0][0])]
+    places = [place for place, _ in found if place is not None]
+    total = found[0][1] if found else 0
     rows = _rows_at(session, places, columns)
     return {"total": total, "offset": offset, "rows": rows}
 

@@ -86,6 +86,7 @@ def listen(port: int | None) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", wanted))
+            listener.listen(128)  # who comes before the rows are loaded waits
         except OSError as error:
             listener.close()
             problem = error

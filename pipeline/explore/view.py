@@ -38,6 +38,12 @@ class View:
     sql: str  # one expression as DuckDB writes it; empty: none
     order: str  # SQL; unique, so that pages do not overlap
     columns: Mapping[str, Column]
+    sort: str | None = None  # the column
+
+    @property
+    def keys(self) -> str:
+        """SQL: the columns that the order needs."""
+        return ", ".join(map(quoted, dict.fromkeys([*([self.sort] if self.sort else []), "image_id", "target_index"])))
 
     def condition(self, column: str | None = None, lasso: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
         """SQL and its parameters; without the filters of ``column`` and the lassos on the axes ``lasso``.
@@ -62,12 +68,18 @@ def read_view(asked: Any, columns: Mapping[str, Column]) -> View:
     """
     if not isinstance(asked, dict):
         raise ExploreError(f"a view is an object with filters, sql and sort, not {str(asked)[:100]!r}")
-    filters = asked.get("filters") or []
+    filters = asked.get("filters", [])
     if not isinstance(filters, list) or len(filters) > MOST_FILTERS or not all(isinstance(f, dict) for f in filters):
         raise ExploreError(f"filters: a list of at most {MOST_FILTERS} objects")
     for each in filters:
         _filter(each, columns, {})
-    return View(tuple(filters), read_expression(asked.get("sql") or ""), _order(asked, columns), columns)
+    return View(
+        tuple(filters),
+        read_expression(asked.get("sql", "")),
+        _order(asked, columns),
+        columns,
+        asked.get("sort") or None,
+    )
 
 
 def read_expression(text: Any) -> str:

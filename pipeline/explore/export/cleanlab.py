@@ -30,7 +30,7 @@ def write_cleanlab(session: Session, view: View) -> Iterator[bytes]:
     """
     classes = session.card.class_count
     labels, probabilities, ids, uris = [], [], [], []
-    columns = ["image_id", "uri", "label_index", "target_index", "target_probability"]
+    columns = ["image_id", "uri", "label_index", "target_index", "target_probability", "class_probabilities"]
     rows = each_row(session, view, columns, by_image=True)
     for image_id, group in itertools.groupby(rows, lambda row: row["image_id"]):
         of_image = list(group)
@@ -57,6 +57,8 @@ def write_cleanlab(session: Session, view: View) -> Iterator[bytes]:
 
 def _all_of(rows: list[dict[str, Any]], classes: int) -> np.ndarray:
     """The probabilities of all classes of an image, float32 ``[classes]``."""
+    if rows[0]["class_probabilities"] is not None and len(rows[0]["class_probabilities"]) == classes:
+        return np.array(rows[0]["class_probabilities"], np.float32)
     found = np.full(classes, np.nan, np.float32)
     for row in rows:
         if row["target_probability"] is not None:

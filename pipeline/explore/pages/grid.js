@@ -28,7 +28,7 @@ export function turn(pages) {
 }
 
 export async function loadGrid() {
-  const columns = [state.sort, ...Object.values(about.moved), "gt_boxes"].filter(Boolean);
+  const columns = [state.sort, ...Object.values(about.moved)].filter(Boolean);
   const answer = await ask("rows", { view: view(), offset: state.offset, limit: PAGE, columns: [...new Set(columns)] });
   if (answer === undefined) return;
   ({ rows, total } = answer);
@@ -68,9 +68,11 @@ function card(row, place, scale) {
 
 function caption(row) {
   const explained = row.target_name ?? (row.target_index === null ? row.status : `class ${row.target_index}`);
-  const lines = [make("div", { class: "first" }, make("b", {}, explained), make("span", { class: "number" }, row.target_probability === null ? "" : row.target_probability.toFixed(2)))];
+  const lines = [make("div", { class: "first" }, make("b", {}, explained), make("span", { class: "number" }, row.target_probability === null ? short(row.predicted_value ?? "") : row.target_probability.toFixed(2)))];
   const label = row.label_name ?? (row.label_index === null ? null : `class ${row.label_index}`);
-  if (row.is_correct === false) lines.push(make("div", { class: "wrong" }, `is ${label}`));
+  if (row.outcome === "FP" || row.outcome === "FN") lines.push(make("div", { class: "wrong" }, row.outcome === "FP" ? "found, not true" : "true, not found"));
+  else if (typeof row.label_value === "number") lines.push(make("div", { class: "soft" }, `is ${short(row.label_value)}`));
+  else if (row.is_correct === false) lines.push(make("div", { class: "wrong" }, `is ${label}`));
   else if (row.status !== "OK") lines.push(make("div", { class: "wrong" }, row.status));
   if (row.before && row.before.target_index !== row.target_index) {
     lines.push(make("div", { class: "wrong" }, `was ${row.before.target_name ?? `class ${row.before.target_index}`}`));

@@ -159,7 +159,7 @@ function reachOf(outline) {
 function lasso(outline) {
   const key = `lasso ${axes().join(" ")}`;
   if (!outline) { setFilter(key, null); return; }
-  const most = 60;
+  const most = 40;
   const step = Math.max(1, outline.length / most);
   const kept = Array.from({ length: Math.min(outline.length, most) }, (_, place) => outline[Math.floor(place * step)]);
   const { toData } = scales();
