@@ -24,6 +24,10 @@ def open_page(chromium):
     """Opens an address, and fails where the page has errors or asks another machine for anything."""
     contexts, wrong = [], []
 
+    def noted(message):
+        if message.type == "error" and "status of 400" not in message.text:  # refusals: the page says them itself
+            wrong.append(message.text)
+
     def opened(address, size=WIDE, scheme="light", state=""):
         context = chromium.new_context(
             viewport=size, color_scheme=scheme, accept_downloads=True, has_touch=size is PHONE
@@ -32,11 +36,10 @@ def open_page(chromium):
         page = context.new_page()
         own = address.partition("/?")[0]
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("console", noted)
         page.on(
             "request", lambda asked: None if asked.url.startswith((own, "data:", "blob:")) else wrong.append(asked.url)
         )
-        page.wrong = wrong
         page.goto(address + state)
         ready(page)
         return page

@@ -43,8 +43,11 @@ function paint(canvas, row, scale, against) {
 
 /** Instead of a picture, why there is none. */
 async function explain(image, holder) {
-  const answer = await fetch(image.src);
-  const why = answer.ok ? "the browser cannot show it" : (await answer.json()).error;
+  let why = "the server does not answer any more";
+  try {
+    const answer = await fetch(image.src);
+    why = answer.ok ? "the browser cannot show it" : (await answer.json()).error;
+  } catch { /* then that is what there is to say */ }
   holder.classList.add("lost");
   holder.replaceChildren(make("span", {}, why));
 }
