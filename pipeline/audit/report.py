@@ -61,6 +61,7 @@ def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[floa
         folder = run.files.report
         grid = table.records("SELECT cam_height, cam_width FROM statistics WHERE cam IS NOT NULL LIMIT 1")
         health = check_health(table, run)
+        check = run.summary.check if run.summary else None
         values: dict[str, Any] = {
             "run": run,
             "health": health,
