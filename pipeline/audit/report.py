@@ -34,6 +34,7 @@ from pipeline.audit.findings import (
     write_findings,
 )
 from pipeline.audit.inputs import CORNERS, AuditTable, list_measures, open_table
+from pipeline.audit.meaning_sections import meaning_sections
 from pipeline.audit.overview import best_and_worst, measure_accuracy, trust_in_pixels
 from pipeline.audit.pages import fill_page, pictures
 from pipeline.audit.probes import CONTROLS, ControlReadings, read_controls, read_faithfulness
@@ -66,15 +67,14 @@ def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[floa
             "run": run,
             "health": health,
             "health_findings": health_findings(health),
-            "trust": trust_in_pixels(
-                run.summary.check if run.summary else None, run.config["model"].get("min_agreement", 0.98)
-            ),
+            "trust": trust_in_pixels(check, run.config["model"]["min_agreement"]),
             "accuracy": measure_accuracy(table),
             "has_maps": bool(grid),
             "findings": [],
             "more_findings": 0,
             "seen": [],
             "class_rows": None,
+            "values": [],
             "overlays": {},
         }
         if grid:
@@ -106,8 +106,9 @@ def _maps(table: AuditTable, run: Run, grid: tuple[int, int], storage: Storage) 
         for image in cluster.medoids
     ]
     shown = [row for gallery in galleries for row in gallery.rows] + rows_of(table, medoids)
-    label_names = dict(enumerate(read_card(run.model, storage).class_names or ()))
-    class_rows = best_and_worst(table, label_names)
+    card = read_card(run.model, storage)
+    label_names = dict(enumerate(card.class_names or ()))
+    class_rows = None if card.output_kind in ("multi_label", "value") else best_and_worst(table, label_names)
     shown += class_rows.shown if class_rows else []
     all_findings = [
         *class_findings(table, audit),
@@ -117,6 +118,7 @@ def _maps(table: AuditTable, run: Run, grid: tuple[int, int], storage: Storage) 
     findings = view_findings(table, rank(all_findings))
     shown += [row for view in findings for row in view.pictured]
     return {
+        **meaning_sections(table, card, grid, brightest),
         "findings": findings,
         "more_findings": len(all_findings) - len(findings),
         "seen": what_would_be_seen(table, audit, correlates),

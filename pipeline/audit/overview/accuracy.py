@@ -10,7 +10,7 @@ from pipeline.audit.inputs import AuditTable
 LABELLED_IMAGES = (
     "SELECT image_id, any_value(label_index) AS label, any_value(predicted_index) AS predicted, "
     "any_value(is_correct) AS is_right FROM statistics "
-    "WHERE is_correct IS NOT NULL AND predicted_index IS NOT NULL GROUP BY image_id"
+    "WHERE is_correct IS NOT NULL AND predicted_index IS NOT NULL AND outcome IS NULL GROUP BY image_id"
 )
 
 
