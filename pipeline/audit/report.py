@@ -39,6 +39,15 @@ from pipeline.audit.overview import best_and_worst, measure_accuracy, trust_in_p
 from pipeline.audit.pages import fill_page, pictures
 from pipeline.audit.probes import CONTROLS, ControlReadings, read_controls, read_faithfulness
 from pipeline.audit.render import overlay_pictures
+from pipeline.audit.slices import (
+    SliceSpec,
+    audit_slices,
+    find_slices,
+    named_columns,
+    slice_findings,
+    slices_file,
+    slices_view,
+)
 from pipeline.runs import Run
 from transforms.model import read_card
 from transforms.storage import Storage
@@ -50,10 +59,16 @@ _BINS = 40
 _FEWEST_FOR_MEAN = 3  # maps: the mean of fewer is a map of its own
 
 
-def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[float]] | None = None) -> str:
+def write_report(
+    run: Run,
+    storage: Storage,
+    regions: Mapping[str, Sequence[float]] | None = None,
+    slices: Sequence[SliceSpec] = (),
+) -> str:
     """Make the report of a run under ``runs/<run_id>/report/``; returns the URI of its page.
 
-    ``regions`` are declared in addition to those of the run, boxes in 0..1 of the model input.
+    ``regions`` are declared in addition to those of the run, boxes in 0..1 of the model input. ``slices`` are those of
+    the reader's own config, conditions included; of the run's config, which others may write to, columns only.
 
     Raises:
         AuditError: the run has no rows.
@@ -78,7 +93,9 @@ def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[floa
             "overlays": {},
         }
         if grid:
-            values |= _maps(table, run, (grid[0]["cam_height"], grid[0]["cam_width"]), storage)
+            specs, notes = _slice_specs(table, run, slices)
+            values |= _maps(table, run, (grid[0]["cam_height"], grid[0]["cam_width"]), specs, storage)
+            values["slice_notes"] = notes
             storage.put(f"{folder}/classes.parquet", _classes_file(values["audit"]))
         write_findings(run, values["health_findings"], values["findings"], values["overlays"], storage)
         uri = f"{folder}/index.html"
@@ -86,7 +103,21 @@ def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[floa
         return uri
 
 
-def _maps(table: AuditTable, run: Run, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
+def _slice_specs(table: AuditTable, run: Run, asked: Sequence[SliceSpec]) -> tuple[list[SliceSpec], list[str]]:
+    """The slices to measure, and what the reader should know of those that are not."""
+    own = [spec for spec in run.config["audit"]["slices"] if spec not in asked]
+    columns, left_out = named_columns(own, table)
+    notes = [
+        f"{spec}: the run's config asks for this slice by a condition, which is only taken from a config of yours: "
+        "beam-gradcam report OUTPUT --config CONFIG"
+        for spec in left_out
+    ]
+    return [*asked, *columns], notes
+
+
+def _maps(
+    table: AuditTable, run: Run, grid: tuple[int, int], specs: Sequence[SliceSpec], storage: Storage
+) -> dict[str, Any]:
     """All that the page says about maps."""
     audit = audit_classes(table, list_measures(table))
     controls = read_controls(table, list(audit.measures))
@@ -110,8 +141,13 @@ def _maps(table: AuditTable, run: Run, grid: tuple[int, int], storage: Storage) 
     label_names = dict(enumerate(card.class_names or ()))
     class_rows = None if card.output_kind in ("multi_label", "value") else best_and_worst(table, label_names)
     shown += class_rows.shown if class_rows else []
+    sliced = audit_slices(table, specs, audit.measures, grid)
+    discovery = find_slices(table)
+    if sliced:
+        storage.put(f"{run.files.report}/slices.parquet", slices_file(sliced))
     all_findings = [
         *class_findings(table, audit),
+        *slice_findings(sliced, discovery),
         *cluster_findings(clusters, audit),
         *correlate_findings(table, correlates),
     ]
@@ -123,6 +159,7 @@ def _maps(table: AuditTable, run: Run, grid: tuple[int, int], storage: Storage) 
         "more_findings": len(all_findings) - len(findings),
         "seen": what_would_be_seen(table, audit, correlates),
         "class_rows": class_rows,
+        "slices": slices_view(sliced, brightest),
         "audit": audit,
         "has_labels": not np.isnan(audit.recall).all() or not np.isnan(audit.precision).all(),
         "columns": _columns(audit),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         find_correlates,
     )
     from pipeline.audit.analysis.galleries import find_galleries, rows_of, rows_where, rules
+    from pipeline.audit.analysis.grouped_maps import group_maps
     from pipeline.audit.analysis.health import Health, check_health
     from pipeline.audit.analysis.intervals import LEVEL, Means, group_means, holm, larger_than_rest
     from pipeline.audit.analysis.labels import LabelAudit, audit_labels
@@ -66,6 +67,7 @@ __all__ = [
     "find_clusters",
     "find_correlates",
     "find_galleries",
+    "group_maps",
     "group_means",
     "holm",
     "larger_than_rest",

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from pipeline.audit.findings.of_health import health_findings
     from pipeline.audit.findings.pages import FindingView, view_findings, write_findings
     from pipeline.audit.findings.power import what_would_be_seen
+    from pipeline.audit.findings.words import ENDS, LOOK_WORDS, named, p_value, photos, place_of
 
 __all__ = [
+    "ENDS",
+    "LOOK_WORDS",
     "MOST_FINDINGS",
     "Finding",
     "FindingView",
@@ -22,6 +25,10 @@ __all__ = [
     "cluster_findings",
     "correlate_findings",
     "health_findings",
+    "named",
+    "p_value",
+    "photos",
+    "place_of",
     "rank",
     "view_findings",
     "what_would_be_seen",

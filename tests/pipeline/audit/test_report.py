@@ -133,6 +133,13 @@ def test_a_picture_that_cannot_be_made_any_more_says_why(tmp_path):
     assert "p000.jpg" in page
 
 
+def test_null_is_none_in_a_column_of_texts(tmp_path):
+    made = [dataclasses.replace(each, extra=(None if n else "north",)) for n, each in enumerate(examples(False)[:2])]
+    folder = write_run(tmp_path / "out", "r1", made, extra_columns=("site",))
+    with open_table({"statistics": run_at(str(folder), STORAGE)}, STORAGE) as table:
+        assert sorted(map(str, table.arrays("SELECT site FROM statistics")["site"])) == ["None", "north"]
+
+
 def test_regions_can_be_declared_after_the_fact(tmp_path):
     made = examples(corner=True, per_class=5)
     box = (0.05, 0.1, 0.33, 0.2)
