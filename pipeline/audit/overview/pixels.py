@@ -22,6 +22,7 @@ class PixelTrust:
 
     verdict: Literal["sure", "likely", "in doubt", "not checked"]
     why: str
+    check: PixelCheck | None = None  # where it can be read
 
 
 def trust_in_pixels(check: dict[str, Any] | None, min_agreement: float) -> PixelTrust:
@@ -43,14 +44,15 @@ def trust_in_pixels(check: dict[str, Any] | None, min_agreement: float) -> Pixel
         return PixelTrust("not checked", "the check is of another version")
     taken = f"{found.taken.name}, {basis}"
     if verdict.refusal is not None:
-        return PixelTrust("in doubt", f"{taken}; {verdict.refusal.partition('but ')[2].partition('. Say')[0]}")
+        return PixelTrust("in doubt", f"{taken}; {verdict.refusal.partition('but ')[2].partition('. Say')[0]}", found)
     confirmed = _confirmed(found)
     has_evidence = found.evidence != "open"
     if has_evidence and confirmed:
-        return PixelTrust("sure", f"{taken}; {confirmed}")
+        return PixelTrust("sure", f"{taken}; {confirmed}", found)
     if has_evidence or confirmed:
-        return PixelTrust("likely", f"{taken}; {confirmed or f'nothing speaks against it on {found.images} images'}")
-    return PixelTrust("in doubt", taken)
+        unopposed = f"nothing speaks against it on {found.images} images"
+        return PixelTrust("likely", f"{taken}; {confirmed or unopposed}", found)
+    return PixelTrust("in doubt", taken, found)
 
 
 def _confirmed(check: PixelCheck) -> str | None:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from pipeline.audit.inputs.table import open_table
 from pipeline.audit.overview.accuracy import measure_accuracy, share_interval
 from pipeline.audit.overview.class_rows import best_and_worst
 from pipeline.audit.overview.pixels import trust_in_pixels
+from pipeline.audit.report import write_report
 from pipeline.runs.record import run_at
 from transforms.model.check.table import PixelCheck, PixelRow
 from transforms.storage.storage import Storage
@@ -107,6 +109,21 @@ BETTER = {"accuracy": 0.9, "wins": 40, "p_value": 1e-12}
 )
 def test_how_sure_we_are_of_the_pixels(found, verdict):
     assert trust_in_pixels(found, 0.98).verdict == verdict
+
+
+def test_a_check_of_an_earlier_version_is_shown_as_far_as_it_goes(tmp_path):
+    folder = write_run(tmp_path / "out", "r1", examples(corner=False, per_class=2))
+    summary = json.loads((folder / "summary.json").read_text())
+    early = check("contract", {"accuracy": 0.8}, WORSE, labelled=64)
+    del early["are_values"]
+    for row in early["rows"]:
+        del row["error"]
+    (folder / "summary.json").write_text(json.dumps(summary | {"check": early}))
+    page = Path(write_report(run_at(str(folder), STORAGE), STORAGE)).read_text()
+    assert "The model was given <b>torch</b>" in page
+    (folder / "summary.json").write_text(json.dumps(summary | {"check": {"rows": [{"accuracy": "<script>"}]}}))
+    page = Path(write_report(run_at(str(folder), STORAGE), STORAGE)).read_text()
+    assert "the check is of another version" in page
 
 
 def test_a_doubt_says_what_speaks_against_the_pixels():
