@@ -59,7 +59,7 @@ def discover(features: Features) -> Discovery:
     chance of any false slice is 5 %. Exact (hypergeometric) for right and wrong, the rank-sum test for mass.
     """
     searched = np.array([int(image_id[0], 16) % 2 == 0 for image_id in features.ids], bool)
-    tests: list[FoundSlice] = []
+    tests: list[tuple[FoundSlice, Candidate, np.ndarray, np.ndarray]] = []
     for what, errors in (("wrong", features.is_wrong), ("off_object", features.off_object)):
         known = ~np.isnan(errors)
         half, other = known & searched, known & ~searched
@@ -67,23 +67,37 @@ def discover(features: Features) -> Discovery:
             continue
         fewest = max(_FEWEST, int(_LEAST_SHARE * half.sum()))
         candidates = search_slices(features.holds[half], features.columns, errors[half], fewest, _SEARCHED)
-        for candidate in _unlike(candidates, features.holds[half]):
+        for candidate in _unlike(candidates, features.holds[half], errors[half]):
             tested = _tested(features, candidate, errors, known, other, what)  # type: ignore[arg-type]
             if tested is not None:
-                tests.append(tested)
-    adjusted = holm(np.array([each.p_value for each in tests]))
-    kept = [
-        dataclasses.replace(each, p_value=float(p))
-        for each, p in zip(tests, adjusted, strict=True)
-        if p < ALPHA and each.mean > each.rest
-    ]
+                tests.append((tested, candidate, errors, other))
+    adjusted = holm(np.array([each.p_value for each, *_ in tests]))
+    kept: list[FoundSlice] = []
+    explained = {what: np.zeros(len(features.ids), bool) for what in ("wrong", "off_object")}
+    for (each, candidate, errors, other), p in zip(tests, adjusted.tolist(), strict=True):
+        if not (p < ALPHA and each.mean > each.rest):
+            continue
+        # What holds a better slice, or overlaps with one, has its errors, too: it must be worse without them.
+        known = ~np.isnan(errors) & ~explained[each.what]
+        alone = _tested(features, candidate, errors, known, other & known, each.what)
+        if alone is not None and alone.p_value < ALPHA and alone.mean > alone.rest:
+            kept.append(dataclasses.replace(each, p_value=p))
+            explained[each.what] |= features.holds[:, list(candidate.conditions)].all(axis=1)
     return Discovery(tuple(kept), len(features.ids), len(features.words), len(tests))
 
 
-def _unlike(candidates: list[Candidate], holds: np.ndarray) -> list[Candidate]:
-    """The best slices, without those that are almost a better one."""
+def _unlike(candidates: list[Candidate], holds: np.ndarray, errors: np.ndarray) -> list[Candidate]:
+    """The slices that are most surely worse, without those that are almost one of them.
+
+    By how many standard errors: the score alone would prefer the part of a slice that happens to have a few more errors.
+    """
+
+    def evidence(candidate: Candidate) -> float:
+        inside = errors[holds[:, list(candidate.conditions)].all(axis=1)]
+        return float(inside.mean() - errors.mean()) * len(inside) ** 0.5
+
     kept: list[tuple[Candidate, np.ndarray]] = []
-    for candidate in candidates:
+    for candidate in sorted(candidates, key=evidence, reverse=True):
         members = np.asarray(holds[:, list(candidate.conditions)].all(axis=1))
         if all((members & other).sum() <= _ALIKE * (members | other).sum() for _, other in kept):
             kept.append((candidate, members))

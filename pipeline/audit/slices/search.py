@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 MOST_CONDITIONS = 3
-_ALPHA = 0.95  # as in the paper
+_ALPHA = 0.99  # in the range of the paper; at 0.95 a slice of 1 % of the images never scores above 0
 
 
 @dataclasses.dataclass(frozen=True)

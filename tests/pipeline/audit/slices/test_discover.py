@@ -46,6 +46,12 @@ def test_a_planted_slice_is_found(mass):
         assert best.what == ("off_object" if mass else "wrong")
 
 
+def test_what_holds_a_better_slice_is_not_found_for_that_alone():
+    for seed in range(10):
+        found = discover(images(seed, 4000, planted=True)).found
+        assert [set(each.conditions) for each in found] == [{"site = 1", "level = 0"}]
+
+
 @pytest.mark.parametrize("mass", [False, True])
 def test_where_nothing_is_planted_less_than_5_percent_of_all_runs_find_anything(mass):
     found = [discover(images(seed, 600, planted=False, mass=mass)) for seed in range(1000, 1300)]

@@ -14,7 +14,7 @@ def every_slice(holds, columns, errors, fewest, most):
             inside = holds[:, list(places)].all(axis=1)
             if len({columns[place] for place in places}) < size or inside.sum() < fewest or errors[inside].sum() <= 0:
                 continue
-            score = 0.95 * (errors[inside].mean() / errors.mean() - 1) - 0.05 * (len(errors) / inside.sum() - 1)
+            score = 0.99 * (errors[inside].mean() / errors.mean() - 1) - 0.01 * (len(errors) / inside.sum() - 1)
             if score > 0:
                 found.append((score, places))
     return sorted(found, key=lambda each: (-each[0], each[1]))[:most]
