@@ -16,7 +16,7 @@ def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     return (
         (refs, done)
         | "PlanShards" >> PlanShards(job.buckets)
-        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage)
+        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage, job.loaders)
         | "WriteStatistics" >> WriteStatistics(job.settings.table, job.storage)
         | "WriteTotals" >> WriteTotals(job.settings.table, job.storage)
     )

@@ -10,6 +10,7 @@ from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
+from transforms.loaders import LoaderCount, automatic_count
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
 from transforms.model import (
     NO_MODEL,
@@ -24,7 +25,7 @@ from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
-from transforms.table import OutputLayout, TableLocation, column_names_for, statistics_schema
+from transforms.table import OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
 
 
@@ -39,6 +40,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    loaders: LoaderCount = LoaderCount()
     check: PixelCheck | None = None  # of the pixels that the model is given
 
 
@@ -103,8 +105,16 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
+        loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         check=check,
     )
+
+
+def _loaders(config: Config, images: int, run: RunLayout, storage: Storage) -> LoaderCount:
+    if config.run.loaders != "auto":
+        return LoaderCount(config.run.loaders)
+    goes_on = storage.exists(run.record) and not storage.exists(run.summary)
+    return automatic_count(images, goes_on, config.run.workers)
 
 
 def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:

@@ -290,6 +290,7 @@ class Run(_Section):
     max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
     max_failures: Annotated[int, pydantic.Field(ge=0)] = 1000
     workers: Annotated[int, pydantic.Field(ge=1)] = 1
+    loaders: Annotated[int, pydantic.Field(ge=0, le=256)] | Literal["auto"] = "auto"
     report: bool = False
     controls: bool = False
 

@@ -156,14 +156,14 @@ class ImageLoader:
 
 def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
     """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
-    seconds = _PATIENCE * loader.storage.timeout
+    seconds = patience(loader.storage)
     fetched = map_patiently(
         loader.fetch,
         refs,
         _FETCHERS,
         _FETCHED_AHEAD,
         seconds,
-        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
+        lambda ref: FailedImage(ref, timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
     )
     with contextlib.closing(fetched):
         yield from map_patiently(
@@ -172,11 +172,17 @@ def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[Load
             _DECODERS,
             _BATCHES_AHEAD * loader.settings.batch_size,
             seconds,
-            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
+            lambda image: FailedImage(image.ref, timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
         )
 
 
-def _timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:
+def patience(storage: Storage) -> float:
+    """Seconds that one fetch, or one decode, may take."""
+    return _PATIENCE * storage.timeout
+
+
+def timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:
+    """Why an image fails that was waited for too long; counted."""
     tally.count("timed_out")
     message = f"timed out: {stage} took more than {seconds:g} seconds; input.timeout can allow more"
     return ImageFailure(status, stage, message, "TimeoutError")
