@@ -44,13 +44,16 @@ class ImageInput:
 
     def run(self, images: np.ndarray, tensor: str) -> np.ndarray:
         """The value of a tensor for uint8 images ``[N, H, W, 3]``."""
+        with refusing_failures():
+            arrays = {**self.flat.weights, node_name(self.flat.input): self.prepared(images)}
+            return evaluate(self.flat.graph_def, arrays, [tensor])[tensor]
+
+    def prepared(self, images: np.ndarray) -> np.ndarray:
+        """Uint8 images ``[N, H, W, 3]`` as the graph takes them."""
         pixels = images[..., ::-1] if self.preprocessing.bgr else images
         scale, offset = (np.array(each, np.float32) for each in (self.preprocessing.scale, self.preprocessing.offset))
         pixels = (pixels * scale + offset).astype(self.dtype)
-        given = pixels.transpose(0, 3, 1, 2) if self.channels_first else pixels
-        with refusing_failures():
-            arrays = {**self.flat.weights, node_name(self.flat.input): given}
-            return evaluate(self.flat.graph_def, arrays, [tensor])[tensor]
+        return pixels.transpose(0, 3, 1, 2) if self.channels_first else pixels
 
 
 def follow_input(network: Network, target: FeatureMap, images: ImageInput) -> Box:
