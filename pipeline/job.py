@@ -11,7 +11,7 @@ from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import NO_MODEL, GradCamModel, ModelCard, PlannedModel, compile_model, load_compiled
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
@@ -52,7 +52,10 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     if survey.passed_over:
         say(survey.passed_over)
     say(f"{survey.count:,} lines; compiling {config.model.source}")
-    card = compile_model(config.model_options, layout.models, storage)
+    options = dataclasses.replace(config.model_options, labels=survey.labels)
+    planned = PlannedModel(options, storage)
+    card = compile_model(options, layout.models, storage, planned)
+    refuse_missing_columns(card, survey)
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
@@ -70,10 +73,13 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         detect_changes=config.input.detect_changes,
         max_failures=config.run.max_failures,
         extra_columns=extra_columns,
+        input_columns=survey.extra_columns,
     )
     check = None
     if survey.sample and card.source != NO_MODEL:
-        check = check_pixels(config, card, survey.sample, settings, layout.model(card.fingerprint), storage, say)
+        check = check_pixels(
+            config, planned, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
+        )
     shard_size = config.run.shard_size
     if shard_size == "auto":
         shard_size = automatic_shard_size(survey.count)
@@ -91,6 +97,16 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     )
 
 
+def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
+    wanted = {column: one.name for one in card.inputs for column in one.columns}
+    if missing := [column for column in wanted if column not in survey.extra_columns]:
+        raise ConfigError(
+            f"model.inputs: the manifest has no column {', '.join(missing)} for the model's input "
+            f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
+            f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
+        )
+
+
 def manifest_of(config: Config, storage: Storage) -> Manifest:
     """The manifest as the workers read it: with absolute URIs, since a worker's working directory is its own."""
     columns = config.input.columns
@@ -102,12 +118,13 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
+        label_columns=columns.labels,
         expected_column=columns.expected,
         required_columns=frozenset(
             name
-            for field, name in columns.model_dump().items()
+            for field, name in columns.model_dump(exclude={"labels"}).items()
             if name is not None and (field == "uri" or field in columns.model_fields_set)
-        ),
+        ).union(columns.labels),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
     )

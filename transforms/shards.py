@@ -125,4 +125,4 @@ def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
 
 
 def _line_order(ref: ImageRef) -> str:
-    return repr((ref.label, ref.targets, ref.boxes, ref.extra))
+    return repr((ref.label, ref.targets, ref.boxes, ref.extra, ref.labels))

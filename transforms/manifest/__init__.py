@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from transforms.manifest.label_kinds import LabelKind
     from transforms.manifest.manifest import Manifest, ManifestError, ManifestFormat
     from transforms.manifest.read import ManifestSummary, ReadManifest, read_manifest, survey_manifest
 
 __all__ = [
+    "LabelKind",
     "Manifest",
     "ManifestError",
     "ManifestFormat",

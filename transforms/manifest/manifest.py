@@ -20,6 +20,7 @@ class Manifest:
     format: ManifestFormat = "auto"  # auto: told from its name
     uri_column: str = "uri"
     label_column: str | None = "label"
+    label_columns: tuple[str, ...] = ()  # a column for each class, 1 where it is true of the image
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
     expected_column: str | None = None

@@ -8,8 +8,17 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
+from transforms.manifest.cells import (
+    Labels,
+    cell_text,
+    class_text,
+    parse_boxes,
+    parse_flags,
+    parse_label,
+    parse_targets,
+)
 from transforms.manifest.formats import Line, numbered_lines, without_uri
+from transforms.manifest.label_kinds import LabelKind, LabelTally
 from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.manifest.sample import Sample
@@ -27,6 +36,7 @@ class ManifestSummary:
     extra_columns: tuple[str, ...]
     sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
     passed_over: str = ""  # files of a folder that are no images, in words
+    labels: LabelKind = "none"  # what they look like, all together
 
 
 class ReadManifest(beam.PTransform):
@@ -72,10 +82,12 @@ def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> Ma
         ManifestError: as read_manifest, or the manifest names no image.
     """
     own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
+    own.update(manifest.label_columns)
     own.add(manifest.expected_column)
-    count, extra, kept, passed_over = 0, dict[str, None](), Sample(sample), Counter[str]()
+    count, extra, kept, passed_over, seen = 0, dict[str, None](), Sample(sample), Counter[str](), LabelTally()
     for number, line in numbered_lines(manifest, storage, passed_over):
-        written, *_ = _cells(line, number, manifest)  # raises where it cannot be read
+        written, label, _, _, labels = _cells(line, number, manifest)  # raises where it cannot be read
+        seen.see(label, labels)
         count += 1
         kept.see(written, number, line)
         extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
@@ -86,12 +98,13 @@ def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> Ma
             + (f" ({others})" if others else "")
         )
     base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
-    refs = tuple(_image_ref(line, number, manifest, base, storage) for number, line in kept.lines())
-    return ManifestSummary(count, tuple(sorted(extra)), refs, describe_passed_over(passed_over))
+    whole = dataclasses.replace(manifest, extra_columns=tuple(sorted(extra)))
+    refs = tuple(_image_ref(line, number, whole, base, storage) for number, line in kept.lines())
+    return ManifestSummary(count, whole.extra_columns, refs, describe_passed_over(passed_over), seen.kind)
 
 
 def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
-    written, label, targets, boxes = _cells(line, number, manifest)
+    written, label, targets, boxes, labels = _cells(line, number, manifest)
     uri = storage.join(base, written)
     return ImageRef(
         uri=uri,
@@ -101,22 +114,27 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
         expected=_text_of(line.get(manifest.expected_column or "")),
+        labels=labels,
     )
 
 
 def _cells(
     line: Line, number: int, manifest: Manifest
-) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None]:
-    """URI, label, targets and boxes of a line, or a ManifestError."""
+) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None, Labels | None]:
+    """URI, label, targets, boxes and all labels of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
     if not isinstance(written, str) or not written.strip():
         raise without_uri(manifest, number)
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
         boxes = parse_boxes(line.get(manifest.boxes_column or ""))
+        label, labels = parse_label(line.get(manifest.label_column or ""))
+        if manifest.label_columns:
+            labels = parse_flags({name: line.get(name) for name in manifest.label_columns})
+            label = labels[0] if len(labels) == 1 else None
     except ValueError as error:
         raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
-    return written, _text_of(line.get(manifest.label_column or "")), targets, boxes
+    return written, label, targets, boxes, labels
 
 
 def _text_of(cell: Any) -> str | None:

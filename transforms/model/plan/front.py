@@ -11,7 +11,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from transforms.model.graph import FlatGraph, Operation, Tensor, evaluate, node_name, operations, producers, reachable
+from transforms.model.graph import (
+    FlatGraph,
+    Operation,
+    Tensor,
+    evaluate,
+    made_up_inputs,
+    node_name,
+    operations,
+    producers,
+    reachable,
+)
 from transforms.model.plan.checks import refusing_failures
 from transforms.model.plan.marks import centre_of_response, marked_images
 from transforms.model.plan.network import FeatureMap, Network
@@ -45,15 +55,15 @@ class ImageInput:
     def run(self, images: np.ndarray, tensor: str) -> np.ndarray:
         """The value of a tensor for uint8 images ``[N, H, W, 3]``."""
         with refusing_failures():
-            arrays = {**self.flat.weights, node_name(self.flat.input): self.prepared(images)}
-            return evaluate(self.flat.graph_def, arrays, [tensor])[tensor]
+            return evaluate(self.flat.graph_def, self.feeds(images), [tensor])[tensor]
 
-    def prepared(self, images: np.ndarray) -> np.ndarray:
-        """Uint8 images ``[N, H, W, 3]`` as the graph takes them."""
+    def feeds(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What the graph is run on, by node: its weights, the images as it takes them, other inputs made up."""
         pixels = images[..., ::-1] if self.preprocessing.bgr else images
         scale, offset = (np.array(each, np.float32) for each in (self.preprocessing.scale, self.preprocessing.offset))
         pixels = (pixels * scale + offset).astype(self.dtype)
-        return pixels.transpose(0, 3, 1, 2) if self.channels_first else pixels
+        given = pixels.transpose(0, 3, 1, 2) if self.channels_first else pixels
+        return {**self.flat.weights, node_name(self.flat.input): given, **made_up_inputs(self.flat, len(given))}
 
 
 def follow_input(network: Network, target: FeatureMap, images: ImageInput) -> Box:

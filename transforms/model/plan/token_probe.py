@@ -21,7 +21,7 @@ class TokenProbe:
 
     def reached(self, maps: Sequence[FeatureMap]) -> Mapping[str, bool]:
         layouts = [(each.tensor, _layout(each)) for each in maps]
-        return reached_by_gradient(self.images.flat, self.scores, layouts, self._noise())
+        return reached_by_gradient(self.images.flat, self.scores, layouts, self._feeds())
 
     def carrier(self, start: FeatureMap, end: FeatureMap) -> FeatureMap | None:
         first, last = (self.network.position[self.network.operation_of(each)] for each in (start, end))
@@ -35,12 +35,12 @@ class TokenProbe:
         if not found:
             return None
         names = [each.tensor for each in found]
-        carries = carriers(self.images.flat, self.scores, (start.tensor, _layout(start)), names, self._noise())
+        carries = carriers(self.images.flat, self.scores, (start.tensor, _layout(start)), names, self._feeds())
         return next((each for each in reversed(found) if carries[each.tensor]), None)
 
-    def _noise(self) -> np.ndarray:
+    def _feeds(self) -> Mapping[str, np.ndarray]:
         noise = np.random.default_rng(0).integers(0, 256, (2, self.images.height, self.images.width, 3), np.uint8)
-        return self.images.prepared(noise)
+        return self.images.feeds(noise)
 
 
 def _layout(feature_map: FeatureMap) -> TokenLayout:

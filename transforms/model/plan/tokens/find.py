@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.graph import FlatGraph, Graph, Operation, Tensor, node_name, operations, splice
+from transforms.model.graph import FlatGraph, Graph, Operation, Tensor, made_up_inputs, node_name, operations, splice
 from transforms.model.plan.checks import refusing_failures
 from transforms.model.plan.tokens.layout import NO_TOKENS, TokenLayout, Tokens, TokenTensor, layout_of
 from transforms.model.plan.tokens.places import IMAGES, Places, lattice
@@ -110,7 +110,7 @@ def _run(graph: Graph, flat: FlatGraph, order: Sequence[Operation]) -> Seen:
     numbers = [name for name, tensor in inputs.items() if tensor.dtype.is_integer]
     images = graph.get_tensor_by_name(flat.input)
     blank = np.zeros((IMAGES, *images.shape[1:]), images.dtype.as_numpy_dtype)
-    feeds = {**flat.weights, node_name(flat.input): blank}
+    feeds = {**flat.weights, node_name(flat.input): blank, **made_up_inputs(flat, IMAGES)}
 
     @tf.function(autograph=False)
     def run(values: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.graph import FlatGraph, Tensor, node_name, splice
+from transforms.model.graph import FlatGraph, Tensor, splice
 from transforms.model.plan.checks import refusing_failures
 from transforms.model.plan.tokens.layout import TokenLayout, lay_out
 from transforms.model.tensorflow import tf
@@ -13,7 +13,7 @@ _NONE = 1e-6  # of the largest gradient
 
 
 def reached_by_gradient(
-    flat: FlatGraph, scores: str, layouts: Sequence[tuple[str, TokenLayout]], images: np.ndarray
+    flat: FlatGraph, scores: str, layouts: Sequence[tuple[str, TokenLayout]], feeds: Mapping[str, np.ndarray]
 ) -> Mapping[str, bool]:
     """Whether the gradient of a random mixture of all scores reaches the tokens that are cells, of each tensor.
 
@@ -21,7 +21,7 @@ def reached_by_gradient(
 
     Args:
         layouts: names of tensors, and how their tokens lie.
-        images: float ``[N, ...]``, as the graph takes them.
+        feeds: weights and inputs by node.
     """
 
     def sizes(output: Tensor, mixture: Tensor, *tokens: Tensor) -> list[list[Tensor]]:
@@ -31,12 +31,16 @@ def reached_by_gradient(
             found.append([_largest(lay_out(gradient, layout)), _largest(gradient)] if gradient is not None else [0, 0])
         return found
 
-    found = _on_images(flat, scores, [name for name, _ in layouts], images, sizes)
+    found = _on_images(flat, scores, [name for name, _ in layouts], feeds, sizes)
     return {name: bool(cells > _NONE * every) for (name, _), (cells, every) in zip(layouts, found, strict=True)}
 
 
 def carriers(
-    flat: FlatGraph, scores: str, start: tuple[str, TokenLayout], tensors: Sequence[str], images: np.ndarray
+    flat: FlatGraph,
+    scores: str,
+    start: tuple[str, TokenLayout],
+    tensors: Sequence[str],
+    feeds: Mapping[str, np.ndarray],
 ) -> Mapping[str, bool]:
     """Of some tensors, whether all that the scores depend on of the cells of ``start`` goes through each.
 
@@ -51,7 +55,7 @@ def carriers(
             found.append([_largest(lay_out(gradient, layout)) if gradient is not None else 0])
         return found
 
-    (every,), *past = _on_images(flat, scores, [name, *tensors], images, sizes)
+    (every,), *past = _on_images(flat, scores, [name, *tensors], feeds, sizes)
     return {tensor: bool(left <= _NONE * every) for tensor, (left,) in zip(tensors, past, strict=True)}
 
 
@@ -59,13 +63,15 @@ def _largest(tensor: Tensor) -> Tensor:
     return tf.reduce_max(tf.abs(tf.cast(tensor, tf.float32)))
 
 
-def _on_images(flat: FlatGraph, scores: str, names: Sequence[str], images: np.ndarray, compute: object) -> np.ndarray:
+def _on_images(
+    flat: FlatGraph, scores: str, names: Sequence[str], feeds: Mapping[str, np.ndarray], compute: object
+) -> np.ndarray:
     @tf.function(autograph=False)
     def run(values: dict[str, Tensor]) -> Tensor:
         *tensors, output = splice(flat.graph_def, values, [*names, scores])
         mixture = tf.random.stateless_normal(tf.shape(output), [1, 2], dtype=output.dtype)
         return tf.convert_to_tensor(compute(output, mixture, *tensors), tf.float32)  # type: ignore[operator]
 
-    feeds = {name: tf.constant(array) for name, array in {**flat.weights, node_name(flat.input): images}.items()}
+    tensors = {name: tf.constant(array) for name, array in feeds.items()}
     with refusing_failures():
-        return run.get_concrete_function(feeds)(feeds).numpy()
+        return run.get_concrete_function(tensors)(tensors).numpy()
