@@ -225,6 +225,40 @@ def render(
     _audit(lambda: commands.render(output, run, where, order, limit, config))
 
 
+@app.command()
+def explore(
+    output: Output,
+    run: RunId = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Another run beside it: an id of this output, or OUTPUT/runs/ID")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the page; a free one if left out")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Look at a run in the browser: filter, sort, compare and tag its images. Prints the address; Ctrl-C ends it."""
+    from pipeline.explore import commands
+
+    _audit(lambda: commands.explore(output, run, against, port, config))
+
+
+@app.command()
+def export(
+    format_: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="manifest, csv, coco, yolo, fiftyone, lightly or cleanlab")
+    ],
+    output: Output,
+    to: Annotated[str | None, typer.Option(metavar="FILE", help="Path or URL; in this folder if left out")] = None,
+    where: Annotated[str, typer.Option(help="SQL condition over the columns of the statistics table")] = "true",
+    tag: Annotated[str | None, typer.Option(help="Only images that have this tag")] = None,
+    run: RunId = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write rows of a run as another program reads them. Prints where the file is."""
+    from pipeline.explore import commands
+
+    _audit(lambda: commands.export(format_, output, to, run, where, tag, config))
+
+
 def main() -> None:
     """The console script. What nobody foresaw ends with 70: Python's own 1 would say that images failed."""
     try:

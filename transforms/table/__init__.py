@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
     from transforms.table.parts import PartFooter, image_statuses, list_parts, read_footer, read_part, remove_images
-    from transforms.table.schema import NUMBERS_VERSION, SCHEMA_VERSION, column_names_for, statistics_schema
+    from transforms.table.schema import (
+        NUMBERS_VERSION,
+        SCHEMA_VERSION,
+        column_meanings,
+        column_names_for,
+        statistics_schema,
+    )
 
 __all__ = [
     "NUMBERS_VERSION",
@@ -26,6 +32,7 @@ __all__ = [
     "Totals",
     "WriteStatistics",
     "WriteTotals",
+    "column_meanings",
     "column_names_for",
     "image_statuses",
     "list_parts",

@@ -100,6 +100,11 @@ class RunLayout:
         return f"{self.folder}/faithfulness.parquet"
 
     @property
+    def tags(self) -> str:
+        """What people have marked in the explorer."""
+        return f"{self.folder}/tags.parquet"
+
+    @property
     def report(self) -> str:
         """The folder of its report."""
         return f"{self.folder}/report"
