@@ -257,13 +257,21 @@ def _audit(command: Callable[[], int]) -> None:
     raise typer.Exit(code)
 
 
+def _redacted(text: str) -> str:
+    """Without signatures and passwords of URLs, and as a terminal can show it."""
+    from transforms.storage import redact
+
+    return redact(text).encode("utf-8", "backslashreplace").decode()
+
+
 def _usage(error: Exception) -> typer.Exit:
-    print(error, file=sys.stderr)  # noqa: T201
+    print(_redacted(str(error)), file=sys.stderr)  # noqa: T201
     return typer.Exit(ExitCode.USAGE)
 
 
 def _refuse(why: str, code: int, console: Console) -> typer.Exit:
     """The end of a run that has not begun."""
+    why = _redacted(why)
     console.print(why, style="red")
     print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
     return typer.Exit(code)

@@ -7,9 +7,16 @@ from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.runs import choose_run_id
-from transforms.explain import ExplainSettings
+from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
-from transforms.manifest import Manifest, ManifestSummary, survey_manifest
+from transforms.manifest import (
+    LabelSource,
+    Manifest,
+    ManifestSummary,
+    are_classes,
+    refuse_conflicts,
+    survey_manifest,
+)
 from transforms.model import GradCamModel, ModelCard, compile_model, load_compiled
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
@@ -29,6 +36,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
 
 
 def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
@@ -43,17 +51,24 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         )
     layout = OutputLayout(storage.absolute(config.output.path))
     manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
-    say(f"reading {manifest.uri}")
+    say(f"reading {manifest.shown}")
     survey = survey_manifest(manifest, storage)
-    manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
+    manifest = dataclasses.replace(
+        manifest, extra_columns=survey.extra_columns, uri_column=survey.uri_column, pieces=survey.pieces
+    )
     if survey.passed_over:
         say(survey.passed_over)
-    say(f"{survey.count:,} lines; compiling {config.model.source}")
+    for note in survey.notes:
+        say(f"note: {note}")
+    if manifest.conflicts == "refuse":
+        refuse_conflicts(manifest, storage)
+    say(f"{survey.count:,} lines; compiling {storage.redact(config.model.source)}")
     card = compile_model(config.model_options, layout.models, storage)
+    manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
-    run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
+    run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.shown, storage)
     settings = ExplainSettings(
         table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
         schema=statistics_schema(tuple(config.audit.regions), extra_columns),
@@ -65,6 +80,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),
         detect_changes=config.input.detect_changes,
         max_failures=config.run.max_failures,
+        normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
     )
     shard_size = config.run.shard_size
@@ -78,7 +94,31 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
+        knowledge=Knowledge(
+            labels=manifest.labels == "folder" or manifest.label_column in survey.own_columns,
+            boxes=manifest.boxes_column in survey.own_columns,
+            targets=manifest.targets_column in survey.own_columns,
+        ),
     )
+
+
+def _label_source(
+    manifest: Manifest, survey: ManifestSummary, card: ModelCard, say: Callable[[str], None]
+) -> LabelSource:
+    """Where labels come from: the folders of listed images where they are called as classes, and nobody says else."""
+    if manifest.labels != "auto":
+        return manifest.labels
+    folders = survey.folders
+    shown = ", ".join(name or "no folder" for name, _ in folders[:5]) + (" ..." if len(folders) > 5 else "")
+    if are_classes(folders, card.class_names):
+        say(f"labels are the names of the {len(folders):,} folders ({shown}); input.labels: column leaves them out")
+        return "folder"
+    if len(folders) > 1:
+        say(
+            f"note: the images lie in {len(folders):,} folders ({shown}) that are not called as the model's classes; "
+            "if they are labels, set input.labels: folder"
+        )
+    return "column"
 
 
 def manifest_of(config: Config, storage: Storage) -> Manifest:
@@ -99,6 +139,9 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         ),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
+        box_format=config.input.box_format,
+        labels=config.input.labels,
+        conflicts=config.input.conflicts,
     )
 
 

@@ -2,11 +2,15 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from transforms.errors import UserError
 from transforms.records import ImageFailure, ImageRef, Stage, Status
+
+_WHOLE = re.compile(r"([0-9]{1,18})(?:\.0*)?")
+_NO_LABEL = frozenset({"nan", "NaN", "<NA>"})  # what tools write into a text where a column of numbers has a gap
 
 Reason = Literal["predicted", "top_k", "label", "listed"]
 
@@ -84,7 +88,9 @@ class Classes:
         return indices
 
     def index_of(self, text: str) -> int:
-        """The index of a class that is written as a name or as an index. A name wins, so digits can be names.
+        """The index of a class that is written as a name or as an index, 285 or, as a column with gaps has it, 285.0.
+
+        A name wins, so digits can be names.
 
         Raises:
             UnknownClassError: no class or more than one is called so, or the index is out of range.
@@ -95,9 +101,10 @@ class Classes:
             return matches[0]
         if matches:
             raise UnknownClassError(f"{len(matches)} classes are called {text!r}; write one of the indices {matches}")
-        if text.isascii() and text.isdigit():
-            if int(text) < self.count:
-                return int(text)
+        digits = _WHOLE.fullmatch(text)
+        if digits is not None:
+            if int(digits[1]) < self.count:
+                return int(digits[1])
             raise UnknownClassError(f"class {text} is out of range: the model has classes 0 to {self.count - 1}")
         if self.names is None:
             raise UnknownClassError(f"class {text!r} is a name, but the model has none: set model.class_names")
@@ -150,4 +157,4 @@ def label_index_of(ref: ImageRef, classes: Classes) -> int | None:
 
 def has_unknown_label(ref: ImageRef, classes: Classes) -> bool:
     """Whether the manifest gives the image a label that no class of the model has: most often a misspelt name."""
-    return ref.label is not None and label_index_of(ref, classes) is None
+    return ref.label is not None and ref.label not in _NO_LABEL and label_index_of(ref, classes) is None

@@ -7,7 +7,7 @@ import pydantic
 
 from transforms.errors import UserError
 from transforms.images import Limits
-from transforms.manifest import Manifest, ManifestFormat
+from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
 from transforms.model import METHODS, ModelOptions, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
@@ -130,10 +130,19 @@ class Columns(_Section):
     boxes: str | None = Manifest.boxes_column
 
 
+def _check_conflicts(conflicts: str) -> str:
+    if conflicts == "multi":
+        raise ValueError("an image has one true label in this version; write first (its first line's) or refuse")
+    return conflicts
+
+
 class Input(_Section):
     manifest: str = DEMO_MANIFEST
     format: ManifestFormat = Manifest.format
     columns: Columns = Columns()
+    box_format: BoxFormat = Manifest.box_format
+    labels: LabelSource = Manifest.labels
+    conflicts: Annotated[Conflicts, pydantic.AfterValidator(_check_conflicts)] = Manifest.conflicts
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
     detect_changes: bool = False

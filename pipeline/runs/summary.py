@@ -36,6 +36,7 @@ class Summary:
     model: dict[str, Any]  # source, target_layer, notes
     versions: dict[str, str | None]
     config: dict[str, Any]  # without what storage options may hold of secrets
+    conflict: str = ""  # an image whose lines have different labels, where there is one
 
     def encode(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), indent=2, default=str).encode()

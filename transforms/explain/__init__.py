@@ -6,6 +6,14 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.explain.batches import BatchExplainer, explain_batches
+    from transforms.explain.corrections import (
+        Knowledge,
+        asks_for_others,
+        columns_to_compare,
+        corrected_rows,
+        digest_of_ref,
+        digests_of_rows,
+    )
     from transforms.explain.failure_limit import TooManyFailures, why_stopped
     from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
     from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
@@ -26,9 +34,15 @@ __all__ = [
     "FailedImage",
     "FetchedImage",
     "ImageLoader",
+    "Knowledge",
     "LoadedImage",
     "Tally",
     "TooManyFailures",
+    "asks_for_others",
+    "columns_to_compare",
+    "corrected_rows",
+    "digest_of_ref",
+    "digests_of_rows",
     "explain_batches",
     "explained_rows",
     "finish_batch",

@@ -15,7 +15,7 @@ from transforms.machine import available_cpus
 from transforms.model import ModelCard
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement, place
-from transforms.records import ImageFailure, ImageRef, Stage, Status
+from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
 from transforms.storage import Storage
 from transforms.targets import ImageTargets, targets_of
 
@@ -92,6 +92,11 @@ class ImageLoader:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
             return FailedImage(ref, targets.failure)
+        if len(ref.boxes or ()) > MOST_BOXES:
+            message = (
+                f"{len(ref.boxes or ()):,} boxes on its lines of the manifest; at most {MOST_BOXES:,} are possible"
+            )
+            return FailedImage(ref, ImageFailure(Status.TOO_LARGE, Stage.TARGET, message, "TooManyBoxes"))
         with self.tally.timing("fetch"):
             version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
             try:

@@ -27,6 +27,7 @@ class ExplainSettings:
     regions: tuple[tuple[str, Box], ...] = ()  # declared regions, 0..1 of the model input
     detect_changes: bool = False  # note the version of each image, so that a later run sees that it has changed
     max_failures: int = 0  # images that fail one after another at the start of a worker, before it stops; 0: any number
+    normalized_boxes: bool = False  # the boxes of the manifest are in 0..1 of the image, not in pixels
     extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
     archive: str | None = None  # URI of the tar for the overlays of the shard at hand
 

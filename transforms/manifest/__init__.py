@@ -5,16 +5,25 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.manifest.manifest import Manifest, ManifestError, ManifestFormat
-    from transforms.manifest.read import ManifestSummary, ReadManifest, read_manifest, survey_manifest
+    from transforms.manifest.boxes import BoxFormat
+    from transforms.manifest.conflicts import refuse_conflicts
+    from transforms.manifest.folders import are_classes
+    from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat
+    from transforms.manifest.read import ReadManifest, read_manifest
+    from transforms.manifest.survey import ManifestSummary, survey_manifest
 
 __all__ = [
+    "BoxFormat",
+    "Conflicts",
+    "LabelSource",
     "Manifest",
     "ManifestError",
     "ManifestFormat",
     "ManifestSummary",
     "ReadManifest",
+    "are_classes",
     "read_manifest",
+    "refuse_conflicts",
     "survey_manifest",
 ]
 __getattr__ = lazy_face(__name__, __file__)

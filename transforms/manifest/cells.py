@@ -1,12 +1,9 @@
-"""The cells of a manifest's line: target classes, boxes, and text."""
+"""The cells of a manifest's line: target classes, and text. Boxes are in boxes.py."""
 
 import json
 import math
 from typing import Any
 
-from transforms.records import Box
-
-_MOST_BOXES = 1000  # the exact area of their union takes memory with the square of their number
 _MOST_TARGETS = 1000  # each has a map and a row
 
 
@@ -23,44 +20,46 @@ def parse_targets(cell: Any) -> tuple[str, ...] | None:
     if isinstance(cell, str):
         text = cell.strip()
         cell = parse_json(text) if text.startswith("[") else [part for part in text.split(";") if part.strip()]
-    if cell is None or cell == []:
+    if is_missing(cell) or cell == []:
         return None
-    targets = cell if isinstance(cell, list) else [cell]
+    targets = [target for target in (cell if isinstance(cell, list) else [cell]) if not is_missing(target)]
     if len(targets) > _MOST_TARGETS:
         raise ValueError(f"{len(targets)} target classes; at most {_MOST_TARGETS} are possible for an image")
-    return tuple(class_text(target) for target in targets)
+    return tuple(class_text(target) for target in targets) or None
 
 
-def parse_boxes(cell: Any) -> tuple[Box, ...] | None:
-    """A list of ``{x0, y0, x1, y1}`` or ``[x0, y0, x1, y1]``, as JSON text or as a list cell; None where empty."""
-    if isinstance(cell, str):
-        cell = parse_json(cell) if cell.strip() else None
-    if cell is None:
-        return None
-    if not isinstance(cell, list):
-        cell = [cell]
-    if cell and all(isinstance(number, int | float) for number in cell):
-        cell = [cell]  # one box without the outer list
-    if len(cell) > _MOST_BOXES:
-        raise ValueError(f"{len(cell)} boxes; at most {_MOST_BOXES} are possible for an image")
-    return tuple(_parse_box(box) for box in cell)
+def parse_label(cell: Any) -> str | None:
+    """The true class; None where the cell is empty."""
+    text = "" if is_missing(cell) else class_text(cell)
+    return text or None
 
 
-def _parse_box(box: Any) -> Box:
-    try:
-        corners = [box[key] for key in ("x0", "y0", "x1", "y1")] if isinstance(box, dict) else list(box)
-        x0, y0, x1, y1 = (float(corner) for corner in corners)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ValueError(f"{box!r} is not a box; write [x0, y0, x1, y1] in pixels of the image") from None
-    if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
-        raise ValueError(f"{box!r} is not a box: its corners must be finite")
-    return x0, y0, x1, y1
+def is_missing(value: Any) -> bool:
+    """None, and NaN: what a column of numbers has in its gaps."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def class_text(value: Any) -> str:
     """281.0, as a column with gaps comes out of Parquet, is class 281."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    whole = isinstance(value, float) and value.is_integer()
+    return utf8(str(int(value)) if whole else cell_text(value) or "").strip()
 
 
 def cell_text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+    """What a further column of the table holds: a text as it is, a moment in ISO 8601, lists and objects as JSON."""
+    if is_missing(value):
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, bool | int | float | list | dict | tuple):
+        return json.dumps(value, default=cell_text)
+    return utf8(str(value))
+
+
+def utf8(text: str) -> str:
+    r"""Text as files can hold it: half a surrogate pair, which JSON lets through, is escaped, as ``\ud800``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text

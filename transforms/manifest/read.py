@@ -2,34 +2,26 @@
 
 import dataclasses
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 
 import apache_beam as beam
 
-from transforms.manifest.cells import cell_text, class_text, parse_boxes, parse_targets
+from transforms.manifest.boxes import parse_boxes
+from transforms.manifest.cells import cell_text, parse_label, parse_targets
+from transforms.manifest.folders import folder_of
 from transforms.manifest.formats import Line, numbered_lines, without_uri
-from transforms.manifest.listing import describe_passed_over
-from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.records import Box, ImageRef, image_id_of
+from transforms.manifest.manifest import Manifest, ManifestError, Piece
+from transforms.records import Box, ImageRef, RefBlock, image_id_of
 from transforms.storage import Storage
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
 
 
-@dataclasses.dataclass(frozen=True)
-class ManifestSummary:
-    """What one pass over the manifest found."""
-
-    count: int  # lines with an image, duplicates included
-    extra_columns: tuple[str, ...]
-    passed_over: str = ""  # files of a folder that are no images, in words
-
-
 class ReadManifest(beam.PTransform):
     """Manifest -> blocks of its references, one ImageRef per line.
 
-    A block is an element because a million elements cost a runner far more than a million references do.
+    A block is an element because a million elements cost a runner far more than a million references do. Where the
+    manifest has pieces, many workers read them.
     """
 
     def __init__(self, manifest: Manifest, storage: Storage):
@@ -37,15 +29,31 @@ class ReadManifest(beam.PTransform):
         self._manifest = manifest
         self._storage = storage
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[ImageRef, ...]]:
-        return root | beam.Impulse() | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[RefBlock]:
+        start = root | beam.Impulse()
+        if len(self._manifest.pieces) <= 1:
+            return start | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
+        manifest = dataclasses.replace(self._manifest, pieces=())
+        return (
+            start
+            | "Pieces" >> beam.FlatMap(_each, self._manifest.pieces)
+            | "Deal" >> beam.Reshuffle()
+            | "Lines" >> beam.FlatMap(read_piece, manifest, self._storage)
+        )
 
 
-def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[tuple[ImageRef, ...]]:
+def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[RefBlock]:
     """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
-    refs = read_manifest(manifest, storage)
-    while block := tuple(itertools.islice(refs, _BLOCK)):
-        yield block
+    yield from _blocks(read_manifest(manifest, storage), 0)
+
+
+def _each(_impulse: bytes, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    return pieces
+
+
+def read_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[RefBlock]:
+    """The images of one piece of the manifest; raises as :func:`read_manifest`."""
+    yield from _blocks(_refs_of_piece(piece, manifest, storage), piece.start)
 
 
 def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
@@ -54,35 +62,45 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
     Raises:
         ManifestError: a line has no URI or cannot be parsed, a column is missing.
     """
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
-    for number, line in numbered_lines(manifest, storage):
-        yield _image_ref(line, number, manifest, base, storage)
+    for piece in manifest.pieces:
+        yield from _refs_of_piece(piece, manifest, storage)
+    if not manifest.pieces:
+        base = base_of(manifest)
+        for number, line in numbered_lines(manifest, storage):
+            yield image_ref(line, number, manifest, base, storage)
 
 
-def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
-    """Read the whole manifest once, without holding it: counts lines and finds every mistake's first line.
-
-    Raises:
-        ManifestError: as read_manifest, or the manifest names no image.
-    """
-    own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    count, extra, passed_over = 0, dict[str, None](), Counter[str]()
-    for number, line in numbered_lines(manifest, storage, passed_over):
-        _cells(line, number, manifest)  # raises where it cannot be read
-        count += 1
-        extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
-    if not count:
-        others = describe_passed_over(passed_over)
-        raise ManifestError(
-            f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
-            + (f" ({others})" if others else "")
-        )
-    return ManifestSummary(count, tuple(sorted(extra)), describe_passed_over(passed_over))
+def base_of(manifest: Manifest) -> str:
+    """What relative URIs are relative to."""
+    if manifest.base is not None:
+        return manifest.base
+    return manifest.uri.rpartition("/")[0] if "/" in manifest.uri else ""
 
 
-def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
-    written, label, targets, boxes = _cells(line, number, manifest)
+def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
+    own = of_piece(manifest, piece)
+    base = base_of(own)
+    for number, line in numbered_lines(own, storage, piece=piece):
+        yield image_ref(line, number, own, base, storage)
+
+
+def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
+    """The file that a piece lies in, as a manifest of its own."""
+    return dataclasses.replace(manifest, uri=piece.uri, format="auto", pieces=(), limit=None)
+
+
+def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
+    while block := tuple(itertools.islice(refs, _BLOCK)):
+        yield RefBlock(start, block)
+        start += len(block)
+
+
+def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
+    """The image of a line; raises ManifestError where its cells cannot be read."""
+    written, label, targets, boxes = read_cells(line, number, manifest)
     uri = storage.join(base, written)
+    if manifest.labels == "folder":
+        label = folder_of(uri)
     return ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
@@ -93,21 +111,21 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
     )
 
 
-def _cells(
+def read_cells(
     line: Line, number: int, manifest: Manifest
 ) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None]:
     """URI, label, targets and boxes of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
+    if isinstance(written, bytes):  # a column of texts whose writer did not say so
+        try:
+            written = written.decode()
+        except UnicodeDecodeError:
+            raise without_uri(manifest, number, written) from None
     if not isinstance(written, str) or not written.strip():
-        raise without_uri(manifest, number)
+        raise without_uri(manifest, number, written)
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
-        boxes = parse_boxes(line.get(manifest.boxes_column or ""))
+        boxes = parse_boxes(line.get(manifest.boxes_column or ""), manifest.box_format)
     except ValueError as error:
-        raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
-    label = line.get(manifest.label_column or "")
-    return written, None if label is None or str(label).strip() == "" else class_text(label), targets, boxes
-
-
-def _folder_of(uri: str) -> str:
-    return uri.rpartition("/")[0] if "/" in uri else ""
+        raise ManifestError(f"{manifest.shown}, line {number}: {error}") from None
+    return written, parse_label(line.get(manifest.label_column or "")), targets, boxes

@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
-    from transforms.table.parts import PartFooter, image_statuses, list_parts, read_footer, read_part, remove_images
+    from transforms.table.parts import (
+        PartFooter,
+        image_statuses,
+        list_parts,
+        read_footer,
+        read_part,
+        remove_images,
+        replace_rows,
+        text_array,
+    )
     from transforms.table.schema import SCHEMA_VERSION, column_names_for, statistics_schema
 
 __all__ = [
@@ -32,7 +41,9 @@ __all__ = [
     "read_holder",
     "read_part",
     "remove_images",
+    "replace_rows",
     "statistics_schema",
+    "text_array",
     "write_earlier_parts",
     "write_holder",
 ]
