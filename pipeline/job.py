@@ -54,7 +54,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     say(f"reading {manifest.shown}")
     survey = survey_manifest(manifest, storage)
     manifest = dataclasses.replace(
-        manifest, extra_columns=survey.extra_columns, uri_column=survey.uri_column, pieces=survey.pieces
+        manifest.with_uri_column(survey.uri_column), extra_columns=survey.extra_columns, pieces=survey.pieces
     )
     if survey.passed_over:
         say(survey.passed_over)

@@ -42,26 +42,22 @@ def parse_boxes(cell: Any, box_format: BoxFormat = "xyxy") -> tuple[Box, ...] | 
 
 
 def _parse_text(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError:
-        pass
-    try:
-        return parse_json(_as_json(text))
-    except ValueError:
-        raise ValueError(f"{_short(text)} is no list of boxes; {_WRITE}") from None
+    as_json = _as_json(text)
+    for candidate in (text, as_json, f"[{as_json}]"):
+        try:
+            return parse_json(candidate)
+        except ValueError:
+            continue
+    raise ValueError(f"{_short(text)} is no list of boxes; {_WRITE}")
 
 
 def _as_json(text: str) -> str:
     """``array([[1., 2., 3., 4.]])``, ``[(1, 2, 3, 4)]``, ``[[1 2 3 4]]`` and ``1, 2, 3, 4`` as JSON."""
-    text = _WORDS.sub("", text).strip().translate(str.maketrans("()", "[]"))
+    text = _WORDS.sub("", text).strip().replace("([", "[").replace("])", "]").translate(str.maketrans("()", "[]"))
     text = re.sub(r"\[(-?[\d.eE+-]+)\]", r"\1", text)  # float64(1.5)
     text = re.sub(r"(?<=[\d.\]])\s+(?=[-+\d.\[])", ",", text)
     text = re.sub(r"(?<=\d)\.(?=[^\d]|$)", ".0", re.sub(r"(?<![\d.])\.(?=\d)", "0.", text))
-    text = re.sub(r",\s*(?=\])", "", text).replace("+", "")
-    while text.startswith("[[[") and text.endswith("]]]"):
-        text = text[1:-1]
-    return text if text.startswith(("[", "{")) else f"[{text}]"
+    return re.sub(r",\s*(?=\])", "", text).replace("+", "")
 
 
 def _parse_box(box: Any, box_format: BoxFormat) -> Box:

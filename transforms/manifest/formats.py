@@ -40,11 +40,12 @@ def format_of(manifest: Manifest, storage: Storage) -> str:
         return manifest.format
     if manifest.uri == "bundled:photos":
         return "bundled"
-    if storage.is_directory(manifest.uri):
-        return "directory"
-    if is_pattern(manifest.uri, storage):
-        return "glob"
     found = format_of_name(manifest.uri)
+    if found is None or not is_web_page(manifest.uri):  # where every page may be a folder, a name must do
+        if storage.is_directory(manifest.uri):
+            return "directory"
+        if is_pattern(manifest.uri, storage):
+            return "glob"
     if found is not None:
         return found
     raise ManifestError(
@@ -58,10 +59,14 @@ def is_pattern(uri: str, storage: Storage) -> bool:
     return any(character in uri for character in "*?[") and not storage.exists(uri)
 
 
+def is_web_page(uri: str) -> bool:
+    return uris.scheme_of(uri) in ("http", "https")
+
+
 def format_of_name(uri: str) -> str | None:
     """The format that a file's name stands for; None where it is none of a manifest."""
     path = uris.split(uri)[1]
-    if uris.scheme_of(uri) in ("http", "https"):
+    if is_web_page(uri):
         path = path.partition("?")[0].partition("#")[0]  # a signed URL
     return _SUFFIX_FORMATS.get(posixpath.splitext(path.lower().removesuffix(".gz"))[1])
 
@@ -120,7 +125,8 @@ def check_readable_twice(manifest: Manifest) -> None:
 
 def _read_text(kind: str, manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
     with storage.open(manifest.uri) as file:
-        path = uris.split(manifest.uri)[1].partition("?")[0]
+        path = uris.split(manifest.uri)[1]
+        path = path.partition("?")[0] if is_web_page(manifest.uri) else path
         unpacked = gzip.GzipFile(fileobj=file) if path.lower().endswith(".gz") else file
         with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as lines:
             if kind in ("csv", "tsv"):

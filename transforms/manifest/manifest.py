@@ -47,6 +47,11 @@ class Manifest:
     extra_columns: tuple[str, ...] = ()  # further columns to carry along, as ManifestSummary found them
     pieces: tuple[Piece, ...] = ()  # what can be read at the same time, as ManifestSummary found it; (): all in one
 
+    def with_uri_column(self, name: str) -> "Manifest":
+        """The manifest with its URIs in another column."""
+        required = frozenset(name if column == self.uri_column else column for column in self.required_columns)
+        return dataclasses.replace(self, uri_column=name, required_columns=required)
+
     @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns that mean something to the job."""

@@ -67,7 +67,7 @@ def _open(manifest: Manifest, storage: Storage) -> Iterator[pq.ParquetFile]:
 def _check_uris(field: pa.Field, manifest: Manifest) -> None:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if pa.types.is_struct(kind) or pa.types.is_list(kind):
-        inner = ", ".join(child.name for child in kind)
+        inner = ", ".join(kind.field(i).name for i in range(kind.num_fields))
         raise ManifestError(
             f"{manifest.shown}: the column {field.name} holds objects ({inner}), not URIs: name a column of URIs in "
             "input.columns, or write the images to files and their URIs into a manifest"

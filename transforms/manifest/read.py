@@ -12,7 +12,7 @@ from transforms.manifest.folders import folder_of
 from transforms.manifest.formats import Line, numbered_lines, without_uri
 from transforms.manifest.manifest import Manifest, ManifestError, Piece
 from transforms.records import Box, ImageRef, RefBlock, image_id_of
-from transforms.storage import Storage
+from transforms.storage import Storage, uris
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
 
@@ -74,7 +74,10 @@ def base_of(manifest: Manifest) -> str:
     """What relative URIs are relative to."""
     if manifest.base is not None:
         return manifest.base
-    return manifest.uri.rpartition("/")[0] if "/" in manifest.uri else ""
+    before, path, after = uris.split(manifest.uri)
+    if uris.scheme_of(manifest.uri) in ("http", "https"):
+        path = path.partition("?")[0]  # a signature may have slashes
+    return f"{before}{path.rpartition('/')[0]}{after}"
 
 
 def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:

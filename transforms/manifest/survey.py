@@ -45,7 +45,7 @@ def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
     Raises:
         ManifestError: as read_manifest, or the manifest names no image.
     """
-    manifest = dataclasses.replace(manifest, uri_column=_uri_column(manifest, storage))
+    manifest = manifest.with_uri_column(_uri_column(manifest, storage))
     found = _Found(manifest)
     files = files_of(manifest, storage, found.passed_over)
     if files is None:
@@ -147,7 +147,7 @@ def _uri_column(manifest: Manifest, storage: Storage) -> str:
     """``file_name`` where a manifest of Hugging Face's has that and no column of our own name."""
     if not is_hugging_face(manifest) or manifest.uri_column != Manifest.uri_column:
         return manifest.uri_column
-    peek = dataclasses.replace(manifest, uri_column=FILE_NAME, required_columns=frozenset({FILE_NAME}), limit=1)
+    peek = dataclasses.replace(manifest.with_uri_column(FILE_NAME), limit=1)
     try:
         lines = list(itertools.islice(numbered_lines(peek, storage), 1))
     except ManifestError:

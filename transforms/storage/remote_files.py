@@ -51,7 +51,7 @@ class RemoteFiles:
         return self._again(uri, lambda filesystem, path: filesystem.cat_file(path))
 
     def open(self, uri: str) -> IO[bytes]:
-        return self._again(uri, lambda filesystem, path: filesystem.open(path, "rb"))
+        return self._again(uri, lambda filesystem, path: _opened(filesystem, path, uri))
 
     def put(self, uri: str, content: bytes, durable: bool) -> None:
         self._again(uri, lambda filesystem, path: filesystem.pipe_file(path, content))
@@ -149,6 +149,13 @@ class _View:
 
     def _forget(self, _error: Exception) -> None:
         self._opened = None
+
+
+def _opened(filesystem: Any, path: str, uri: str) -> IO[bytes]:
+    file = filesystem.open(path, "rb")
+    if uris.is_chained(uri):
+        file.filesystem = filesystem  # an archive closes itself when nobody holds it
+    return file
 
 
 def _listed(filesystem: Any, path: str) -> tuple[Any, str, list[str]]:
