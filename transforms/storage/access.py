@@ -39,7 +39,7 @@ class Doors:
         if schemes is not None:
             allowed = frozenset(schemes)
         elif not is_local(manifest):
-            allowed = own.union(*map(same_store, own))
+            allowed = own.union({"data"}, *map(same_store, own))  # what the manifest holds itself leads nowhere
         origin = _origin(manifest)
         return cls(allowed, tuple(roots), frozenset([origin] if origin else []))
 
@@ -47,10 +47,12 @@ class Doors:
         """Raises ForbiddenError where ``uri`` may not be fetched. Names of hosts are checked when they are resolved."""
         for scheme in schemes_of(uri):
             if self.allowed_schemes is not None and scheme not in self.allowed_schemes:
-                allowed = ", ".join(sorted(self.allowed_schemes))
+                allowed = ", ".join(sorted(self.allowed_schemes - {"data"})) or "data"
                 raise ForbiddenError(
                     f"scheme {scheme!r} is not allowed, only {allowed}; input.allowed_schemes can allow it"
                 )
+        if scheme_of(uri) == "data":
+            return
         links = uri.split("::") if is_chained(uri) else [uri]
         if self.allowed_roots and not any(_is_below(links[-1], root) for root in self.allowed_roots):
             raise ForbiddenError(f"{links[-1]} is below none of input.allowed_roots: {', '.join(self.allowed_roots)}")
