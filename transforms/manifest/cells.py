@@ -41,8 +41,10 @@ def is_missing(value: Any) -> bool:
 
 def class_text(value: Any) -> str:
     """281.0, as a column with gaps comes out of Parquet, is class 281."""
-    whole = isinstance(value, float) and value.is_integer()
-    return utf8(str(int(value)) if whole else cell_text(value) or "").strip()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    nested = isinstance(value, bytes | list | dict)
+    return utf8(cell_text(value) or "" if nested else str(value)).strip()
 
 
 def cell_text(value: Any) -> str | None:

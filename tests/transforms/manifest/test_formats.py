@@ -168,7 +168,7 @@ def test_nan_is_no_class(tmp_path):
              {"uri": "c", "label": True, "targets": [float("nan")]}]  # fmt: skip
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert [(ref.label, ref.targets) for ref in read(tmp_path / "m.jsonl")] == [
-        (None, None), ("2", ("1",)), ("true", None)]  # fmt: skip
+        (None, None), ("2", ("1",)), ("True", None)]  # fmt: skip
 
 
 COCO = {
