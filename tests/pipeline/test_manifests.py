@@ -3,14 +3,17 @@
 import csv
 import datetime
 import decimal
+import hashlib
 import http.server
 import json
 import secrets
+import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,7 +53,7 @@ def run(launch: Launchers, folder: Path, manifest: Path | str, *settings: str, c
 
 def rows_of(folder: Path) -> dict[str, dict]:
     rows = pq.read_table(folder / "out" / "statistics").to_pylist()
-    by_uri = {"/".join(row["uri"].split("/")[-2:]): row for row in rows}
+    by_uri = {"/".join(row["uri"].partition("::")[0].split("/")[-2:]): row for row in rows}
     assert len(by_uri) == len(rows)
     return by_uri
 
@@ -208,29 +211,34 @@ def write_many(folder: Path, photos: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("pattern", ["", "/part-*"])
-def test_many_files_are_one_manifest_in_the_order_of_their_names(photos, launch, tmp_path, pattern, workers):
+def test_many_files_are_one_manifest_in_the_order_of_their_names(photos, launch, tmp_path, workers):
     uris = write_many(tmp_path / "parts", photos)
-    if pattern:
-        pattern = "/part-*.[cjp]*"
-    settings = (f"run.workers={workers}",) if not pattern else (f"run.workers={workers}", "input.format=parquet")
-    if pattern:
-        for name in ("part-0.csv", "part-3.jsonl"):
-            (tmp_path / "parts" / name).unlink()
-        pattern = "/*.parquet"
-        settings = (f"run.workers={workers}",)
-    summary = run(launch, tmp_path, f"{tmp_path}/parts{pattern}", *settings)
-    rows = {row["uri"]: row for row in rows_of(tmp_path).values()}
-    if pattern:
-        assert (summary["inputs"], summary["duplicates"], set(rows)) == (6, 0, set(uris[3:]))
-        assert [rows[uri]["site"] for uri in uris[3:]] == list("abcdef")
-        return
+    summary = run(launch, tmp_path, tmp_path / "parts", f"run.workers={workers}")
     assert (summary["inputs"], summary["duplicates"], summary["images"]) == (18, 9, 9)
     assert summary["events"]["conflicting_labels"] == 9
-    assert [rows[uri]["label_index"] for uri in uris] == [0] * 3 + [
-        1
-    ] * 6  # of the first line, in the order of the files
+    rows = {row["uri"]: row for row in rows_of(tmp_path).values()}
+    assert [rows[uri]["label_index"] for uri in uris] == [0] * 3 + [1] * 6  # of the first line, in the order of files
     assert [rows[uri]["site"] for uri in uris] == [None] * 3 + list("abcdef")
+
+
+def test_a_pattern_of_files_is_a_manifest_too(photos, launch, tmp_path):
+    uris = write_many(tmp_path / "parts", photos)
+    summary = run(launch, tmp_path, f"{tmp_path}/parts/*.parquet", "input.limit=5")
+    rows = {row["uri"]: row for row in rows_of(tmp_path).values()}
+    assert (summary["inputs"], summary["duplicates"]) == (5, 0)
+    assert {uri: row["site"] for uri, row in rows.items()} == dict(zip(uris[3:8], "abcde", strict=True))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_of_class_folders_is_explained_where_it_lies(photos, launch, tmp_path, kind):
+    shutil.make_archive(str(tmp_path / "photos"), kind, photos)
+    run(launch, tmp_path, f"{kind}://::{tmp_path}/photos.{kind}")
+    rows = rows_of(tmp_path)
+    assert len(rows) == 9
+    for row in rows.values():
+        assert (row["status"], row["is_correct"], row["uri"].startswith(f"{kind}://")) == ("OK", True, True)
+        with fsspec.open(row["uri"]) as file:
+            assert hashlib.sha256(file.read()).hexdigest() == row["content_sha256"]
 
 
 class _Bucket(http.server.BaseHTTPRequestHandler):

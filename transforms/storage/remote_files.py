@@ -118,7 +118,7 @@ class RemoteFiles:
     def walk(self, uri: str, follow_links: bool) -> Iterator[str]:
         filesystem, path, names = self._again(uri, _listed)
         for name in names:
-            if not any(part.startswith(".") for part in name[len(path) :].split("/")):
+            if not any(part.startswith(".") and part != "." for part in name[len(path) :].split("/")):
                 yield _whole_uri(filesystem, path, name, uri)
 
     def glob(self, pattern: str) -> list[str]:
