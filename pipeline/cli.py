@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +15,8 @@ import typer
 from rich.console import Console
 
 from pipeline.exit_codes import ExitCode
+from pipeline.interrupts import interruptible
+from pipeline.terminal import OutputClosedError, SafeConsole, drop_output, escaped, say_result
 from transforms.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def run(
     """Explain every image of a manifest. Beam options follow after --, as in: run job.yaml -- --runner=FlinkRunner.
 
     The last line on standard output says in JSON what came of it. Exit codes: 0 done; 1 more failures than allowed;
-    2 the config, manifest or model cannot be used; 70 the job stopped; 75 another launcher is at work; 130 interrupted.
+    2 the config, manifest or model cannot be used; 70 the job stopped; 74 standard output cannot be written; 75 another
+    launcher is at work; 130 interrupted.
     """
     from pipeline.config import load_config
     from pipeline.logs import start_logs
@@ -69,15 +71,15 @@ def run(
     except UserError as error:
         raise _refuse(str(error), ExitCode.USAGE, start_logs(as_json)) from None
     console = start_logs(as_json, loaded.storage)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        code = _launch(loaded, beam_options, console)
-    except KeyboardInterrupt:
-        _stop(
-            "interrupted; what was committed stays, and the same command goes on from there",
-            ExitCode.INTERRUPTED,
-            console,
-        )
+    with interruptible():
+        try:
+            code = _launch(loaded, beam_options, console)
+        except KeyboardInterrupt:
+            _stop(
+                "interrupted; what was committed stays, and the same command goes on from there",
+                ExitCode.INTERRUPTED,
+                console,
+            )
     raise typer.Exit(code)
 
 
@@ -93,7 +95,7 @@ def compile_(
 
     start_logs()
     try:
-        config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
+        config = load_config(None, [f"model.source={model}", *(set_ or ())])
         from transforms.model import export_model
         from transforms.storage import Storage
 
@@ -102,7 +104,7 @@ def compile_(
         card = export_model(config.model_options, folder, storage)
     except UserError as error:
         raise _usage(error) from None
-    console = Console(highlight=False, soft_wrap=True)
+    console = SafeConsole()
     console.print(f"{folder}: {card.method} at {card.target_layer}, {card.cam_height} x {card.cam_width} cells")
     for note in card.notes:
         console.print(f"note: {note}")
@@ -121,7 +123,7 @@ def inspect(
 
     start_logs()
     try:
-        config = load_config(None, [f"model.source={json.dumps(model)}", *(set_ or ())])
+        config = load_config(None, [f"model.source={model}", *(set_ or ())])
         from pipeline.show_model import print_inspection
         from transforms.model import inspect_model
         from transforms.storage import Storage
@@ -130,9 +132,33 @@ def inspect(
     except UserError as error:
         raise _usage(error) from None
     if as_json:
-        print(inspection.to_json())  # noqa: T201
+        say_result(inspection.to_json())
     else:
-        print_inspection(inspection, Console(highlight=False, soft_wrap=True), every)
+        print_inspection(inspection, SafeConsole(), every)
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
+    manifest: Annotated[str, typer.Argument(help="images, as input.manifest; labels tell the most")],
+    set_: _Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
+) -> None:
+    """Score a few images under each plausible preprocessing: what would be taken and why; 2 where a run is refused."""
+    from pipeline.config import load_config
+    from pipeline.logs import start_logs
+
+    console = start_logs()
+    try:
+        where = [f"model.source={model}", f"input.manifest={manifest}"]
+        config = load_config(None, [*where, *(set_ or ())])
+        from pipeline.check_model import check_model, show_check
+
+        found, verdict = check_model(config, console.print)
+    except UserError as error:
+        raise _usage(error) from None
+    out = SafeConsole()
+    raise typer.Exit(show_check(found, verdict, as_json, out))
 
 
 Output = Annotated[str, typer.Argument(help="The output of a job: the folder with runs/ in it, path or URL")]
@@ -151,20 +177,17 @@ def status(
 ) -> None:
     """Show the runs of an output: how far each is, failures by kind, the last errors. Works from anywhere."""
     from pipeline.config import load_config
-    from pipeline.logs import start_logs
 
-    start_logs()
-    try:
+    def show() -> int:
         loaded = load_config(config)
         from pipeline.runs import print_status
         from transforms.storage import Storage
 
-        storage = Storage(loaded.storage)
-        print_status(
-            storage.absolute(output), run, as_json, storage, Console(highlight=False, soft_wrap=True, markup=False)
-        )
-    except UserError as error:
-        raise _usage(error) from None
+        storage = Storage(loaded.storage, timeout=loaded.input.timeout)
+        print_status(storage.absolute(output), run, as_json, storage, SafeConsole())
+        return ExitCode.DONE
+
+    _audit(show)
 
 
 @app.command()
@@ -206,8 +229,16 @@ def main() -> None:
     """The console script. What nobody foresaw ends with 70: Python's own 1 would say that images failed."""
     try:
         app(args=_spelled_out(sys.argv[1:]))
+    except OutputClosedError:
+        drop_output()
+        sys.exit(ExitCode.OUTPUT_CLOSED)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich and click end with 1 where a reader has gone
+            drop_output()
+            sys.exit(ExitCode.OUTPUT_CLOSED)
+        raise
     except Exception:  # noqa: BLE001 - of whatever kind
-        traceback.print_exc()
+        sys.stderr.write(escaped(traceback.format_exc()))
         sys.exit(ExitCode.CRASH)
 
 
@@ -233,6 +264,8 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
         raise _refuse(str(error), ExitCode.USAGE, console) from None
     except LeaseTaken as error:
         raise _refuse(str(error), ExitCode.BUSY, console) from None
+    except OutputClosedError as error:
+        _stop(str(error), ExitCode.OUTPUT_CLOSED, console)
     except TooManyFailures as error:
         _stop(str(error), ExitCode.TOO_MANY_FAILURES, console)
     except Exception as error:
@@ -248,12 +281,15 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
 
 def _audit(command: Callable[[], int]) -> None:
     from pipeline.logs import start_logs
+    from transforms.storage import NotAnsweringError
 
     start_logs()
     try:
         code = command()
     except UserError as error:
         raise _usage(error) from None
+    except NotAnsweringError as error:
+        raise _crash(error) from None
     raise typer.Exit(code)
 
 
@@ -265,23 +301,31 @@ def _redacted(text: str) -> str:
 
 
 def _usage(error: Exception) -> typer.Exit:
-    print(_redacted(str(error)), file=sys.stderr)  # noqa: T201
+    say_result(_redacted(str(error)), sys.stderr)
     return typer.Exit(ExitCode.USAGE)
+
+
+def _crash(error: Exception) -> typer.Exit:
+    """The end of a command that a store does not answer: nothing to be seen in a traceback."""
+    say_result(str(error), sys.stderr)
+    return typer.Exit(ExitCode.CRASH)
 
 
 def _refuse(why: str, code: int, console: Console) -> typer.Exit:
     """The end of a run that has not begun."""
     why = _redacted(why)
     console.print(why, style="red")
-    print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
+    say_result(json.dumps({"exit_code": code, "error": why}))
     return typer.Exit(code)
 
 
 def _stop(why: str, code: int, console: Console) -> NoReturn:
     """End at once: the runner's threads cannot be told to stop, and nothing they could still do is wanted."""
-    console.print(why, style="red")
-    print(json.dumps({"exit_code": code, "error": why}))  # noqa: T201
+    try:
+        console.print(why, style="red")
+        say_result(json.dumps({"exit_code": code, "error": why}))
+    except OutputClosedError:
+        pass  # the exit code says it
     atexit._run_exitfuncs()  # Beam's: they end the job server that it started
-    sys.stdout.flush()
-    sys.stderr.flush()
+    drop_output()
     os._exit(code)

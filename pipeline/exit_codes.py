@@ -11,5 +11,6 @@ class ExitCode(enum.IntEnum):
     USAGE = 2  # the config, the manifest, the model or the run that is named cannot be used
     GATE = 3  # a threshold of a comparison is passed
     CRASH = 70  # EX_SOFTWARE
+    OUTPUT_CLOSED = 74  # EX_IOERR: standard output or error cannot be written; what was committed stays
     BUSY = 75  # EX_TEMPFAIL: another launcher is at work; try again later
     INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
+from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
@@ -14,10 +15,12 @@ from transforms.manifest import (
     Manifest,
     ManifestSummary,
     are_classes,
+    labelled_by_folder,
     refuse_conflicts,
     survey_manifest,
 )
-from transforms.model import GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
@@ -37,6 +40,7 @@ class Job:
     buckets: int
     storage: Storage
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
+    check: PixelCheck | None = None  # of the pixels that the model is given
 
 
 def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
@@ -52,7 +56,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     layout = OutputLayout(storage.absolute(config.output.path))
     manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
     say(f"reading {manifest.shown}")
-    survey = survey_manifest(manifest, storage)
+    survey = survey_manifest(manifest, storage, config.model.check)
     manifest = dataclasses.replace(
         manifest.with_uri_column(survey.uri_column), extra_columns=survey.extra_columns, pieces=survey.pieces
     )
@@ -65,16 +69,19 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     say(f"{survey.count:,} lines; compiling {storage.redact(config.model.source)}")
     card = compile_model(config.model_options, layout.models, storage)
     manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
+    if manifest.labels == "folder":
+        survey = dataclasses.replace(survey, sample=tuple(labelled_by_folder(ref) for ref in survey.sample))
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.shown, storage)
     settings = ExplainSettings(
         table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
-        schema=statistics_schema(tuple(config.audit.regions), extra_columns),
+        schema=statistics_schema(
+            tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
+        ),
         targets=targets,
         overlays=overlay_settings(config),
-        resize=config.model.resize,
         batch_size=config.explain.batch_size,
         limits=Limits(config.input.max_bytes, config.input.max_pixels),
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),
@@ -83,6 +90,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
     )
+    check = None
+    if survey.sample and card.source != NO_MODEL:
+        check = check_pixels(config, card, survey.sample, settings, layout.model(card.fingerprint), storage, say)
     shard_size = config.run.shard_size
     if shard_size == "auto":
         shard_size = automatic_shard_size(survey.count)
@@ -90,7 +100,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         manifest=manifest,
         survey=survey,
         card=card,
-        load_model=functools.partial(load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size),
+        load_model=functools.partial(
+            load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size, card
+        ),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
@@ -99,6 +111,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             boxes=manifest.boxes_column in survey.own_columns,
             targets=manifest.targets_column in survey.own_columns,
         ),
+        check=check,
     )
 
 
@@ -132,6 +145,7 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
+        expected_column=columns.expected,
         required_columns=frozenset(
             name
             for field, name in columns.model_dump().items()

@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
+from pipeline.terminal import SafeConsole, escaped
 from transforms.storage import redact
 
 _LOGGER = "beam-gradcam"
 
 
-class JsonConsole(Console):
+class JsonConsole(SafeConsole):
     """A console whose lines become log records. Tables are for persons: what they hold is in the last line of a run."""
 
     def print(self, *objects: Any, style: Any = None, **_: Any) -> None:
@@ -24,14 +25,14 @@ class JsonConsole(Console):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Text without credentials, those among the storage options included."""
+    """Text without credentials, those among the storage options included, and without what a terminal would obey."""
 
     def __init__(self, options: Mapping[str, Any]):
         super().__init__("%(levelname)s %(name)s: %(message)s")
         self._options = options
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record), self._options)
+        return escaped(redact(super().format(record), self._options))
 
 
 class JsonFormatter(RedactingFormatter):
@@ -61,5 +62,4 @@ def start_logs(as_json: bool = False, options: Mapping[str, Any] = MappingProxyT
     logging.getLogger(_LOGGER).setLevel(logging.INFO)
     if as_json:
         return JsonConsole(stderr=True, force_terminal=False)
-    # No markup: messages carry brackets of their own.
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    return SafeConsole(stderr=True)

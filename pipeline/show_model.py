@@ -4,6 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from transforms.model import Inspection
+from transforms.placement import WHOLE
+from transforms.sampling import Sampling
 
 _SHOWN = 12  # candidates from the end: the others are further from what the scores see
 
@@ -15,6 +17,7 @@ def print_inspection(inspection: Inspection, console: Console, every_candidate: 
     facts.add_row("model", inspection.source)
     facts.add_row("input", f"{size}, {inspection.input_layout}, {inspection.input_dtype}")
     facts.add_row("preprocessing", _preprocessing(inspection.preprocessing))
+    facts.add_row("photos", str(Sampling.of(inspection.preprocessing)))
     for name, shape in inspection.outputs.items():
         scores = "  <- scores" if name == inspection.score_output else ""
         facts.add_row("output", f"{name} {_shape(shape)}{scores}")
@@ -22,6 +25,8 @@ def print_inspection(inspection: Inspection, console: Console, every_candidate: 
     facts.add_row("logits", f"{inspection.logits_tensor}, {peeled}")
     names = inspection.class_names
     facts.add_row("classes", f"{inspection.class_count}" + (f": {', '.join(names[:3])} ..." if names else ", no names"))
+    if inspection.seen != WHOLE:
+        facts.add_row("covers", f"{_numbers(inspection.seen)} of the input (x0, y0, x1, y1 in 0..1)")
     facts.add_row("target layer", f"{inspection.target_layer}: {inspection.target_reason}")
     console.print(facts)
     console.print()
@@ -61,7 +66,8 @@ def _candidates(inspection: Inspection, every_candidate: bool) -> Table:
 def _preprocessing(preprocessing: dict[str, object]) -> str:
     order = "BGR" if preprocessing["bgr"] else "RGB"
     scale, offset = (_numbers(preprocessing[key]) for key in ("scale", "offset"))
-    return f"{preprocessing['name']}: pixels * {scale} + {offset}, {order}"
+    depth = ", 16 bits" if preprocessing.get("bits") == 16 else ""
+    return f"{preprocessing['name']}: pixels * {scale} + {offset}, {order}{depth}"
 
 
 def _numbers(values: object) -> str:

@@ -20,7 +20,7 @@ FILES = {
 }
 PACKAGES = {name.removesuffix(".__init__") for name in FILES if name.endswith(".__init__")}
 MODULES = FILES.keys() - {f"{package}.__init__" for package in PACKAGES}
-TENSORFLOW = tuple(f"transforms.model.{room}" for room in ("load", "graph", "plan", "cam"))
+TENSORFLOW = tuple(f"transforms.model.{room}" for room in ("load", "graph", "plan", "cam", "expectation", "check"))
 
 
 def imports_of(module: str) -> Iterator[tuple[str, str]]:
@@ -69,7 +69,16 @@ def test_the_worker_side_never_imports_the_launch_side():
 
 
 def test_the_graph_knows_nothing_of_where_models_come_from():
-    for inner, outer in (("graph", "load"), ("graph", "plan"), ("graph", "cam"), ("plan", "cam"), ("load", "plan")):
+    for inner, outer in (
+        ("graph", "load"),
+        ("graph", "plan"),
+        ("graph", "cam"),
+        ("plan", "cam"),
+        ("load", "plan"),
+        ("expectation", "load"),
+        ("expectation", "plan"),
+        ("cam", "check"),
+    ):
         guilty = [
             (module, home)
             for module in MODULES
@@ -110,4 +119,10 @@ def test_what_starts_a_process_leaves_the_heavy_packages_alone(code, absent):
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
     )
+    assert ended.stdout.split() == []
+
+
+def test_a_launcher_whose_model_is_compiled_and_checked_needs_no_tensorflow():
+    code = "import sys, pipeline.launch.run; print(*{'tensorflow', 'keras', 'tf_keras'} & {*sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []

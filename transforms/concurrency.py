@@ -82,7 +82,7 @@ def map_patiently(
         call = pending.popleft()
         while not (call.future.done() or wait([call.future], call.remaining(seconds)).done):
             if not call.remaining(seconds) and call.future.cancel():
-                _leave_behind(call.thread)
+                leave_behind(call.thread)
                 start_thread()
                 return give_up(call.element)
         return call.future.result()
@@ -120,7 +120,17 @@ def _work(function: Callable[[Element], Result], waiting: "queue.SimpleQueue[_Ca
             return
 
 
-def _leave_behind(thread: threading.Thread | None) -> None:
+def come_back(thread: threading.Thread) -> None:
+    """What hung has ended after all."""
+    _left_behind.discard(thread)
+
+
+def leave_behind(thread: threading.Thread | None) -> None:
+    """Wait no longer for what a thread does.
+
+    Raises:
+        StuckError: 256 threads of this process have been left behind and hang still.
+    """
     for freed in [other for other in _left_behind if not other.is_alive()]:
         _left_behind.discard(freed)
     if thread is not None:

@@ -8,7 +8,8 @@ from transforms.records import ImageRef
 def merge_lines(lines: Sequence[ImageRef]) -> ImageRef:
     """What the lines of one image say together, in their order.
 
-    All their boxes and target classes, each once; the first label, and the first value of each further column. A line
+    All their boxes and target classes, each once; the first label, the first prediction that is
+    expected, and the first value of each further column. A line
     without boxes says nothing against the boxes of another.
     """
     if len(lines) == 1:
@@ -26,6 +27,7 @@ def merge_lines(lines: Sequence[ImageRef]) -> ImageRef:
             next((value for value in values if value is not None), None)
             for values in zip(*(line.extra for line in lines), strict=True)
         ),
+        expected=next((line.expected for line in lines if line.expected is not None), None),
     )
 
 

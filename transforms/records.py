@@ -77,10 +77,11 @@ class ImageRef:
     targets: tuple[str, ...] | None = None  # classes asked for in the manifest; None: the job's own policy
     boxes: tuple[Box, ...] | None = None  # ground truth; None: the manifest has none for this image
     extra: tuple[str | None, ...] = ()  # further manifest columns, in the order of the job's extra columns
+    expected: str | None = None  # the user's own prediction as the manifest has it: a class, or a probability
 
     def __reduce__(self) -> tuple[type["ImageRef"], tuple]:
         """Pickled as the call that makes it: three times as fast as what dataclasses with slots do of their own."""
-        return ImageRef, (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra)
+        return ImageRef, (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra, self.expected)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

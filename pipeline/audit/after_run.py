@@ -1,5 +1,6 @@
 """What a run does with its table at its end: controls, faithfulness, overlays by policy, the report."""
 
+import dataclasses
 from collections.abc import Callable
 
 from pipeline.audit.inputs import open_table
@@ -8,7 +9,8 @@ from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
 from pipeline.audit.report import write_report
 from pipeline.config import Config
 from pipeline.runs import find_run
-from transforms.model import load_compiled
+from pipeline.terminal import one_line
+from transforms.model import load_compiled, read_card
 from transforms.storage import Storage
 
 _TOLD = 5
@@ -18,7 +20,8 @@ def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: C
     """Do what the config asks for once all rows are committed."""
     run = find_run(output, run_id, storage)
     if config.run.controls or config.explain.faithfulness:
-        model = load_compiled(run.model, storage, config.explain.batch_size)
+        card = dataclasses.replace(read_card(run.model, storage), files=dict(run.record.model_files))
+        model = load_compiled(run.model, storage, config.explain.batch_size, card)
         with open_table({"statistics": run}, storage) as table:
             if config.run.controls:
                 say(f"controls {write_controls(table, run, model, storage)}")
@@ -33,7 +36,7 @@ def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: C
         problems = [overlay.problem for overlay in made if overlay.problem is not None]
         say(f"{len(made) - len(problems):,} overlays under {run.files.overlays}")
         for problem in problems[:_TOLD]:
-            say(f"no overlay: {problem}")
+            say(f"no overlay: {one_line(problem)}")
         if len(problems) > _TOLD:
             say(f"no overlay: {len(problems) - _TOLD:,} more")
     if config.run.report:

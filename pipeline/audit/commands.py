@@ -1,12 +1,14 @@
 """The audit's commands, each with its exit code."""
 
+import dataclasses
 import json
 import sys
 
-from pipeline.config import load_config
+from pipeline.config import Config, load_config
 from pipeline.exit_codes import ExitCode
-from pipeline.runs import find_run, run_at
-from transforms.storage import Storage
+from pipeline.runs import Run, find_run, run_at
+from pipeline.terminal import one_line, say_result
+from transforms.storage import Doors, Storage
 
 
 def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode:
@@ -14,9 +16,9 @@ def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode
     from pipeline.audit.report import write_report
 
     config = load_config(config_file)
-    storage = Storage(config.storage)
-    run = find_run(storage.absolute(output), run_id, storage)
-    _print(write_report(run, storage, config.audit.regions))
+    storage = _storage_of(config)
+    run = _bounded(find_run(storage.absolute(output), run_id, storage), config)
+    say_result(write_report(run, storage, config.audit.regions))
     return ExitCode.DONE
 
 
@@ -25,10 +27,10 @@ def compare(before: str, after: str, config_file: str | None) -> ExitCode:
     from pipeline.audit.compare import write_comparison
 
     config = load_config(config_file)
-    storage = Storage(config.storage)
-    runs = [run_at(storage.absolute(location), storage) for location in (before, after)]
+    storage = _storage_of(config)
+    runs = [_bounded(run_at(storage.absolute(location), storage), config) for location in (before, after)]
     summary = write_comparison(runs[0], runs[1], config.compare, storage)
-    _print(json.dumps(summary))
+    say_result(json.dumps(summary))
     return ExitCode.GATE if summary["reasons"] else ExitCode.DONE
 
 
@@ -38,19 +40,29 @@ def render(output: str, run_id: str | None, where: str, order: str, limit: int, 
     from pipeline.audit.inputs import open_table
 
     config = load_config(config_file)
-    storage = Storage(config.storage)
-    run = find_run(storage.absolute(output), run_id, storage)
+    storage = _storage_of(config)
+    run = _bounded(find_run(storage.absolute(output), run_id, storage), config)
     look = rendering.overlay_look(run.config)
     with open_table({"statistics": run}, storage, config.audit.regions) as table:
         keys = rendering.select_rows(table, where, order, limit)
         made = rendering.render(table, run, keys, look, rendering.overlay_uri(run, look), storage)
     for overlay in made:
         if overlay.uri is not None:
-            _print(overlay.uri)
+            say_result(overlay.uri)
         else:
-            print(overlay.problem, file=sys.stderr)  # noqa: T201
+            say_result(one_line(overlay.problem), sys.stderr)
     return ExitCode.TOO_MANY_FAILURES if any(overlay.uri is None for overlay in made) else ExitCode.DONE
 
 
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - the result of the command
+def _storage_of(config: Config) -> Storage:
+    """With the doors of the reader's own config: a run's folder opens none that are shut here."""
+    inputs = config.input
+    doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
+    return Storage(config.storage, doors, inputs.timeout)
+
+
+def _bounded(run: Run, config: Config) -> Run:
+    """A run whose pictures may cost no more than the reader's own config allows, whatever its folder says."""
+    inputs, own = run.config["input"], config.input
+    limits = {name: min(inputs[name], getattr(own, name)) for name in ("max_bytes", "max_pixels")}
+    return dataclasses.replace(run, config={**run.config, "input": {**inputs, **limits}})

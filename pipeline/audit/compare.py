@@ -67,7 +67,7 @@ def write_comparison(before: Run, after: Run, gate: Compare, storage: Storage) -
     with open_table({"before": before, "after": after}, storage) as table:
         key = matching_key(table)
         counts = match_images(table, key)
-        chunks = list(compare_pairs(table, key))
+        chunks = list(compare_pairs(table, key, [read_card(run.model, storage).seen for run in (before, after)]))
         pairs = pa.concat_tables([PAIR_SCHEMA.empty_table(), *chunks])
         names, groups = _classes(pairs)
         values = np.stack([pairs[name].to_numpy().astype(np.float64) for name in CHANGES], axis=1)
@@ -167,12 +167,18 @@ def _notes(before: Run, after: Run, storage: Storage) -> list[str]:
             f"The maps have {grids[0][0]} x {grids[0][1]} and {grids[1][0]} x {grids[1][1]} cells: for the distance "
             "both were brought to the coarser grid on each axis, mass by shared area."
         )
+    if cards[0].seen != cards[1].seen:
+        notes.append(
+            "The models see different parts of their input: for the distance both maps were brought to one grid over "
+            "all that either sees; maps over parts of unlike size are told apart by that alone."
+        )
     methods = [card.method for card in cards]
     if methods[0] != methods[1]:
         notes.append(f"The methods differ ({methods[0]}, {methods[1]}): part of every shift is due to it.")
-    resizes = [run.config["model"]["resize"] for run in (before, after)]
-    if resizes[0] != resizes[1]:
-        notes.append(f"Images were resized differently ({resizes[0]}, {resizes[1]}): part of every shift is due to it.")
+    samplings = [card.sampling.settled() for card in cards]
+    if samplings[0] != samplings[1]:
+        ways = [", ".join(map(str, sampling.differences(other))) for sampling, other in (samplings, samplings[::-1])]
+        notes.append(f"Images were resized differently ({ways[0]}; {ways[1]}): part of every shift is due to it.")
     if cards[0].score != cards[1].score:
         notes.append("One run differentiated logits, the other probabilities: score changes mean nothing.")
     return notes

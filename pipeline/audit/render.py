@@ -1,6 +1,8 @@
 """Overlays after the fact: from the stored maps and the original images, without the model."""
 
+import contextlib
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +13,10 @@ import numpy as np
 
 from pipeline.audit.analysis import rules
 from pipeline.audit.errors import AuditError
-from pipeline.audit.inputs import AuditTable, settings_of
+from pipeline.audit.inputs import AuditTable, quoted, settings_of, stored_overlay
 from pipeline.runs import Run
 from transforms.concurrency import map_ahead
-from transforms.explain import FailedImage, ImageLoader
+from transforms.explain import Explained, FailedImage, ImageLoader, LoadedImage, reload_images
 from transforms.model import read_card
 from transforms.overlays import OverlaySettings, encode, render_overlay
 from transforms.records import ImageRef
@@ -95,15 +97,11 @@ def render(
     """
     loader = ImageLoader(read_card(run.model, storage), settings_of(run, look), run.guarded(storage))
 
-    def render_one(row: dict[str, Any]) -> Rendered:
+    def render_one(pair: tuple[dict[str, Any], LoadedImage | FailedImage]) -> Rendered:
+        row, image = pair
         image_id, target = row["image_id"], row["target_index"]
-        image = loader.load(ImageRef(row["uri"], image_id))
         if isinstance(image, FailedImage):
             return Rendered(image_id, target, None, f"{row['uri']}: {image.failure.message}")
-        if image.content_sha256 != row["content_sha256"]:
-            return Rendered(
-                image_id, target, None, f"{row['uri']}: the image has changed since the run; explain it again"
-            )
         assert image.photo is not None
         cam = np.array(row["cam"], np.float32).reshape(row["cam_height"], row["cam_width"])
         overlay = render_overlay(image.photo, cam, image.placement, look.opacity, look.colormap)
@@ -111,8 +109,12 @@ def render(
         storage.put(uri, encode(overlay, look.format, look.quality), durable=False)
         return Rendered(image_id, target, uri, None)
 
-    with ThreadPoolExecutor(_RENDERERS, "render") as renderers:
-        return list(map_ahead(render_one, _rows(table, keys), renderers, 4 * _RENDERERS))
+    rows, same_rows = itertools.tee(_rows(table, keys))
+    explained = (Explained(ImageRef(row["uri"], row["image_id"]), row["content_sha256"]) for row in same_rows)
+    images = reload_images(explained, loader)
+    with ThreadPoolExecutor(_RENDERERS, "render") as renderers, contextlib.closing(images):
+        pairs = zip(rows, images, strict=True)
+        return list(map_ahead(render_one, pairs, renderers, 4 * _RENDERERS))
 
 
 def overlay_uri(run: Run, look: OverlaySettings) -> Callable[[str, int], str]:
@@ -133,7 +135,7 @@ def _rows(table: AuditTable, keys: Sequence[tuple[str, int]], chunk: int = 1000)
         wanted = keys[start : start + chunk]
         found = table.records(
             "SELECT image_id, target_index, uri, content_sha256, cam, cam_height, cam_width "
-            f"FROM {table.name} SEMI JOIN "
+            f"FROM {quoted(table.name)} SEMI JOIN "
             "(SELECT unnest($ids) AS image_id, unnest($targets) AS target_index) USING (image_id, target_index) "
             "ORDER BY image_id, target_index",
             {"ids": [image_id for image_id, _ in wanted], "targets": [target for _, target in wanted]},
@@ -165,10 +167,7 @@ def overlay_pictures(
         if key in pictures:
             continue
         pictures[key] = {"src": name_of(*key), "problem": None}
-        try:
-            overlay = None if row["overlay_uri"] is None else storage.read(row["overlay_uri"])
-        except FileNotFoundError:
-            overlay = None
+        overlay = stored_overlay(row["overlay_uri"], run, storage)
         if overlay is None:
             missing.append(key)
         else:

@@ -229,9 +229,10 @@ def _histograms(table: AuditTable, audit: ClassAudit) -> list[str]:
             continue
         counts = np.zeros(_BINS)
         bins = table.records(
-            f"SELECT least(CAST(floor((value - {low!r}) / {high - low!r} * {_BINS}) AS INT), {_BINS - 1}) AS bin, "
+            f"SELECT least(CAST(floor((value - $low) / $width * {_BINS}) AS INT), {_BINS - 1}) AS bin, "
             f"count(*) AS rows FROM (SELECT {measure.sql} AS value FROM statistics) "
-            f"WHERE value <= {high!r} GROUP BY bin"
+            "WHERE value <= $high GROUP BY bin",
+            {"low": float(low), "width": float(high - low), "high": float(high)},
         )
         for row in bins:
             counts[row["bin"]] = row["rows"]

@@ -1,5 +1,6 @@
 """What a config may hold. Defaults and choices are those of the classes that the job is made of."""
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ import pydantic
 from transforms.errors import UserError
 from transforms.images import Limits
 from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
-from transforms.model import METHODS, ModelOptions, Score
+from transforms.model import METHODS, InterpolationOption, ModelOptions, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Status
@@ -17,6 +18,7 @@ from transforms.targets import TargetPolicy
 
 DEMO_MANIFEST = "bundled:photos"
 DEMO_MODEL = "bundled:efficientnet-lite0"
+_SMALLEST_FRACTION = 0.1  # of model.crop_fraction: below, nothing is known to have been trained so
 
 
 # What pyarrow, Spark, DuckDB or polars make another value of where it is the name of a Hive partition.
@@ -77,6 +79,55 @@ def _check_input_size(size: Any) -> Any:
     raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
 
 
+def _check_antialias(antialias: bool | None, section: pydantic.ValidationInfo) -> bool | None:
+    if antialias is not None and section.data.get("interpolation") == "auto":
+        raise ValueError(
+            "it goes with a filter: say model.interpolation too, as bilinear or bicubic; or leave antialias out"
+        )
+    return antialias
+
+
+def _check_crop_fraction(fraction: float, section: pydantic.ValidationInfo) -> float:
+    if not _SMALLEST_FRACTION <= fraction <= 1:
+        raise ValueError(
+            f"write the input's size divided by the size that photos are resized to, {_SMALLEST_FRACTION} to 1: 0.875 "
+            "for resize 256, crop 224"
+        )
+    if fraction != 1 and section.data.get("resize") == "pad":
+        raise ValueError("model.resize: pad shows the whole photo; say crop or stretch, or leave crop_fraction out")
+    return fraction
+
+
+def _check_pad_color(color: Any, section: pydantic.ValidationInfo) -> tuple[int, int, int]:
+    levels = [color] * 3 if type(color) is int else color
+    if not (
+        isinstance(levels, list | tuple) and len(levels) == 3 and all(type(v) is int and 0 <= v <= 255 for v in levels)
+    ):
+        raise ValueError("write [red, green, blue], 0 to 255 each, or one number for a grey")
+    # Where interpolation is auto, a Resizing layer in the model may pad.
+    if any(levels) and section.data.get("resize") != "pad" and section.data.get("interpolation") != "auto":
+        raise ValueError("there are bars with model.resize: pad only; leave pad_color out")
+    return tuple(levels)
+
+
+def _check_geometry(box: Any) -> Any:
+    """None, or x0, y0, x1, y1."""
+    if box is None:
+        return box
+    if (
+        isinstance(box, list | tuple)
+        and len(box) == 4
+        and all(type(edge) in (int, float) and math.isfinite(edge) for edge in box)
+        and max(box[0], 0) < min(box[2], 1)
+        and max(box[1], 0) < min(box[3], 1)
+    ):
+        return tuple(float(edge) for edge in box)
+    raise ValueError(
+        "write [x0, y0, x1, y1], the part of the model input that the target layer covers, in 0..1 of it (beyond it "
+        "where the model pads it), x0 < x1 and y0 < y1; or null, to find it out from the model"
+    )
+
+
 def _check_method(method: str) -> str:
     if method in METHODS:
         return method
@@ -90,6 +141,12 @@ def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
         if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
             raise ValueError(f"{name}: write [x0, y0, x1, y1] in 0..1 of the model input, x0 < x1 and y0 < y1")
     return regions
+
+
+def _check_reference(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*", name):
+        return name
+    raise ValueError("write package.module:function, which makes of the bytes of an image what your own code feeds")
 
 
 def _check_run_id(run_id: str) -> str:
@@ -128,6 +185,7 @@ class Columns(_Section):
     label: str | None = Manifest.label_column
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
+    expected: str | None = Manifest.expected_column
 
 
 def _check_conflicts(conflicts: str) -> str:
@@ -164,9 +222,18 @@ class Model(_Section):
     input_size: Annotated[Any, pydantic.AfterValidator(_check_input_size)] = ModelOptions.input_size
     preprocessing: str | dict[str, Any] = ModelOptions.preprocessing
     resize: Resize = ModelOptions.resize
+    interpolation: InterpolationOption = ModelOptions.interpolation
+    antialias: Annotated[bool | None, pydantic.AfterValidator(_check_antialias)] = ModelOptions.antialias
+    crop_fraction: Annotated[float, pydantic.AfterValidator(_check_crop_fraction)] = ModelOptions.crop_fraction
+    pad_color: Annotated[Any, pydantic.AfterValidator(_check_pad_color)] = ModelOptions.pad_color
     target_layer: str | int = ModelOptions.target_layer
     score: Score = ModelOptions.score
     trust: bool = ModelOptions.trust
+    check: Annotated[int, pydantic.Field(ge=0, le=4096)] = 64
+    check_policy: Literal["refuse", "warn"] = "refuse"
+    reference: Annotated[str, pydantic.AfterValidator(_check_reference)] | None = None
+    min_agreement: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.98
+    geometry: Annotated[Any, pydantic.AfterValidator(_check_geometry)] = ModelOptions.geometry
 
 
 class Explain(_Section):
@@ -253,7 +320,8 @@ class Config(_Section):
     @property
     def model_options(self) -> ModelOptions:
         """The model and how to explain it."""
-        return ModelOptions(**self.model.model_dump(), method=self.explain.method, contrast=self.explain.contrast)
+        asked = self.model.model_dump(exclude={"check", "check_policy", "reference", "min_agreement"})
+        return ModelOptions(**asked, method=self.explain.method, contrast=self.explain.contrast)
 
     @property
     def wants_audit(self) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Sequence
 
@@ -26,9 +27,14 @@ from pipeline.runs import (
     forget_images,
     open_run,
 )
+from pipeline.terminal import say_result
 from transforms.explain import why_stopped
-from transforms.storage import Doors, Storage
+from transforms.storage import Doors, StateError, Storage, patiently
 from transforms.table import TableLocation, list_parts, write_earlier_parts
+
+
+class BrokenOutputError(RuntimeError):
+    """Something else writes to the output while the job runs. The message names the file."""
 
 
 def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> ExitCode:
@@ -60,7 +66,7 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> E
         audit_run(config, table.output, table.run_id, storage, console.print)
     too_many = summary.failure_rate > config.run.max_failure_rate
     code = ExitCode.TOO_MANY_FAILURES if too_many else ExitCode.DONE
-    print(json.dumps(summary.for_scheduler(uri, code)))  # noqa: T201
+    say_result(json.dumps(summary.for_scheduler(uri, code)))
     return code
 
 
@@ -69,7 +75,8 @@ def _run_job(
 ) -> Summary:
     """What only the launcher that holds the lease may do. Returns the summary."""
     storage, table = job.storage, job.settings.table
-    storage.sweep(table.output)
+    # In a thread, so that it can be interrupted; a folder of a million overlays takes its time.
+    patiently(lambda: storage.sweep(table.output), table.output, threading.TIMEOUT_MAX)
     earlier = list(list_parts(table.layout.statistics, storage)) if config.run.resume else []
     outdated = Outdated(frozenset(config.run.retry_failed), config.input.detect_changes)
     earlier, failed, changed = forget_images(earlier, table, outdated, job.manifest, storage)
@@ -79,7 +86,7 @@ def _run_job(
         settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
         job = dataclasses.replace(job, settings=settings)
     write_earlier_parts(table, earlier, storage)
-    record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage)
+    record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage, job.card.files)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
     if failed or changed:
         console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
@@ -100,6 +107,8 @@ def _run_job(
 
         try:
             execute(job, options, look)
+        except StateError as error:  # no refusal: the job has begun, and its threads do not end by themselves
+            raise BrokenOutputError(str(error)) from error
         except Exception as error:
             cause = _cause(error, table, storage)
             if cause is error:

@@ -1,7 +1,7 @@
 """What came of a run: its counts, checked against the manifest, and the table at the end."""
 
+import dataclasses
 import importlib.metadata
-import json
 import platform
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ from pipeline.runs import CORRECTED, Progressed, Summary, utc_now
 from transforms.explain import GUARDED_CHANNELS, UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage import Storage
-from transforms.table import SCHEMA_VERSION, TableLocation, Totals, list_parts
+from transforms.table import SCHEMA_VERSION, TableLocation, list_parts, read_totals
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
 
@@ -35,7 +35,7 @@ def summarize(
     Raises:
         LostImagesError: the lines of the manifest are not the images with rows plus the duplicates.
     """
-    totals = Totals(**json.loads(job.storage.read(job.settings.table.run.totals)))
+    totals = read_totals(job.settings.table, job.storage)
     accounted = progressed.images + totals.done + totals.duplicates
     if job.survey.count != accounted:
         raise LostImagesError(
@@ -75,6 +75,7 @@ def summarize(
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         config=redacted(config),
         conflict=totals.conflict,
+        check=None if job.check is None else dataclasses.asdict(job.check),
     )
 
 

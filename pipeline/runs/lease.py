@@ -6,6 +6,7 @@ when it dies adds nothing once another has taken over.
 """
 
 import datetime
+import logging
 import os
 import socket
 import threading
@@ -14,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from transforms.storage import Storage, is_local
+from transforms.storage import NotAnsweringError, StateError, Storage, is_local
 from transforms.table import LeaseHolder, LeaseLostError, TableLocation, read_holder, write_holder
 
+_log = logging.getLogger("beam-gradcam")
 _BEAT = 15.0  # seconds between heartbeats
 _DEAD_AFTER = 4  # beats without a sign
 _SETTLE_LOCAL, _SETTLE_REMOTE = 0.2, 1.5  # seconds in which another launcher that started just now shows itself
@@ -44,7 +46,8 @@ class Lease:
         self._lost: str | None = None
         self._trouble: Exception | None = None
         self._ended = threading.Event()
-        self._last_beat = time.monotonic()
+        self._heart = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._last_beat = 0.0
 
     def __enter__(self) -> Self:
         other = self._read()
@@ -55,14 +58,19 @@ class Lease:
         holder = self._read()
         if holder is None or holder.token != self._table.token:
             raise LeaseTaken(_describe(holder) if holder else f"{self._table.lease} vanished as it was written")
-        threading.Thread(target=self._keep, name="lease", daemon=True).start()
+        self._heart.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        holder = self._read()
+        self._heart.join()  # else a beat that has begun would write the lease again
+        try:
+            holder = self._read()
+        except (StateError, NotAnsweringError) as trouble:  # what ended the block is what must be said
+            _log.warning("the lease stays behind, and clears itself within a minute: %s", trouble)
+            return
         if holder is not None and holder.token == self._table.token:
             self._storage.remove(self._table.lease)
 
@@ -85,7 +93,6 @@ class Lease:
                 if self._lost is not None:
                     return
                 self._write()
-                self._last_beat = time.monotonic()
             except Exception as error:  # noqa: BLE001 - the next beat may succeed; check() tells when none did for long
                 self._trouble = error
 
@@ -113,6 +120,7 @@ class Lease:
             seen=time.time(),
         )
         write_holder(holder, self._table, self._storage)
+        self._last_beat = time.monotonic()
 
 
 def is_alive(holder: LeaseHolder) -> bool:

@@ -3,14 +3,23 @@
 import dataclasses
 import datetime
 import json
+import logging
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
+from pipeline.runs.run_config import read_run_config
 from pipeline.runs.summary import Summary
 from transforms.errors import UserError
-from transforms.storage import Doors, Storage
+from transforms.storage import Doors, StateError, Storage, decode_state, list_files, not_state, read_state
 from transforms.table import OutputLayout, RunLayout, TableLocation
+
+_log = logging.getLogger("beam-gradcam")
+_WHAT, _REMEDY = "the record of a run", "remove it, or choose another run"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FINGERPRINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")  # it names a folder
 
 
 class NoRunError(UserError):
@@ -27,6 +36,8 @@ class RunRecord:
     manifest: str  # URI
     inputs: int  # lines of the manifest, duplicates included
     started: str  # ISO 8601, UTC; of its last launch
+    # Path below the compiled model's folder -> digest; empty: an earlier version wrote none down.
+    model_files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,20 +67,31 @@ class Run:
         return TableLocation(self.output, self.run_id, self.record.fingerprint, self.record.targets)
 
     def guarded(self, storage: Storage) -> Storage:
-        """``storage`` with the doors that the run's images were fetched through."""
+        """``storage`` with the doors that the run's images were fetched through, and its own: the run's folder may be a
+        stranger's, so what it opens is open only where the reader's own config opens it too."""
         inputs = self.config["input"]
         doors = Doors.of_manifest(inputs["manifest"], inputs.get("allowed_schemes"), inputs.get("allowed_roots", ()))
-        return dataclasses.replace(storage, doors=doors)
+        return dataclasses.replace(storage, doors=doors.within(storage.doors))
 
 
-def open_run(table: TableLocation, manifest: str, inputs: int, config: dict[str, Any], storage: Storage) -> RunRecord:
+def open_run(
+    table: TableLocation,
+    manifest: str,
+    inputs: int,
+    config: dict[str, Any],
+    storage: Storage,
+    model_files: Mapping[str, str] | None = None,
+) -> RunRecord:
     """Write down what a run is about to do, before it does it; from now on it is unfinished.
 
     Args:
         manifest: its URI, of ``inputs`` lines.
         config: what may be shown of the config.
+        model_files: digests of the compiled model's files.
     """
-    record = RunRecord(table.run_id, table.fingerprint, table.targets, manifest, inputs, utc_now())
+    record = RunRecord(
+        table.run_id, table.fingerprint, table.targets, manifest, inputs, utc_now(), dict(model_files or {})
+    )
     storage.remove(table.run.summary)
     storage.remove(table.run.stopped)
     storage.put(table.run.config, yaml.safe_dump(config, sort_keys=False).encode())
@@ -92,11 +114,19 @@ def read_record(output: str, run_id: str, storage: Storage) -> RunRecord | None:
     """
     uri = OutputLayout(output).run(run_id).record
     try:
-        return RunRecord(**json.loads(storage.read(uri)))
+        record = decode_state(RunRecord, read_state(uri, storage), uri, _WHAT, _REMEDY)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
-        raise NoRunError(f"{uri} is not the record of a run ({error}); remove it, or choose another run") from None
+    except StateError as error:
+        raise NoRunError(str(error)) from None
+    for name, value, is_right in (
+        ("run_id", record.run_id, record.run_id == run_id and _RUN_ID.fullmatch(run_id)),
+        ("fingerprint", record.fingerprint, _FINGERPRINT.fullmatch(record.fingerprint)),
+        ("started", record.started, _is_time(record.started)),
+    ):
+        if not is_right:
+            raise NoRunError(str(not_state(uri, _WHAT, f"{name} is {value[:200]!r}", _REMEDY)))
+    return record
 
 
 def find_run(output: str, run_id: str | None, storage: Storage) -> Run:
@@ -127,13 +157,25 @@ def run_at(location: str, storage: Storage) -> Run:
 
 
 def list_runs(output: str, storage: Storage) -> list[Run]:
-    """All runs of an output, the oldest first.
+    """All runs of an output that can be read, the oldest first; the others are passed over with a warning.
 
     Raises:
         NoRunError: there is none.
     """
-    found = [_read_run(output, run_id, storage) for run_id in list_run_ids(output, storage)]
-    runs = sorted((run for run in found if run is not None), key=lambda run: (run.record.started, run.run_id))
+    found: list[Run] = []
+    broken: list[NoRunError] = []
+    for run_id in sorted(list_run_ids(output, storage)):
+        try:
+            run = _read_run(output, run_id, storage)
+        except NoRunError as error:
+            broken.append(error)
+            _log.warning("passed over: %s", error)
+            continue
+        if run is not None:
+            found.append(run)
+    runs = sorted(found, key=lambda run: (run.record.started, run.run_id))
+    if broken and not runs:
+        raise NoRunError(f"{output} holds no run that can be read: {broken[0]}")
     if not runs:
         raise NoRunError(f"{output} holds no run: give the output.path of a job, the folder that has runs/ in it")
     return runs
@@ -142,7 +184,7 @@ def list_runs(output: str, storage: Storage) -> list[Run]:
 def list_run_ids(output: str, storage: Storage, finished: bool | None = None) -> set[str]:
     """The runs of an output; only those that have ended, or have not, where ``finished`` says so."""
     runs = OutputLayout(output).runs
-    files = set(storage.walk(runs))
+    files = set(list_files(runs, storage))
     names = {uri.removeprefix(f"{runs}/").split("/")[0] for uri in files}
     layouts = [OutputLayout(output).run(name) for name in names]
     return {
@@ -162,9 +204,19 @@ def _read_run(output: str, run_id: str, storage: Storage) -> Run | None:
         return None
     files = OutputLayout(output).run(run_id)
     try:
-        summary = Summary.decode(storage.read(files.summary))
+        try:
+            summary = Summary.decode(read_state(files.summary, storage), files.summary)
+        except FileNotFoundError:
+            summary = None
+        return Run(output, record, summary, read_run_config(files.config, storage))
+    except StateError as error:
+        raise NoRunError(str(error)) from None
     except FileNotFoundError:
-        summary = None
-    except (ValueError, TypeError) as error:
-        raise NoRunError(f"{files.summary} is not the summary of a run ({error}); run the job again") from None
-    return Run(output, record, summary, yaml.safe_load(storage.read(files.config)))
+        raise NoRunError(f"{files.config} is missing; remove the run's folder, or run the job again") from None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

@@ -1,11 +1,14 @@
 """The id of a run: the one that is given, the one to go on with, or a new one."""
 
 import datetime
+import logging
 
 from pipeline.config import ConfigError, Run
-from pipeline.runs.record import RunRecord, list_run_ids, read_record
+from pipeline.runs.record import NoRunError, RunRecord, list_run_ids, read_record
 from transforms.storage import Storage
 from transforms.table import OutputLayout, list_parts
+
+_log = logging.getLogger("beam-gradcam")
 
 
 def choose_run_id(chosen: Run, output: str, fingerprint: str, targets: str, manifest_uri: str, storage: Storage) -> str:
@@ -23,7 +26,11 @@ def choose_run_id(chosen: Run, output: str, fingerprint: str, targets: str, mani
         return chosen.id
     if chosen.resume:
         for known_id in sorted(list_run_ids(output, storage, finished=False), reverse=True):
-            known = read_record(output, known_id, storage)
+            try:
+                known = read_record(output, known_id, storage)
+            except NoRunError as error:
+                _log.warning("passed over: %s", error)
+                continue
             if known is not None and _made_of(known) == (fingerprint, targets, manifest_uri):
                 return known_id
     now = datetime.datetime.now(datetime.UTC)

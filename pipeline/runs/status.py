@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import logging
 from typing import Any
 
 from rich.console import Console
@@ -10,11 +11,13 @@ from rich.console import Console
 from pipeline.runs.lease import is_alive
 from pipeline.runs.progress import PartWatch
 from pipeline.runs.record import Run, find_run, list_runs, utc_now
+from pipeline.terminal import one_line, say_result
 from transforms.records import Status
-from transforms.storage import Storage
+from transforms.storage import StateError, Storage
 from transforms.table import PartFooter, TableLocation, read_holder, read_part
 
 _ERRORS = 5
+_log = logging.getLogger("beam-gradcam")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +82,7 @@ def print_status(output: str, run_id: str | None, as_json: bool, storage: Storag
     runs = [status_of(run, storage) for run in found]
     errors = last_errors(found[-1], storage)
     if as_json:
-        print(json.dumps({"runs": [dataclasses.asdict(run) for run in runs], "last_errors": errors}))  # noqa: T201
+        say_result(json.dumps({"runs": [dataclasses.asdict(run) for run in runs], "last_errors": errors}))
         return
     for run in runs:
         speed = f", {run.images_per_second:.1f} images/s" if run.images_per_second else ""
@@ -90,11 +93,15 @@ def print_status(output: str, run_id: str | None, as_json: bool, storage: Storag
     none = "nothing was left to explain" if runs[-1].state == "finished" else "none yet"
     console.print(f"images by status in {runs[-1].run_id}: {', '.join(counts) or none}")
     for error in errors:
-        console.print(f"  {error['status']} {error['uri']}: {error['error_message'] or ''}")
+        console.print(f"  {error['status']} {one_line(error['uri'])}: {one_line(error['error_message'] or '')}")
 
 
 def _is_running(table: TableLocation, storage: Storage) -> bool:
-    holder = read_holder(table, storage)
+    try:
+        holder = read_holder(table, storage)
+    except StateError as error:
+        _log.warning("%s", error)
+        return False
     return holder is not None and holder.run_id == table.run_id and is_alive(holder)
 
 

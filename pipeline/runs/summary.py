@@ -4,6 +4,8 @@ import dataclasses
 import json
 from typing import Any, Self
 
+from transforms.storage import decode_state
+
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
@@ -37,19 +39,19 @@ class Summary:
     versions: dict[str, str | None]
     config: dict[str, Any]  # without what storage options may hold of secrets
     conflict: str = ""  # an image whose lines have different labels, where there is one
+    check: dict[str, Any] | None = None  # of the pixels: see transforms.model.check.PixelCheck; None: not checked
 
     def encode(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), indent=2, default=str).encode()
 
     @classmethod
-    def decode(cls, content: bytes) -> Self:
+    def decode(cls, content: bytes, uri: str) -> Self:
         """Read what this or another version wrote; what only another version knows is passed over.
 
         Raises:
-            ValueError, TypeError: it is no summary.
+            StateError: it is no summary.
         """
-        found = json.loads(content)
-        return cls(**{field.name: found[field.name] for field in dataclasses.fields(cls) if field.name in found})
+        return decode_state(cls, content, uri, "the summary of a run", "run the job again")
 
     def for_scheduler(self, uri: str, exit_code: int) -> dict[str, Any]:
         """The line for a scheduler; ``uri`` is that of the summary."""

@@ -29,7 +29,7 @@ FLINK_JOB_SERVER = CACHE / "jars" / "flink-job-server.jar"
 SPARK_JOB_SERVER = CACHE / "jars" / "spark-job-server.jar"
 PRISM = CACHE / "prism"
 POOLS = (1, 2)  # a worker of the engine each, with an SDK worker pool beside it
-START_SECONDS = 90.0
+START_SECONDS = 300.0  # on a busy machine
 SPARK_HOME = {"SPARK_HOME": str(CACHE / "spark"), "SPARK_SCALA_VERSION": "2.12"}  # a worker starts executors from it
 # An executor's working directory is <work dir>/<application>/<number>.
 SPARK_DRIVER = ["-Dspark.driver.host=localhost", "-Dspark.executor.extraJavaOptions=-Djdk.net.hosts.file=../../hosts"]

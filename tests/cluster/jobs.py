@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from fakes import CARD, FakeModel
+from gate import Gate
 
 from pipeline.config.schema import Config
 from pipeline.exit_codes import ExitCode
@@ -36,32 +37,33 @@ EXIT_STOPPED = ExitCode.CRASH
 
 @dataclasses.dataclass(frozen=True)
 class NotingModel(FakeModel):
-    """The fake model, which notes when and where it explained a batch, and may take its time."""
+    """The fake model, which notes when and where a batch came, and may have to wait at a gate then."""
 
     notes: str
-    seconds: float
+    gate: Gate | None
 
     card = CARD
 
     def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
-        time.sleep(self.seconds)
         line = {"pool": os.environ.get("WORKER_POOL"), "pid": os.getpid(), "time": time.time()}
         with open(f"{self.notes}/{os.getpid()}.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
+        if self.gate:
+            self.gate.wait()
         return super().explain(images, targets)
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadNotingModel:
     notes: str
-    seconds: float
+    gate: Gate | None
 
     def __call__(self) -> NotingModel:
-        return NotingModel(self.notes, self.seconds)
+        return NotingModel(self.notes, self.gate)
 
 
-def job_of(folder: str, name: str, uris: list[str], buckets: int, seconds: float = 0.0, roots: tuple = ()) -> Job:
-    """A job over ``uris`` into ``<folder>/<name>``; its model takes ``seconds`` for a batch of eight."""
+def job_of(folder: str, name: str, uris: list[str], buckets: int, gate: str | None = None, roots: tuple = ()) -> Job:
+    """A job over ``uris`` into ``<folder>/<name>``; ``gate`` is the folder of one before its model."""
     place = Path(folder)
     manifest = place / "manifest.txt"
     manifest.write_text("\n".join(uris))
@@ -72,7 +74,7 @@ def job_of(folder: str, name: str, uris: list[str], buckets: int, seconds: float
         manifest=Manifest(str(manifest)),
         survey=ManifestSummary(len(uris), ()),
         card=CARD,
-        load_model=LoadNotingModel(str(notes), seconds),
+        load_model=LoadNotingModel(str(notes), Gate(Path(gate)) if gate else None),
         settings=ExplainSettings(table, statistics_schema(), TargetPolicy("predicted"), batch_size=8),
         buckets=buckets,
         storage=Storage(doors=Doors(allowed_roots=tuple(roots))),

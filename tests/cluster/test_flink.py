@@ -11,13 +11,14 @@ import engines
 import pytest
 import runs
 from launcher import launchers
+from waiting import wait_until
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(engines.flink_missing()), reason=str(engines.flink_missing())),
 ]
-LATENCY = 0.05  # seconds
+LATENCY = 0.25  # seconds; so long that a busy processor does not count beside it
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +45,17 @@ def test_the_table_is_that_of_the_local_runner_and_both_task_managers_worked(fli
 
 
 @pytest.mark.parametrize("victim", ["task-manager-1", "worker-pool-1", "client"])
-def test_the_table_is_whole_after_a_loss(flink, photos, expected, tmp_path, victim):
-    job = runs.start_job(tmp_path, "out", photos, flink.options, seconds=1.0)
+def test_the_table_is_whole_after_a_loss(flink, photos, expected, gate, tmp_path, victim):
+    job = runs.start_job(tmp_path, "out", photos, flink.options, gate)
+    gate.let(4)
     runs.wait_for_parts(tmp_path, "out", 4, job)
-    assert job.poll() is None
     if victim == "client":
         os.killpg(job.pid, signal.SIGKILL)
     else:
         lost = flink.processes[victim].args, flink.environments[victim]
         flink.kill(victim)
         flink.start(victim, *lost)
+    gate.open()
     if job.wait(runs.JOB_SECONDS) != 0:
         runs.run_job(tmp_path, "out", photos, flink.options)
     runs.assert_same_table(runs.rows_of(tmp_path, "out"), expected)
@@ -80,27 +82,28 @@ def test_explain_in_ones_own_pipeline_gives_the_rows_of_the_local_runner(flink, 
 def states(engine, name: str) -> set[str]:
     """Of the jobs on the cluster whose name begins with ``name``."""
     master = next(option for option in engine.options if option.startswith("--flink_master="))
-    jobs = engines.rest(int(master.rpartition(":")[2]), "/jobs/overview")["jobs"]
+    jobs = engines.rest(int(master.rpartition(":")[2]), "/jobs/overview").get("jobs", ())
     return {job["state"] for job in jobs if job["name"].startswith(name)}
 
 
 @pytest.mark.parametrize("job_server", ["of the launcher", "that stays"])
-def test_ctrl_c_cancels_the_job_and_the_same_command_finishes_it(flink, photos, expected, tmp_path, job_server):
+def test_ctrl_c_cancels_the_job_and_the_same_command_finishes_it(flink, photos, expected, gate, tmp_path, job_server):
     stays = job_server == "that stays"
     options = [option for option in flink.options if stays or not option.startswith("--job_endpoint=")]
     run_id = "interrupted-" + ("there" if stays else "own")
     command = runs.command_line(photos, tmp_path, options, f"run.id={run_id}")
     with launchers(tmp_path) as launch:
-        pid = launch.start(*command, delay=1.0)
-        runs.wait_until(lambda: len(list(tmp_path.glob("out/statistics/*/part-*"))) >= 2)
+        pid = launch.start(*command, gate=gate)
+        gate.let(2)
+        runs.wait_for_parts(tmp_path, "out", 2)
         status = runs.status_of(tmp_path / "out")
         assert (status["state"], status["inputs"]) == ("running", len(photos))
         assert 0 < status["images"] < len(expected)
-        assert states(flink, f"beam-gradcam-{run_id}") == {"RUNNING"}
+        wait_until(lambda: states(flink, f"beam-gradcam-{run_id}") == {"RUNNING"}, runs.JOB_SECONDS)
         os.killpg(pid, signal.SIGINT)  # as a terminal does: to the job server of the launcher too
-        assert launch.wait(pid) == 130, launch.log
+        assert launch.wait(pid) == 130, launch.log  # although the model stands at the gate
         assert "could not be cancelled" not in launch.log
-        runs.wait_until(lambda: states(flink, f"beam-gradcam-{run_id}") == {"CANCELED"})
+        wait_until(lambda: states(flink, f"beam-gradcam-{run_id}") == {"CANCELED"}, runs.JOB_SECONDS)
         assert runs.status_of(tmp_path / "out")["state"] == "interrupted"
         assert launch.run(*command) == 1, launch.log  # two images failed, and none may
         outcome = runs.outcome_of(launch.log)
@@ -141,13 +144,14 @@ def test_two_workers_fetch_nearly_twice_as_fast_as_one(flink, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     root = f"http://127.0.0.1:{server.server_port}/"
-    lines = [f"{root}{i}.png" for i in range(1600)]
+    lines = [f"{root}{i}.png" for i in range(800)]
     seconds = {}
     for workers in (1, 2):
         name = f"out-{workers}"
-        runs.run_job(tmp_path, name, lines, [*flink.options, f"--parallelism={workers}"], roots=[root], buckets=200)
+        runs.run_job(tmp_path, name, lines, [*flink.options, f"--parallelism={workers}"], roots=[root], buckets=100)
         assert {row["status"] for row in runs.rows_of(tmp_path, name)} == {"OK"}
         times = [note["time"] for note in runs.notes_of(tmp_path, name)]
         seconds[workers] = times[-1] - times[0]
+    server.shutdown()
     server.shutdown()
     assert seconds[1] / seconds[2] >= 1.8, seconds

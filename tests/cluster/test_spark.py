@@ -7,6 +7,7 @@ import engines
 import pytest
 import runs
 from launcher import launchers
+from waiting import wait_until
 
 pytestmark = [
     pytest.mark.cluster,
@@ -34,16 +35,22 @@ def test_a_real_model_gives_the_table_of_the_local_runner(spark, bundled, tmp_pa
     runs.assert_same_table(runs.run_bundled(tmp_path / "out", spark.options), bundled, rel=1e-4)
 
 
-def test_ctrl_c_ends_the_application_and_the_same_command_finishes_it(spark, photos, expected, tmp_path):
-    master = engines.spark_web_port(spark)
+def count_applications(engine) -> int | None:
+    """How many are at work; None where the master does not answer."""
+    answer = engines.rest(engines.spark_web_port(engine), "/json/")
+    return len(answer["activeapps"]) if answer else None
+
+
+def test_ctrl_c_ends_the_application_and_the_same_command_finishes_it(spark, photos, expected, gate, tmp_path):
     command = runs.command_line(photos, tmp_path, spark.options)
     with launchers(tmp_path) as launch:
-        pid = launch.start(*command, delay=1.0)
-        runs.wait_until(lambda: len(list(tmp_path.glob("out/statistics/*/part-*"))) >= 2)
-        assert len(engines.rest(master, "/json/")["activeapps"]) == 1
+        pid = launch.start(*command, gate=gate)
+        gate.let(2)
+        runs.wait_for_parts(tmp_path, "out", 2)
+        wait_until(lambda: count_applications(spark) == 1, runs.JOB_SECONDS)
         os.killpg(pid, signal.SIGINT)
         assert launch.wait(pid) == 130, launch.log
-        runs.wait_until(lambda: not engines.rest(master, "/json/")["activeapps"])
+        wait_until(lambda: count_applications(spark) == 0, runs.JOB_SECONDS)
         assert runs.status_of(tmp_path / "out")["state"] == "interrupted"
         assert launch.run(*command) == 1, launch.log
         assert 0 < runs.outcome_of(launch.log)["explained_now"] < 62

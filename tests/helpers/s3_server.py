@@ -1,9 +1,8 @@
-"""The real S3 protocol: moto's server, which can be told to be busy or slow."""
+"""The real S3 protocol: moto's server, which can be told to be busy or slow, or to wait."""
 
 import contextlib
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import moto.server
 from werkzeug.serving import make_server
@@ -22,16 +21,11 @@ class FaultyS3:
         self.requests: list[tuple[str, str]] = []
         self.busy = 0  # so many further answers are 503 SlowDown
         self.busy_every = 0  # one answer of so many, too
-        self.delay = 0.0  # seconds before an answer
-        self.waiting: set[int] = set()  # threads with a request that is not answered yet
-        self.most_waiting = 0
+        self.hold: Callable[[], object] = lambda: None  # what comes before an answer, in the thread of the request
 
     def __call__(self, environ, start_response):
         self.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
-        self.waiting.add(threading.get_ident())
-        self.most_waiting = max(self.most_waiting, len(self.waiting))
-        time.sleep(self.delay)
-        self.waiting.discard(threading.get_ident())
+        self.hold()
         if self.busy > 0 or (self.busy_every and len(self.requests) % self.busy_every == 0):
             self.busy -= 1
             start_response(

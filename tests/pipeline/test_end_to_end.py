@@ -70,7 +70,7 @@ def test_the_table_agrees_with_a_gradient_tape_on_the_keras_model(demo):
         for row in (row for row in rows.values() if row["image_id"] == ref.image_id):
             cam, score = tape_gradcam(features, dense, (resized.astype(np.float32) - 127) / 128, row["target_index"])
             relative = np.maximum(cam, 0) / cam.max()
-            np.testing.assert_allclose(np.reshape(row["cam"], (7, 7)), relative, atol=1e-3)  # float16 has 11 bits
+            np.testing.assert_allclose(np.reshape(row["cam"], (7, 7)), relative, atol=1e-3)
             assert row["cam_max"] == pytest.approx(cam.max(), rel=1e-4)
             assert row["cam_min"] == pytest.approx(cam.min(), abs=1e-4 * float(cam.max()))
             assert row["target_score"] == pytest.approx(score, rel=1e-4)

@@ -15,9 +15,12 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from gate import Gate
 from launcher import Launchers, launchers
+from waiting import wait_until
 
 PHOTOS = 60
+BATCHES_OF_A_SHARD = 6  # or fewer: its size follows from a hash, 4 images on average, 3 of which are a batch
 
 
 @pytest.fixture(scope="module")
@@ -81,63 +84,53 @@ def undisturbed(photos, launch, tmp_path_factory) -> list[dict]:
     return rows
 
 
-def is_over(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-def wait_for(condition, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def count_parts(output: Path) -> int:
     return sum(1 for _ in (output / "statistics").rglob("part-*.parquet"))
 
 
-def kill_again_and_again(launch: Launchers, command: list[str], output: Path, kills: int) -> int:
-    """Kill launchers at random moments, most of them at work; returns how many had committed something by then."""
+def kill_again_and_again(launch: Launchers, gate: Gate, command: list[str], output: Path, kills: int) -> None:
+    """Kill launchers at random moments, three of four after they have committed something; each may do two shards."""
     rng = random.Random(kills)
-    useful = 0
-    for _ in range(kills):
+    for kill in range(kills):
         parts = count_parts(output)
-        pid = launch.start(*command, delay=0.1)
-        if rng.random() < 0.75:
-            wait_for(lambda: count_parts(output) > parts or is_over(pid))  # noqa: B023 - called in this turn
-        time.sleep(rng.uniform(0, 1))
+        gate.let(2)
+        pid = launch.start(*command, "--set", "explain.batch_size=32", gate=gate, delay=0.1)  # a shard is a batch
+        if kill % 4:
+            wait_until(lambda: count_parts(output) > parts)  # noqa: B023 - called in this turn
+        time.sleep(rng.uniform(0, 0.3 if kill % 4 else 1))
         os.kill(pid, signal.SIGKILL)
-        assert launch.wait(pid) in (-signal.SIGKILL, 0)
+        assert launch.wait(pid) == -signal.SIGKILL
         rows = table(output)
         assert len({row["image_id"] for row in rows}) == len(rows), "an image has its rows twice"
-        useful += count_parts(output) > parts
-    return useful
 
 
 def test_launchers_killed_at_random_moments_leave_the_table_of_an_undisturbed_run(
-    photos, launch, undisturbed, tmp_path
+    photos, launch, undisturbed, gate, tmp_path
 ):
     output = tmp_path / "out"
     command = arguments(photos, output)
-    assert kill_again_and_again(launch, command, output, 4) >= 2
+    kill_again_and_again(launch, gate, command, output, 4)
+    assert len(table(output)) < len(undisturbed)
     assert launch.run(*command) == 0, launch.log
     assert table(output) == undisturbed
     assert summary(output)["images"] == PHOTOS + 2
 
 
 @pytest.mark.slow
-def test_twenty_kills(photos, launch, undisturbed, tmp_path):
+def test_twenty_kills(photos, launch, undisturbed, gate, tmp_path):
     output = tmp_path / "out"
     command = arguments(photos, output, "run.shard_size=1")
-    assert kill_again_and_again(launch, command, output, 20) >= 8
+    kill_again_and_again(launch, gate, command, output, 20)
+    assert len(table(output)) < len(undisturbed)
     assert launch.run(*command) == 0, launch.log
     assert table(output) == undisturbed
 
 
-def test_a_second_launcher_is_refused_until_the_first_is_dead(photos, launch, undisturbed, tmp_path):
+def test_a_second_launcher_is_refused_until_the_first_is_dead(photos, launch, undisturbed, gate, tmp_path):
     output = tmp_path / "out"
-    first = launch.start(*arguments(photos, output), delay=0.2)
-    wait_for(lambda: count_parts(output))
+    first = launch.start(*arguments(photos, output), gate=gate)
+    gate.let(BATCHES_OF_A_SHARD)
+    wait_until(lambda: count_parts(output))
     assert launch.run(*arguments(photos, output)) == 75
     assert f"run r1 of the same model is being written to this output by process {first}" in launch.log
     assert launch.run(*arguments(photos, output, "run.id=r2")) == 75  # would explain the same images
@@ -147,22 +140,31 @@ def test_a_second_launcher_is_refused_until_the_first_is_dead(photos, launch, un
     assert table(output) == undisturbed
 
 
-def test_interrupted_it_says_one_line_and_goes_at_once(photos, launch, undisturbed, tmp_path):
+def test_interrupted_it_says_one_line_and_goes_at_once(photos, launch, undisturbed, gate, tmp_path):
     output = tmp_path / "out"
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number, background in ((signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)):
         before = count_parts(output)
-        pid = launch.start(*arguments(photos, output), delay=0.5)
-        wait_for(lambda: count_parts(output) > before)  # noqa: B023 - called in this turn
-        start = time.monotonic()
+        pid = launch.start(*arguments(photos, output), gate=gate, background=background)
+        gate.let(BATCHES_OF_A_SHARD)
+        wait_until(lambda: count_parts(output) > before)  # noqa: B023 - called in this turn
         os.kill(pid, number)
-        assert launch.wait(pid) == 130
-        assert time.monotonic() - start < 5
+        assert launch.wait(pid) == 130  # although the model stands at the gate, and would for ever
         said, line = launch.log.splitlines()[-2:]
         assert said == "interrupted; what was committed stays, and the same command goes on from there"
         assert json.loads(line)["exit_code"] == 130
         assert "Traceback" not in launch.log
     assert launch.run(*arguments(photos, output)) == 0, launch.log
     assert table(output) == undisturbed
+
+
+def test_in_the_background_it_does_not_hear_ctrl_c(photos, launch, gate, tmp_path):
+    output = tmp_path / "out"
+    pid = launch.start(*arguments(photos, output, "input.limit=5"), gate=gate, background=True)
+    wait_until(lambda: (output / "leases").exists())
+    os.kill(pid, signal.SIGINT)  # as a terminal does to whatever was started in it
+    gate.open()
+    assert launch.wait(pid) == 0, launch.log
+    assert len(table(output)) == 5
 
 
 def test_a_full_disk_stops_the_run_with_the_cause_and_loses_nothing(photos, launch, undisturbed, tmp_path):
@@ -184,11 +186,13 @@ def test_an_output_that_cannot_be_written_is_refused_with_the_cause(photos, laun
     assert "Not a directory" in launch.log
 
 
-def test_an_output_that_vanishes_is_noticed(photos, launch, undisturbed, tmp_path):
+def test_an_output_that_vanishes_is_noticed(photos, launch, undisturbed, gate, tmp_path):
     output = tmp_path / "out"
-    pid = launch.start(*arguments(photos, output), delay=0.2)
-    wait_for(lambda: count_parts(output))
+    pid = launch.start(*arguments(photos, output), gate=gate)
+    gate.let(BATCHES_OF_A_SHARD)
+    wait_until(lambda: count_parts(output))
     shutil.move(output, tmp_path / "away")
+    gate.open()
     assert launch.wait(pid) == 70
     assert "has gone" in launch.log
     assert table(output) == []

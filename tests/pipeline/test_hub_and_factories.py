@@ -18,7 +18,7 @@ from transforms.manifest.read import Manifest, read_manifest
 from transforms.storage.storage import Storage
 
 SIDE = 64
-TOLERANCE = 1e-4  # of the largest value of a map, in float32; the stored map is float16
+TOLERANCE = 1e-4  # of the largest value of a map, in float32
 FACTORY = f"""
 import tf_keras
 

@@ -17,6 +17,7 @@ pytest.importorskip("moto.server")
 
 from launcher import launchers
 from s3_server import s3_server
+from waiting import wait_until
 
 from transforms.storage.storage import Storage
 
@@ -47,7 +48,7 @@ def launch(tmp_path_factory):
 
 @pytest.fixture
 def config(s3, tmp_path):
-    s3.busy_every, s3.delay = 0, 0.0
+    s3.busy_every, s3.hold = 0, lambda: None
     path = tmp_path / "job.yaml"
     job = {
         "input": {"manifest": "s3://bucket/manifest.txt", "detect_changes": True},
@@ -85,7 +86,7 @@ def assert_no_secrets(s3, config, *texts: str) -> None:
 
 @pytest.mark.slow
 def test_a_busy_and_slow_store_gives_every_row_in_worker_processes_too(s3, config, launch):
-    s3.busy_every, s3.delay = 9, 0.01
+    s3.busy_every, s3.hold = 9, lambda: time.sleep(0.01)
     assert launch.run("run", config, "--set", "run.workers=2", "--log-format", "json") == 0, launch.log
     s3.busy_every = 0
     rows = table(s3, config)
@@ -100,12 +101,11 @@ def test_a_busy_and_slow_store_gives_every_row_in_worker_processes_too(s3, confi
     assert_no_secrets(s3, config, launch.log)
 
 
-def test_killed_resumed_changed_and_retried(s3, config, launch):
-    s3.delay = 0.005
-    pid = launch.start("run", config, delay=0.1)
+def test_killed_resumed_changed_and_retried(s3, config, launch, gate):
+    pid = launch.start("run", config, gate=gate)
     output = yaml.safe_load(open(config))["output"]["path"]  # noqa: SIM115
-    while not any(s3.storage.walk(f"{output}/statistics")):
-        time.sleep(0.05)
+    gate.let(5)  # batches of three: more than a shard has, whose size follows from a hash and is four on average
+    wait_until(lambda: any(s3.storage.walk(f"{output}/statistics")))
     assert launch.run("run", config) == 75
     assert "run r1 of the same model is being written" in launch.log
     os.kill(pid, signal.SIGKILL)

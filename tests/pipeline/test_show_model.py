@@ -35,7 +35,7 @@ def test_inspect_names_the_layer_that_it_takes_and_what_it_found(model):
     assert code == 0
     for line in ("32 x 32 pixels", "kinds [N, 4]  <- scores", "before the softmax", "late  <- target", "7 x 7"):
         assert line in said
-    assert "scales its pixels itself" in said
+    assert "turn 0..255 into 0..1: it is given 0..255" in said
     code, said = call("inspect", model, "--json", "--set", "model.target_layer=early")
     found = json.loads(said)
     assert (found["target_layer"], found["target_height"], found["target_channels"]) == ("early", 15, 8)

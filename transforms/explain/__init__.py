@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
     from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
     from transforms.explain.metrics import report_metrics
+    from transforms.explain.reloading import Explained, reload_images
     from transforms.explain.rows import explained_rows
     from transforms.explain.settings import ExplainSettings
     from transforms.explain.shard import WAITING, WHOLE, ExplainImages
@@ -31,6 +32,7 @@ __all__ = [
     "BatchExplainer",
     "ExplainImages",
     "ExplainSettings",
+    "Explained",
     "FailedImage",
     "FetchedImage",
     "ImageLoader",
@@ -47,6 +49,7 @@ __all__ = [
     "explained_rows",
     "finish_batch",
     "load_images",
+    "reload_images",
     "report_metrics",
     "why_stopped",
 ]

@@ -12,7 +12,6 @@ import pyarrow as pa
 from transforms.explain.known import known_columns
 from transforms.explain.settings import ExplainSettings
 from transforms.model import ModelCard
-from transforms.placement import place
 from transforms.records import ImageRef, Status
 from transforms.table import text_array
 from transforms.targets import label_index_of, targets_of
@@ -144,7 +143,7 @@ def _with_known_columns(
     places = [place_ for place_, _ in mapped]
     some = rows.take(pa.array(places))
     placements = [
-        place(width, height, card.input_height, card.input_width, settings.resize)
+        card.place(width, height)
         for width, height in zip(some["width"].to_pylist(), some["height"].to_pylist(), strict=True)
     ]
     status = np.array(some["status"].to_pylist(), object)

@@ -14,7 +14,7 @@ from transforms.images import DecodedImage, decode_image, resize_image, shrink
 from transforms.machine import available_cpus
 from transforms.model import ModelCard
 from transforms.overlays import OverlaySettings
-from transforms.placement import Placement, place
+from transforms.placement import Placement
 from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
 from transforms.storage import Storage
 from transforms.targets import ImageTargets, targets_of
@@ -45,7 +45,7 @@ class LoadedImage:
     content_sha256: str | None  # None: it came as pixels
     byte_count: int | None
     placement: Placement
-    model_input: np.ndarray  # uint8 [H, W, 3]
+    model_input: np.ndarray  # uint8, or uint16 where the model's card has 16 bits, [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
     content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
 
@@ -115,11 +115,11 @@ class ImageLoader:
         """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
         if isinstance(fetched, FailedImage):
             return fetched
-        need = (self.card.input_height, self.card.input_width)
+        need = self.card.sampling.need(self.card.input_height, self.card.input_width)
         with self.tally.timing("decode"):
             encoded, digest = fetched.encoded, hashlib.sha256(fetched.encoded).hexdigest()
             try:
-                decoded = decode_image(encoded, self.settings.limits, need, self._overlay_side)
+                decoded = decode_image(encoded, self.settings.limits, need, self._overlay_side, self.card.bits)
             except ImageFailure as failure:
                 version = fetched.content_version
                 return FailedImage(fetched.ref, failure, digest, len(encoded), content_version=version)
@@ -129,15 +129,15 @@ class ImageLoader:
         self, fetched: FetchedImage, decoded: DecodedImage, digest: str | None, byte_count: int | None
     ) -> LoadedImage:
         """Bring a decoded image to the size of the model input, and to that of the overlay where one is written."""
-        height, width = self.card.input_height, self.card.input_width
-        placement = place(decoded.width, decoded.height, height, width, self.settings.resize)
+        card = self.card
+        placement = card.place(decoded.width, decoded.height)
         return LoadedImage(
             ref=fetched.ref,
             targets=fetched.targets,
             content_sha256=digest,
             byte_count=byte_count,
             placement=placement,
-            model_input=resize_image(decoded, placement),
+            model_input=resize_image(decoded, placement, card.sampling),
             photo=shrink(decoded, self._overlay_side) if self.settings.overlays else None,
             content_version=fetched.content_version,
         )

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from transforms.expected import expected_of
 from transforms.explain.known import Columns, extra_columns_of, known_columns
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.settings import ExplainSettings
+from transforms.images import narrowed
 from transforms.model import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
 from transforms.statistics import image_covariates, map_statistics, region_statistics
@@ -29,16 +31,18 @@ def explained_rows(
     cams = explanation.cams[places]
     columns: Columns = dict(map_statistics(cams, explanation.finite[places], placements))
     status = columns["status"]
-    columns |= region_statistics(cams, dict(settings.regions), status)
+    columns |= region_statistics(cams, dict(settings.regions), status, card.seen)
     refs = [image.ref for image in of_rows]
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     columns |= _prediction(explanation, places, card)
     columns |= _faithfulness(explanation, places, columns)
     measured = image_covariates(
-        np.stack([image.model_input for image in images]), [image.placement for image in images]
+        np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
     columns |= known_columns(refs, cams, placements, status, columns["predicted_index"], card, settings)
+    if "expected_index" in settings.schema.names:
+        columns |= _expected(of_rows, image_of, columns["predicted_index"], explanation, card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]
     columns["overlay_uri"] = [
         settings.overlay_uri(image.ref.image_id, target) if is_finite else None
@@ -78,6 +82,22 @@ def _identity(refs: Sequence[ImageRef], settings: ExplainSettings) -> Columns:
         "image_id": [ref.image_id for ref in refs],
     }
     return columns | extra_columns_of(refs, settings)
+
+
+def _expected(
+    images: Sequence[LoadedImage],
+    image_of: np.ndarray,
+    predicted: np.ndarray,
+    explanation: BatchExplanation,
+    card: ModelCard,
+) -> Columns:
+    """The user's own predictions, and whether the model says the same."""
+    expected = [expected_of(image.ref, card.classes) for image in images]
+    agrees = [
+        None if each is None or np.isnan(index) else each.agrees(int(index), explanation.probabilities[place])
+        for each, index, place in zip(expected, predicted, image_of, strict=True)
+    ]
+    return {"expected_index": [None if each is None else each.index for each in expected], "agrees": agrees}
 
 
 def _prediction(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndarray], card: ModelCard) -> Columns:

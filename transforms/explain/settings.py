@@ -6,7 +6,6 @@ import pyarrow as pa
 
 from transforms.images import Limits
 from transforms.overlays import OverlaySettings, member_uri
-from transforms.placement import Resize
 from transforms.records import Box
 from transforms.table import TableLocation
 from transforms.targets import TargetPolicy
@@ -21,7 +20,6 @@ class ExplainSettings:
     targets: TargetPolicy = TargetPolicy("predicted")
     overlays: OverlaySettings | None = None  # None: none are written
     overlay_folder: str | None = None  # URI; None: the place for them in the run
-    resize: Resize = "stretch"
     batch_size: int = 32
     limits: Limits = Limits()
     regions: tuple[tuple[str, Box], ...] = ()  # declared regions, 0..1 of the model input

@@ -1,11 +1,15 @@
 """Bytes -> pixels: decode and turn upright. Pure functions that release the GIL while they work."""
 
-import cv2
+import dataclasses
+
 import numpy as np
 
-from transforms.images import jpeg, sniff
+from transforms.images import deep, jpeg, sniff
 from transforms.images import pillow as rasters
+from transforms.images.containers import checked_container
 from transforms.images.decoded import DecodedImage, Limits
+from transforms.images.memory import check_jpeg, check_opened
+from transforms.images.orientation import upright
 from transforms.records import ImageFailure, Stage, Status
 
 
@@ -14,6 +18,7 @@ def decode_image(
     limits: Limits = Limits(),
     need: tuple[int, int] | None = None,
     max_side: int = 640,
+    bits: int = 8,
 ) -> DecodedImage:
     """Decode JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PNM (PBM, PGM, PPM); of several frames or pages the first.
 
@@ -23,12 +28,13 @@ def decode_image(
 
     Args:
         encoded: The file.
-        limits: ``max_pixels``, checked against the header.
+        limits: ``max_pixels``, checked against the header; while it is decoded, it takes nine bytes for each at most.
         need: ``(height, width)`` of the model input. A large JPEG is then decoded at 1/2, 1/4 or 1/8, as long as no
             side falls below twice the need: model inputs made from it differ by about one level of 255 on average from
             those of a full decode, for stretch, crop and pad alike. None: full size.
         max_side: Longest side of the overlay, pixels; the longest side stays at least that. Keep it the same for all
             images of a job, with an overlay or without, so that the statistics do not depend on the overlays.
+        bits: 16 for uint16: the 16 bits of PNG, TIFF and PGM that have them, else 8 bits times 257.
 
     Raises:
         ImageFailure: TOO_LARGE, DECODE_ERROR for damaged data and what is no image, UNSUPPORTED for other formats.
@@ -36,10 +42,14 @@ def decode_image(
     kind = sniff.image_format(encoded)
     try:
         if kind == "JPEG":
-            return _decode_jpeg(encoded, limits, need, max_side)
+            decoded = _decode_jpeg(encoded, limits, need, max_side)
+            return decoded if bits == 8 else dataclasses.replace(decoded, pixels=deep.widened(decoded.pixels))
+        encoded = checked_container(encoded, kind)
         image = rasters.open_header(encoded, kind)
-        _check_pixels(image.width, image.height, limits)
+        check_opened(image, kind, encoded, limits)
         pixels = rasters.to_rgb(image, encoded)
+        if bits == 16:
+            pixels = _deepened(pixels, encoded, kind)
     except ImageFailure:
         raise
     except MemoryError as error:
@@ -51,9 +61,18 @@ def decode_image(
     return DecodedImage(pixels, pixels.shape[1], pixels.shape[0])
 
 
+def _deepened(pixels: np.ndarray, encoded: bytes, kind: str) -> np.ndarray:
+    found = deep.read_16_bits(encoded, kind)
+    if found is None:
+        return deep.widened(pixels)
+    turned = upright(*found)
+    deep.refuse_another_picture(turned, pixels)
+    return turned
+
+
 def _decode_jpeg(encoded: bytes, limits: Limits, need: tuple[int, int] | None, max_side: int) -> DecodedImage:
     header = jpeg.read_header(encoded)
-    _check_pixels(header.width, header.height, limits)
+    check_jpeg(header, limits)
     if header.precision != 8:
         raise ImageFailure(
             Status.UNSUPPORTED,
@@ -68,7 +87,7 @@ def _decode_jpeg(encoded: bytes, limits: Limits, need: tuple[int, int] | None, m
         # Pixels that stick out must do so on the right and at the bottom, not where a turn would bring them.
         while width % reduction or height % reduction:
             reduction //= 2
-    pixels = _upright(jpeg.decode(encoded, header, reduction), header.orientation)
+    pixels = upright(jpeg.decode(encoded, header, reduction), header.orientation)
     return DecodedImage(pixels, width, height, reduction)
 
 
@@ -76,32 +95,3 @@ def _reduction(width: int, height: int, need: tuple[int, int], max_side: int) ->
     """The largest of 8, 4, 2 and 1 that leaves the upright picture as large as needed."""
     enough = min(height / (2 * need[0]), width / (2 * need[1]), max(width, height) / max(max_side, 1))
     return next((reduction for reduction in (8, 4, 2) if reduction <= enough), 1)
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the EXIF orientation, 1..8."""
-    if orientation == 2:
-        return cv2.flip(pixels, 1)
-    if orientation == 3:
-        return cv2.rotate(pixels, cv2.ROTATE_180)
-    if orientation == 4:
-        return cv2.flip(pixels, 0)
-    if orientation == 5:
-        return cv2.transpose(pixels)
-    if orientation == 6:
-        return cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE)
-    if orientation == 7:
-        return cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180)
-    if orientation == 8:
-        return cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE)
-    return pixels
-
-
-def _check_pixels(width: int, height: int, limits: Limits) -> None:
-    if width * height > limits.max_pixels:
-        raise ImageFailure(
-            Status.TOO_LARGE,
-            Stage.DECODE,
-            f"{width} x {height} = {width * height:,} pixels; the limit is {limits.max_pixels:,}",
-            "TooManyPixels",
-        )

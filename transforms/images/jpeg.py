@@ -19,10 +19,17 @@ import numpy as np
 import simplejpeg
 from PIL import Image, JpegImagePlugin
 
+from transforms.images.flatten import to_rgb_strips
+from transforms.images.orientation import exif_orientation
+
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_ORIENTATION = 0x0112
+# What is no marker: filling, a stuffed byte, and markers without a segment. By a search in C, since a file may be all
+# of it.
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+_MOST_SEGMENTS = 20_000  # a colour profile takes 255 at most, extended XMP one for each 64 kB
+_STRIP = 1 << 20  # pixels
 
 # Warnings that need not cost a pixel: an end marker that is missing, stray bytes between segments or after the last
 # pixel, and metadata. The rest are lost pixels: premature end of data, bad Huffman codes, restart markers out of order.
@@ -74,7 +81,7 @@ def read_header(encoded: bytes) -> Header:
             frame = struct.unpack(">BHHB", payload[:6])
             progressive = marker in _PROGRESSIVE
         elif marker == _APP1 and payload.startswith(b"Exif\0") and not orientation:
-            orientation = _orientation(payload)
+            orientation = exif_orientation(payload)
         elif marker == _APP14 and payload.startswith(b"Adobe"):
             adobe = True
         elif marker == _SOS:
@@ -104,7 +111,7 @@ def decode(encoded: bytes, header: Header, reduction: int) -> np.ndarray:
     except ValueError as error:
         message = str(error)
         if "subsampling" in message:
-            return _decode_unusual(encoded, reduction)
+            return _decode_unusual(_without_metadata(encoded), reduction)
         if not any(part in message for part in _HARMLESS):
             raise JpegError(message) from None
         pixels = _decode_mended(_mend(encoded, header), space, size)
@@ -112,9 +119,14 @@ def decode(encoded: bytes, header: Header, reduction: int) -> np.ndarray:
 
 
 def _decode_unusual(encoded: bytes, reduction: int) -> np.ndarray:
-    """Chroma subsampling that simplejpeg does not name. Pillow decodes it, but notices only a missing end."""
-    image = JpegImagePlugin.JpegImageFile(io.BytesIO(encoded)).convert("RGB")
-    return np.asarray(image.reduce(reduction))
+    """Chroma subsampling that simplejpeg does not name. Pillow decodes it, but notices only a missing end.
+
+    Without metadata, which Pillow would read, however much it asks for.
+    """
+    image: Image.Image = JpegImagePlugin.JpegImageFile(io.BytesIO(encoded))
+    if reduction > 1:
+        image = image.convert("RGB").reduce(reduction)
+    return to_rgb_strips(image)
 
 
 def _decode_mended(encoded: bytes, space: str, size: dict[str, int]) -> np.ndarray:
@@ -155,43 +167,42 @@ def _mend(encoded: bytes, header: Header) -> bytes:
     return b"".join([*mended, scans])
 
 
+def _without_metadata(encoded: bytes) -> bytes:
+    """The same file without the segments that say nothing about the pixels."""
+    kept, end = [b"\xff\xd8"], 2
+    for marker, payload, end in _segments(encoded):  # noqa: B007 - the scans begin at the last end
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or marker in (_APP0, _APP14):
+            kept.append(struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload)
+    return b"".join([*kept, encoded[end:]])
+
+
 def _segments(encoded: bytes) -> Iterator[tuple[int, bytes, int]]:
     """Marker, payload and end of every segment up to and with the first scan header; stray bytes are skipped."""
     position = 2
-    while True:
-        position = encoded.find(b"\xff", position)
-        if position < 0 or position + 1 >= len(encoded):
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(encoded, position)
+        if found is None or found[0][1] == _EOI:
             return
-        marker = encoded[position + 1]
-        if marker == 0xFF:
-            position += 1
-        elif marker == 0 or marker == 1 or 0xD0 <= marker <= _SOI:
-            position += 2
-        elif marker == _EOI:
+        position = found.start()
+        length = int.from_bytes(encoded[position + 2 : position + 4], "big")
+        end = position + 2 + length
+        if length < 2 or end > len(encoded):
+            raise JpegError("a segment of its header is longer than the file")
+        yield found[0][1], encoded[position + 4 : end], end
+        if found[0][1] == _SOS:
             return
-        else:
-            length = int.from_bytes(encoded[position + 2 : position + 4], "big")
-            end = position + 2 + length
-            if length < 2 or end > len(encoded):
-                raise JpegError("a segment of its header is longer than the file")
-            yield marker, encoded[position + 4 : end], end
-            if marker == _SOS:
-                return
-            position = end
-
-
-def _orientation(payload: bytes) -> int:
-    exif = Image.Exif()
-    try:
-        exif.load(payload)
-        value = exif.get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - metadata of strangers; a broken one must not cost the picture
-        return 1
-    return value if value in range(1, 9) else 1
+        position = end
+    raise JpegError(f"more than {_MOST_SEGMENTS:,} segments before its first scan")
 
 
 def _cmyk_to_rgb(cmyk: np.ndarray, is_inverted: bool) -> np.ndarray:
     """``(255 - ink) * (255 - black) / 255``; Adobe stores 255 - ink. No colour management, like TensorFlow."""
-    light = cmyk if is_inverted else 255 - cmyk
-    black = np.ascontiguousarray(light[..., 3])
-    return cv2.merge([cv2.multiply(light[..., channel].copy(), black, scale=1 / 255) for channel in range(3)])
+    pixels = np.empty((*cmyk.shape[:2], 3), np.uint8)
+    rows = max(1, _STRIP // cmyk.shape[1])
+    for top in range(0, len(cmyk), rows):  # what is made on the way is as large as the picture
+        strip = cmyk[top : top + rows]
+        light = strip if is_inverted else 255 - strip
+        black = np.ascontiguousarray(light[..., 3])
+        colours = [cv2.multiply(light[..., channel].copy(), black, scale=1 / 255) for channel in range(3)]
+        pixels[top : top + rows] = cv2.merge(colours)
+    return pixels

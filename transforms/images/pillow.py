@@ -5,7 +5,6 @@ import struct
 import warnings
 import zlib
 
-import cv2
 import numpy as np
 from PIL import (
     AvifImagePlugin,
@@ -13,7 +12,6 @@ from PIL import (
     GifImagePlugin,
     Image,
     ImageFile,
-    ImageOps,
     PngImagePlugin,
     PpmImagePlugin,
     TiffImagePlugin,
@@ -21,6 +19,8 @@ from PIL import (
     features,
 )
 
+from transforms.images.flatten import extrema, gray_16_to_rgb, to_rgb_strips, unit_floats_to_rgb
+from transforms.images.orientation import image_orientation, upright
 from transforms.records import ImageFailure, Stage, Status
 
 # The limit on pixels is ours, checked for each image against its own header. Pillow's is one for the whole process, and
@@ -39,7 +39,8 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "PNM": PpmImagePlugin.PpmImageFile,
 }
 _PNG_CRITICAL = {b"IHDR", b"PLTE", b"IDAT"}
-_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 254, 258, 262, 284, 339  # TIFF tags
+PHOTOMETRIC = 262  # TIFF tag
+_NEW_SUBFILE_TYPE, _BITS, _PLANAR, _SAMPLE_FORMAT = 254, 258, 284, 339  # TIFF tags
 
 
 def open_header(encoded: bytes, kind: str) -> ImageFile.ImageFile:
@@ -70,37 +71,32 @@ def to_rgb(image: ImageFile.ImageFile, encoded: bytes) -> np.ndarray:
     """
     if image.format == "PNG":
         _check_png(encoded)
-    is_white_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    is_white_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or (image.format == "PPM" and upright.mode == "I"):  # scaled to 16 bits
-        # round(value * 255 / 65535), as 65535 = 255 * 257
-        gray = ((np.asarray(upright).astype(np.uint32) + 128) // 257).astype(np.uint8)
-        # Pillow turns "0 is white" around for 8 bits only.
-        return _gray_to_rgb(255 - gray if is_white_zero else gray)
-    if upright.mode == "F":
-        return _gray_to_rgb(_unit_floats(np.asarray(upright)))
-    if upright.mode == "I":
+    orientation = image_orientation(image)
+    # WebP and AVIF keep further copies of the picture in the decoder and in the file that stands for it.
+    image.fp = None
+    vars(image).pop("_decoder", None)
+    pixels = _flat(image, is_white_zero)
+    image.close()
+    return upright(pixels, orientation)
+
+
+def _flat(image: Image.Image, is_white_zero: bool) -> np.ndarray:
+    if image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I"):  # scaled to 16 bits
+        return gray_16_to_rgb(image, is_white_zero)
+    if image.mode == "F":
+        low, high = extrema(image)
+        if not (low >= 0 and high <= 1):
+            raise _unsupported(
+                f"floating point samples from {low:g} to {high:g}: scale them to 0..1, or convert to 8 bits"
+            )
+        return unit_floats_to_rgb(image)
+    if image.mode == "I":
         raise _unsupported("32-bit integer samples, whose range is not known: convert them to 8 or 16 bits")
-    if upright.mode == "LAB":
+    if image.mode == "LAB":
         raise _unsupported("CIELAB samples: convert the image to RGB")
-    if upright.has_transparency_data:
-        canvas = Image.new("RGB", upright.size, "white")
-        layer = upright.convert("RGBA")
-        canvas.paste(layer, mask=layer)
-        return np.asarray(canvas)
-    return np.asarray(upright.convert("RGB"))
-
-
-def _unit_floats(gray: np.ndarray) -> np.ndarray:
-    low, high = float(np.min(gray)), float(np.max(gray))
-    if not (low >= 0 and high <= 1):
-        raise _unsupported(f"floating point samples from {low:g} to {high:g}: scale them to 0..1, or convert to 8 bits")
-    return np.rint(gray * 255).astype(np.uint8)
-
-
-def _gray_to_rgb(gray: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+    return to_rgb_strips(image)
 
 
 def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:

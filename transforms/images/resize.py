@@ -1,63 +1,72 @@
 """Averages over areas: a picture made smaller, each new pixel the mean of what it covers."""
 
-import functools
-
 import cv2
 import numpy as np
-from scipy import sparse
 
 from transforms.images.decoded import DecodedImage
+from transforms.images.deep import narrowed, widened
+from transforms.images.kernels import Side, kernel_weights
+from transforms.images.resample import resample
 from transforms.placement import Placement
+from transforms.sampling import Sampling
 
 _LARGEST = 1 << 24  # samples; beyond, four bytes for each would be too much for a thread
 
 
 def shrink_area(source: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Shrink uint8 ``[H, W, 3]`` into ``out`` ``[h, w, 3]``, ``h <= H`` and ``w <= W``: OpenCV's INTER_AREA.
+    """Shrink uint8 or uint16 ``[H, W, 3]`` into ``out`` ``[h, w, 3]``, ``h <= H`` and ``w <= W``: OpenCV's INTER_AREA.
 
     The same sums as there, rows first and then columns, but as products with sparse matrices, which take whole rows at
     a time: half the time, and resizing is what costs most beside decoding.
     """
     (source_height, source_width), (height, width) = source.shape[:2], out.shape[:2]
-    if source.size > _LARGEST or (source_height % height == 0 and source_width % width == 0):
+    if (
+        source.dtype != np.uint8
+        or source.size > _LARGEST
+        or (source_height % height == 0 and source_width % width == 0)
+    ):
         return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_AREA)
     samples = np.empty((source_height, source_width * 3), np.float32)
     np.copyto(samples.reshape(source.shape), source)
-    rows = (_area_weights(source_height, height) @ samples).reshape(height, source_width, 3)
-    columns = _area_weights(source_width, width) @ cv2.transpose(rows).reshape(source_width, height * 3)
+    weights = kernel_weights(Side(source_height, height, 0, height), "area", False)
+    rows = (weights.matrix @ samples).reshape(height, source_width, 3)
+    weights = kernel_weights(Side(source_width, width, 0, width), "area", False)
+    columns = weights.matrix @ cv2.transpose(rows).reshape(source_width, height * 3)
     return cv2.convertScaleAbs(cv2.transpose(columns.reshape(width, height, 3)), dst=out)
 
 
-@functools.lru_cache(maxsize=1024)
-def _area_weights(source: int, target: int) -> sparse.csr_array:
-    """float32 ``[target, source]``: the share that each source pixel has in each target pixel; rows sum to one."""
-    edges = np.arange(target + 1) * (source / target)
-    first = np.floor(edges[:-1] + 1e-9).astype(np.int32)
-    taps = int(np.ceil(source / target)) + 1
-    columns = first[:, None] + np.arange(taps)
-    overlap = np.minimum(edges[1:, None], columns + 1) - np.maximum(edges[:-1, None], columns)
-    inside = (overlap > 1e-6) & (columns < source)
-    weights = (overlap / (source / target)).astype(np.float32)
-    starts = np.concatenate([[0], np.cumsum(inside.sum(axis=1))])
-    return sparse.csr_array((weights[inside], columns[inside], starts), shape=(target, source))
+def resize_image(decoded: DecodedImage, placement: Placement, sampling: Sampling = Sampling()) -> np.ndarray:
+    """The model input: ``[H, W, 3]`` of the placement's input size, uint8 or uint16 as the image is.
 
-
-def resize_image(decoded: DecodedImage, placement: Placement) -> np.ndarray:
-    """The model input: uint8 ``[H, W, 3]`` of the placement's input size.
-
-    Sides that shrink are averaged over the area, sides that grow are interpolated linearly. Letterbox bars are black,
-    as in ``tf.image.resize_with_pad`` and ``pad_to_aspect_ratio`` of Keras.
+    Args:
+        placement: of the image.
+        sampling: the filter, and the colour of letterbox bars: black by default, as in ``tf.image.resize_with_pad`` and
+            ``pad_to_aspect_ratio`` of Keras.
     """
-    size = (placement.input_height, placement.input_width)
-    out = np.empty((*size, 3), np.uint8)
+    height, width = placement.input_height, placement.input_width
+    if placement.cut_last:  # what is cut off is never made: of a strip it could be gigabytes
+        everything = _region(decoded, np.array([0, 0, decoded.width, decoded.height]))
+        full = (round(decoded.height * placement.scale_y), round(decoded.width * placement.scale_x))
+        top, left = round(-placement.offset_y), round(-placement.offset_x)
+        rows = Side(everything.shape[0], full[0], top, top + height)
+        return resample(everything, rows, Side(everything.shape[1], full[1], left, left + width), sampling)
+    out = np.empty((height, width, 3), decoded.pixels.dtype)
     shown = _region(decoded, placement.to_original(np.array([0.0, 0.0, 1.0, 1.0])))
     x0, y0, x1, y1 = placement.content
-    left, right = round(x0 * size[1]), round(x1 * size[1])
-    top, bottom = round(y0 * size[0]), round(y1 * size[0])
-    if (bottom - top, right - left) != size:
-        out[:] = 0
-    _resample(shown, out[top:bottom, left:right])
+    left, right = round(x0 * width), round(x1 * width)
+    top, bottom = round(y0 * height), round(y1 * height)
+    if (bottom - top, right - left) != (height, width):
+        out[:] = sampling.pad_color if out.dtype == np.uint8 else widened(np.array(sampling.pad_color))
+    _fill(shown, out[top:bottom, left:right], sampling)
     return out
+
+
+def _fill(source: np.ndarray, out: np.ndarray, sampling: Sampling) -> None:
+    if sampling.interpolation == "area" or source.shape == out.shape:
+        _resample(source, out)
+        return
+    rows, columns = (Side(of, to, 0, to) for of, to in zip(source.shape[:2], out.shape[:2], strict=True))
+    out[:] = resample(source, rows, columns, sampling)
 
 
 def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
@@ -66,13 +75,13 @@ def shrink(decoded: DecodedImage, max_side: int) -> np.ndarray:
     scale = min(1.0, max_side / longest)
     size = (max(1, round(decoded.height * scale)), max(1, round(decoded.width * scale)))
     if decoded.pixels.shape[:2] == size:
-        return decoded.pixels
+        return narrowed(decoded.pixels)
     everything = _region(decoded, np.array([0, 0, decoded.width, decoded.height]))
     if max(everything.shape[0] / size[0], everything.shape[1] / size[1]) <= 2:
         # Where the decoder has done the most of it, two pixels cover what one of the new ones stands for: nothing is
         # left out, in a sixth of the time. The model input is not taken from this.
-        return cv2.resize(everything, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return _resample(everything, np.empty((*size, 3), np.uint8))
+        return narrowed(cv2.resize(everything, size[::-1], interpolation=cv2.INTER_LINEAR))
+    return narrowed(_resample(everything, np.empty((*size, 3), everything.dtype)))
 
 
 def _region(decoded: DecodedImage, box: np.ndarray) -> np.ndarray:
@@ -100,5 +109,5 @@ def _resample(source: np.ndarray, out: np.ndarray) -> np.ndarray:
     # Averages need both sides to shrink.
     smaller = (min(width, source_width), min(height, source_height))
     if smaller != (source_width, source_height):
-        source = shrink_area(source, np.empty((smaller[1], smaller[0], 3), np.uint8))
+        source = shrink_area(source, np.empty((smaller[1], smaller[0], 3), source.dtype))
     return cv2.resize(source, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)

@@ -19,7 +19,7 @@ _READABLE = {
 }
 
 # A number follows the signature: "P5" alone begins many a text.
-_PNM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s")
+_PNM = re.compile(rb"P[1-6]\s++(?:#[^\r\n]*+[\r\n]\s*+)*+\d++[\s#]")
 
 # Pictures and archives of pictures that no decoder here is asked to open.
 _UNSUPPORTED = {

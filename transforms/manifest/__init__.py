@@ -7,7 +7,7 @@ from transforms.faces import lazy_face
 if TYPE_CHECKING:
     from transforms.manifest.boxes import BoxFormat
     from transforms.manifest.conflicts import refuse_conflicts
-    from transforms.manifest.folders import are_classes
+    from transforms.manifest.folders import are_classes, labelled_by_folder
     from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat
     from transforms.manifest.read import ReadManifest, read_manifest
     from transforms.manifest.survey import ManifestSummary, survey_manifest
@@ -22,6 +22,7 @@ __all__ = [
     "ManifestSummary",
     "ReadManifest",
     "are_classes",
+    "labelled_by_folder",
     "read_manifest",
     "refuse_conflicts",
     "survey_manifest",

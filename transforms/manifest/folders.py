@@ -5,6 +5,7 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Collection
 
+from transforms.records import ImageRef
 from transforms.storage import uris
 
 _MOST_FOLDERS = 20_000  # beyond it, folders are no classes
@@ -18,6 +19,11 @@ def folder_of(uri: str) -> str | None:
         path = urllib.parse.unquote(path.partition("?")[0])
     folder = path.rpartition("/")[0].rstrip("/").rpartition("/")[2]
     return folder.strip() or None
+
+
+def labelled_by_folder(ref: ImageRef) -> ImageRef:
+    """The same image with the name of its folder as label."""
+    return dataclasses.replace(ref, label=folder_of(ref.uri))
 
 
 @dataclasses.dataclass

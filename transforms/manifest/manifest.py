@@ -37,6 +37,7 @@ class Manifest:
     label_column: str | None = "label"
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
+    expected_column: str | None = None
     required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
     base: str | None = None
     limit: int | None = None
@@ -55,7 +56,13 @@ class Manifest:
     @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns that mean something to the job."""
-        names = (self.uri_column, self.label_column, self.targets_column, self.boxes_column)
+        names = (
+            self.uri_column,
+            self.label_column,
+            self.targets_column,
+            self.boxes_column,
+            self.expected_column,
+        )
         return tuple(name for name in names if name is not None)
 
     @property

@@ -111,6 +111,7 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+        expected=parse_label(line.get(manifest.expected_column or "")),
     )
 
 

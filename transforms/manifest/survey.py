@@ -3,24 +3,28 @@
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from transforms.concurrency import map_ahead
 from transforms.manifest.boxes import BoxSurvey
 from transforms.manifest.columns import near_misses
 from transforms.manifest.folders import FolderSurvey
-from transforms.manifest.formats import format_of, format_of_name, numbered_lines
+from transforms.manifest.formats import Line, format_of, format_of_name, numbered_lines
 from transforms.manifest.hugging_face import FILE_NAME, is_hugging_face
 from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import Manifest, ManifestError, Piece
 from transforms.manifest.many_files import files_of
 from transforms.manifest.parquet import ParquetFooter, read_footer
-from transforms.manifest.read import base_of, of_piece, read_cells
+from transforms.manifest.read import base_of, image_ref, of_piece, read_cells
+from transforms.manifest.sample import Sample
+from transforms.records import ImageRef
 from transforms.storage import Storage
 
 _READERS = 16
 _ROWS_OF_A_PIECE = 1 << 18
+_SAMPLED_PIECES = 16  # of which the first lines are looked at, where the survey reads no lines
+_SAMPLED_LINES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,32 +39,39 @@ class ManifestSummary:
     pieces: tuple[Piece, ...] = ()  # what can be read at the same time
     uri_column: str = Manifest.uri_column
     folders: tuple[tuple[str, int], ...] = ()  # of a listing without labels: folder -> images, while they are few
+    sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
 
 
-def survey_manifest(manifest: Manifest, storage: Storage) -> ManifestSummary:
+def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> ManifestSummary:
     """Look at the whole manifest once, without holding it: counts lines and finds every mistake's first line.
 
     Of several Parquet files only the footers are read: a mistake in a row is found by the worker that reads it.
+
+    Args:
+        sample: how many of its images to give back.
 
     Raises:
         ManifestError: as read_manifest, or the manifest names no image.
     """
     manifest = manifest.with_uri_column(_uri_column(manifest, storage))
-    found = _Found(manifest)
+    found = _Found(manifest, sample)
     files = files_of(manifest, storage, found.passed_over)
     if files is None:
         found.read(manifest, storage)
         pieces: tuple[Piece, ...] = ()
     else:
         pieces = tuple(_survey_files(files, manifest, storage, found))
-    return found.summary(pieces)
+        found.sample_pieces(pieces, storage)
+    return found.summary(pieces, storage)
 
 
 class _Found:
     """What has been found so far."""
 
-    def __init__(self, manifest: Manifest):
+    def __init__(self, manifest: Manifest, sample: int):
         self.manifest = manifest
+        self.sample_size = sample
+        self.sample = Sample[tuple[Manifest, Line]](sample)
         self.count = 0
         self.columns: dict[str, None] = {}
         self.boxes, self.folders = BoxSurvey(), FolderSurvey()
@@ -74,6 +85,7 @@ class _Found:
         for number, line in numbered_lines(manifest, storage, self.passed_over, piece):
             written, _, _, boxes = read_cells(line, number, manifest)
             self.count += 1
+            self.sample.see(storage.join(base, written), number, (manifest, line))
             self.columns.update(dict.fromkeys(line.keys() - self.columns.keys()))
             if boxes is not None:
                 self.boxes.see(boxes)
@@ -81,7 +93,21 @@ class _Found:
                 self.folders.see(storage.join(base, written))
         return self.count - before
 
-    def summary(self, pieces: tuple[Piece, ...]) -> ManifestSummary:
+    def sample_pieces(self, pieces: Sequence[Piece], storage: Storage) -> None:
+        """Lines for the sample from the beginnings of some pieces, far from each other."""
+        if not self.sample_size:
+            return
+        step = -(-len(pieces) // _SAMPLED_PIECES)
+        for piece in pieces[::step]:
+            own = of_piece(self.manifest, piece)
+            lines = numbered_lines(
+                own, storage, piece=dataclasses.replace(piece, count=min(piece.count, _SAMPLED_LINES))
+            )
+            for number, line in lines:
+                written, *_ = read_cells(line, number, own)
+                self.sample.see(storage.join(base_of(own), written), number, (own, line))
+
+    def summary(self, pieces: tuple[Piece, ...], storage: Storage) -> ManifestSummary:
         manifest = self.manifest
         others = describe_passed_over(self.passed_over)
         if not self.count:
@@ -99,6 +125,9 @@ class _Found:
             pieces=pieces,
             uri_column=manifest.uri_column,
             folders=self.folders.found if self.is_listing else (),
+            sample=tuple(
+                image_ref(line, number, own, base_of(own), storage) for number, (own, line) in self.sample.lines()
+            ),
         )
 
 

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
-    from transforms.model.options import ModelOptions, Score
+    from transforms.model.no_model import NO_MODEL
+    from transforms.model.options import InterpolationOption, ModelOptions, Score
 
 __all__ = [
     "METHODS",
+    "NO_MODEL",
     "BatchExplanation",
     "GradCamModel",
     "Inspection",
+    "InterpolationOption",
     "ModelCard",
     "ModelOptions",
     "ModelRefused",

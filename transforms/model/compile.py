@@ -1,22 +1,25 @@
 """A model and the user's options -> a compiled explanation model; the launcher's side."""
 
 import dataclasses
-import importlib.metadata
 import json
+import logging
 import pathlib
 import tempfile
 from typing import TYPE_CHECKING, Any
 
 from transforms.model.compiled import _CARD, read_card
+from transforms.model.compiled_files import changed_files, digests_below
 from transforms.model.errors import ModelRefused
 from transforms.model.explanation import ModelCard
 from transforms.model.load import digest_source
 from transforms.model.no_model import NO_MODEL, no_model_card
 from transforms.model.options import ModelOptions
-from transforms.storage import Storage, uris
+from transforms.storage import StateError, Storage, list_files, uris
 
 if TYPE_CHECKING:
     from transforms.model.cam import Inspection
+
+_log = logging.getLogger("beam-gradcam")
 
 
 def compile_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
@@ -59,9 +62,9 @@ def compile_live(model: Any, options: ModelOptions, directory: str, storage: Sto
 def _compile(traced: Any, options: ModelOptions, digest: str, directory: str, storage: Storage) -> ModelCard:
     plan, graph, card = _plan(traced, options, digest)
     folder = uris.join(directory, card.fingerprint)
-    if not storage.exists(uris.join(folder, _CARD)):
-        _write(plan, graph, folder, storage)
     # The same fingerprint is the same model, but what it is called may have changed.
+    there = _whole(folder, storage)
+    card = dataclasses.replace(card, files=_write(plan, graph, folder, storage) if there is None else there.files)
     _write_card(card, folder, storage)
     return read_card(folder, storage)
 
@@ -77,47 +80,52 @@ def export_model(options: ModelOptions, directory: str, storage: Storage) -> Mod
     from transforms.model.load import load_model
 
     plan, graph, card = _plan(load_model(options, storage), options, digest_source(options, storage))
-    _write(plan, graph, directory, storage)
+    card = dataclasses.replace(card, files=_write(plan, graph, directory, storage))
     _write_card(card, directory, storage)
     return card
 
 
 def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
-    for uri in storage.walk(directory):
+    for uri in list_files(directory, storage):
         folder, _, name = uri.rpartition("/")
         if name == _CARD:
-            card = read_card(folder, storage)
-            if card.source_digest == digest:
+            card = _whole(folder, storage, digest)
+            if card is not None:
                 return card
     return None
+
+
+def _whole(folder: str, storage: Storage, digest: str | None = None) -> ModelCard | None:
+    """The card of a compiled model, of a certain source where ``digest`` is one, whose files are as they were written.
+
+    None where there is none; where something is wrong with it, a warning says so, and it is compiled again.
+    """
+    try:
+        card = read_card(folder, storage)
+    except FileNotFoundError:
+        return None
+    except StateError as error:
+        _log.warning("passed over: %s", error)
+        return None
+    if digest is not None and card.source_digest != digest:
+        return None
+    if not card.files:
+        _log.warning("%s was compiled by an earlier version, without digests of its files: compiling again", folder)
+        return None
+    for problem in changed_files(folder, card.files, storage):
+        _log.warning("%s: compiling %s again", problem, card.source)
+        return None
+    return card
 
 
 def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, ModelCard]:
     """What is needed to write the compiled model, and its card."""
     from transforms.model.cam import folded_graph
-    from transforms.model.plan import fingerprint_of, make_plan
+    from transforms.model.plan import card_of, make_plan
 
     plan = make_plan(traced, options)
     graph, notes = folded_graph(plan)
-    card = ModelCard(
-        fingerprint=fingerprint_of(plan),
-        source=options.source,
-        source_digest=digest,
-        input_height=plan.input_height,
-        input_width=plan.input_width,
-        class_count=plan.scores.class_count,
-        class_names=plan.class_names,
-        target_layer=plan.target.name,
-        target_tensor=plan.target.tensor,
-        cam_height=plan.target.height,
-        cam_width=plan.target.width,
-        method=options.method,
-        score=options.score,
-        activation=plan.scores.activation,
-        preprocessing=dataclasses.asdict(plan.preprocessing) | {"resize": options.resize},
-        notes=(*plan.notes, *notes),
-        versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
-    )
+    card = card_of(plan, digest, notes)
     return plan, graph, card
 
 
@@ -125,7 +133,8 @@ def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
     storage.put(uris.join(folder, _CARD), json.dumps(dataclasses.asdict(card), indent=2).encode())
 
 
-def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
+def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> dict[str, str]:
+    """Returns the digests of the files."""
     from transforms.model.cam import Explainer, refuse_mixed_batches
     from transforms.model.tensorflow import tf
 
@@ -137,6 +146,7 @@ def _write(plan: Any, graph: Any, folder: str, storage: Storage) -> None:
         for path in sorted(pathlib.Path(temporary).rglob("*")):
             if path.is_file():
                 storage.put(uris.join(folder, path.relative_to(temporary).as_posix()), path.read_bytes())
+        return digests_below(pathlib.Path(temporary))
 
 
 def inspect_model(options: ModelOptions, storage: Storage) -> "Inspection":

@@ -6,17 +6,19 @@ compiled already is found without it.
 """
 
 import dataclasses
-import json
 import threading
 from typing import Any
 
 import numpy as np
 
+from transforms.model.compiled_files import check_files
 from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
 from transforms.model.no_model import NO_MODEL, NoModel
-from transforms.storage import Storage, local_copy, uris
+from transforms.storage import Storage, decode_state, local_copy, not_state, read_state, uris
 
 _CARD = "explanation.json"
+_WHAT, _REMEDY = "the card of a compiled model", "run the same command again, which compiles the model from its source"
+_LARGEST = 1 << 24  # pixels, cells, classes
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))
 
 
@@ -25,11 +27,20 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
 
     Raises:
         FileNotFoundError: there is no compiled model, or not all of it.
+        StateError: the file is no card.
     """
-    fields = json.loads(storage.read(uris.join(directory, _CARD)))
-    for name in ("class_names", "notes"):
-        fields[name] = None if fields[name] is None else tuple(fields[name])
-    return ModelCard(**fields)
+    uri = uris.join(directory, _CARD)
+    state = read_state(uri, storage)
+    card = decode_state(ModelCard, state, uri, _WHAT, _REMEDY)
+    if b'"seen"' not in state:
+        # Made by an earlier version, which did not ask what the model sees: it stands for no source any more.
+        card = dataclasses.replace(card, source_digest="")
+    sizes = (card.input_height, card.input_width, card.class_count, card.cam_height, card.cam_width)
+    if not all(0 < size <= _LARGEST for size in sizes):
+        raise not_state(uri, _WHAT, f"sizes {sizes}", _REMEDY)
+    if card.class_names is not None and len(card.class_names) != card.class_count:
+        raise not_state(uri, _WHAT, f"{len(card.class_names)} names of {card.class_count} classes", _REMEDY)
+    return card
 
 
 class CompiledModel:
@@ -53,8 +64,9 @@ class CompiledModel:
         from transforms.model.tensorflow import tf
 
         expected = (len(images), self.card.input_height, self.card.input_width, 3)
-        if images.dtype != np.uint8 or images.shape != expected:
-            raise ValueError(f"images are {images.dtype} {images.shape}, the model takes uint8 {expected}")
+        if images.dtype != self.card.pixel_type or images.shape != expected:
+            takes = f"{self.card.pixel_type} {expected}"
+            raise ValueError(f"images are {images.dtype} {images.shape}, the model takes {takes}")
         if targets.ndim != 2 or len(targets) != len(images):
             raise ValueError(f"targets are {targets.shape}: one row is needed for each of {len(images)} images")
         count = self.card.class_count
@@ -66,30 +78,38 @@ class CompiledModel:
         return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
 
 
-_loaded: dict[str, CompiledModel] = {}
+_loaded: dict[tuple[str, tuple[tuple[str, str], ...]], CompiledModel] = {}
 _loading = threading.Lock()
 
 
-def load_compiled(directory: str, storage: Storage, batch_size: int = 32) -> GradCamModel:
+def load_compiled(
+    directory: str, storage: Storage, batch_size: int = 32, card: ModelCard | None = None
+) -> GradCamModel:
     """Load a compiled model, once per process, and warm it up with a blank batch of ``batch_size`` images.
 
     Args:
         directory: any fsspec URL; a remote one is copied to a temporary folder first.
+        card: what the launcher knows of the model; the files must be those that it names. None: as the folder has it.
+
+    Raises:
+        ModelRefused: a file of the model is not what was compiled, or missing.
     """
     with _loading:
-        if directory not in _loaded:
-            card = read_card(directory, storage)
-            if card.source == NO_MODEL:
-                return NoModel(card)
+        card = card or read_card(directory, storage)
+        if card.source == NO_MODEL:
+            return NoModel(card)
+        key = (directory, tuple(sorted(card.files.items())))
+        if key not in _loaded:
             model = _load(card, directory, storage)
-            blank = np.zeros((batch_size, card.input_height, card.input_width, 3), np.uint8)
+            blank = np.zeros((batch_size, card.input_height, card.input_width, 3), card.pixel_type)
             model.explain(blank, np.full((batch_size, 1), -1, np.int32))
-            _loaded[directory] = model
-        return _loaded[directory]
+            _loaded[key] = model
+        return _loaded[key]
 
 
 def _load(card: ModelCard, directory: str, storage: Storage) -> CompiledModel:
     from transforms.model.tensorflow import tf
 
     with local_copy(directory, storage) as path:
+        check_files(path, directory, card.files)
         return CompiledModel(card, tf.saved_model.load(str(path)))

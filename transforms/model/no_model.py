@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from transforms.model.choose_sampling import choose_sampling
 from transforms.model.explanation import BatchExplanation, ModelCard
 from transforms.model.options import ModelOptions
+from transforms.model.preprocessing import parse_preprocessing
+from transforms.sampling import Sampling
 
 NO_MODEL = "none"
 
@@ -13,9 +16,12 @@ _SIZE = 224
 
 
 def no_model_card(options: ModelOptions) -> ModelCard:
+    sampling, _ = choose_sampling(options, None)
+    bits = 8 if isinstance(options.preprocessing, str) else parse_preprocessing(options.preprocessing).bits
+    beyond = _beyond_default(sampling) + ([] if bits == 8 else [f"bits={bits}"])
     height, width = (_SIZE, _SIZE) if isinstance(options.input_size, str) else options.input_size
     return ModelCard(
-        fingerprint=f"no-model-{height}x{width}-{options.resize}",
+        fingerprint="-".join([f"no-model-{height}x{width}-{options.resize}", *beyond]),
         source=options.source,
         source_digest="",
         input_height=height,
@@ -29,10 +35,14 @@ def no_model_card(options: ModelOptions) -> ModelCard:
         method=options.method,
         score=options.score,
         activation="none",
-        preprocessing={"name": "none", "resize": options.resize},
+        preprocessing={"name": "none", "bits": bits} | sampling.as_fields(),
         notes=("model.source is none: the maps are the photo's own brightness, and mean nothing",),
         versions={},
     )
+
+
+def _beyond_default(sampling: Sampling) -> list[str]:
+    return [f"{name}={value}".replace(" ", "") for name, value in sampling.beyond_default().items()]
 
 
 class NoModel:
@@ -52,7 +62,7 @@ class NoModel:
         card, shape = self.card, targets.shape
         rows = (np.arange(card.cam_height) * card.input_height) // card.cam_height
         columns = (np.arange(card.cam_width) * card.input_width) // card.cam_width
-        cams = images[:, rows[:, None], columns, 1].astype(np.float32) - 127.5
+        cams = images[:, rows[:, None], columns, 1].astype(np.float32) / (1 if card.bits == 8 else 257) - 127.5
         classes = np.where(targets < 0, -targets - 1, targets).astype(np.int32)
         return BatchExplanation(
             cams=np.broadcast_to(cams[:, None], (*shape, card.cam_height, card.cam_width)),

@@ -4,8 +4,10 @@ import dataclasses
 from typing import Literal
 
 from transforms.placement import Resize
+from transforms.sampling import Interpolation, Sampling
 
 Score = Literal["logit", "probability"]
+InterpolationOption = Literal["auto", Interpolation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +22,16 @@ class ModelOptions:
     input_size: str | tuple[int, int] = "auto"  # (height, width) in pixels, or auto
     # auto, a name (none, unit, minus_one_to_one, caffe, torch) or {scale, offset, bgr}
     preprocessing: str | dict[str, object] = "auto"
-    resize: Resize = "stretch"  # how images come to the input's size; done by the caller, part of the fingerprint
+    # How images come to the input's size; done by the caller. See transforms.sampling.Sampling.
+    resize: Resize = "stretch"
+    interpolation: InterpolationOption = "auto"  # auto: what a Resizing layer in the model says, else area
+    antialias: bool | None = Sampling.antialias
+    crop_fraction: float = Sampling.crop_fraction
+    pad_color: tuple[int, int, int] = Sampling.pad_color
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
-    trust: bool = False  # run code that a model file carries (Lambda layers, Python factories)
+    trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
     method: str = "gradcam"  # one of transforms.model.METHODS
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score
+    # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model
+    geometry: tuple[float, float, float, float] | None = None

@@ -12,19 +12,27 @@ Channels = tuple[float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """RGB pixels 0..255 -> what the model takes: channels reversed if ``bgr``, then ``pixels * scale + offset``.
+    """RGB pixels 0..255, or 0..65535, -> what the model takes: channels reversed if ``bgr``, then scaled and offset.
 
-    ``scale`` and ``offset`` are in the order of the model's channels, that is after the reversal.
+    It is ``pixels * scale + offset``; both are in the order of the model's channels, that is after the reversal.
     """
 
     name: str  # none, unit, minus_one_to_one, caffe, torch, efficientnet-lite0, or custom
     scale: Channels
     offset: Channels
     bgr: bool
+    bits: int = 8  # 16: the pixels are of 0..65535, uint16
+
+    def apply(self, images: np.ndarray) -> np.ndarray:
+        """RGB ``images`` ``[..., 3]``, uint16 of 0..65535 or else of 0..255 -> float32, as the model takes them."""
+        pixels = (images[..., ::-1] if self.bgr else images).astype(np.float32)
+        given = 16 if images.dtype == np.uint16 else 8
+        pixels = pixels * np.float32({8: 1 / 257, 16: 257}[self.bits] if self.bits != given else 1)
+        return pixels * np.array(self.scale, np.float32) + np.array(self.offset, np.float32)
 
 
-_TORCH_MEAN = (0.485, 0.456, 0.406)
-_TORCH_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 NAMED: dict[str, Preprocessing] = {
     p.name: p
@@ -35,8 +43,8 @@ NAMED: dict[str, Preprocessing] = {
         Preprocessing("caffe", (1.0, 1.0, 1.0), (-103.939, -116.779, -123.68), bgr=True),
         Preprocessing(
             "torch",
-            tuple(1 / (255 * s) for s in _TORCH_STD),  # type: ignore[arg-type]
-            tuple(-m / s for m, s in zip(_TORCH_MEAN, _TORCH_STD, strict=True)),  # type: ignore[arg-type]
+            tuple(1 / (255 * s) for s in IMAGENET_STD),  # type: ignore[arg-type]
+            tuple(-m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)),  # type: ignore[arg-type]
             bgr=False,
         ),
     )
@@ -47,8 +55,12 @@ LITE0 = Preprocessing("efficientnet-lite0", (1 / 128,) * 3, (-127 / 128,) * 3, b
 """(x - 127) / 128, what bundled:efficientnet-lite0 was trained with."""
 
 
+SIXTEEN_BITS = Preprocessing("16-bit", (1.0,) * 3, (0.0,) * 3, bgr=False, bits=16)
+"""Pixels of 0..65535; a picture of 8 bits is widened to them."""
+
+
 def parse_preprocessing(option: str | Mapping[str, Any]) -> Preprocessing:
-    """The preprocessing that a user names, or describes as ``{scale, offset, bgr}`` (each with a default).
+    """The preprocessing that a user names, or describes as ``{scale, offset, bgr, bits}`` (each with a default).
 
     Raises:
         ValueError: with the value and what would be right.
@@ -62,21 +74,24 @@ def parse_preprocessing(option: str | Mapping[str, Any]) -> Preprocessing:
         return NAMED[option]
     if not isinstance(option, Mapping):
         raise ValueError(f"preprocessing {option!r} is neither a name nor {{scale, offset, bgr}}")
-    if unknown := sorted(set(option) - {"scale", "offset", "bgr"}):
-        raise ValueError(f"preprocessing has no key {', '.join(unknown)}: it takes scale, offset and bgr")
+    if unknown := sorted(set(option) - {"scale", "offset", "bgr", "bits"}):
+        raise ValueError(f"preprocessing has no key {', '.join(unknown)}: it takes scale, offset, bgr and bits")
+    bits = option.get("bits", 8)
+    if type(bits) is not int or bits not in (8, 16):
+        raise ValueError(f"preprocessing.bits is {bits!r}: say 8 for pixels of 0..255, or 16 for pixels of 0..65535")
     bgr = option.get("bgr", False)
     if not isinstance(bgr, bool):
         raise ValueError(f"preprocessing.bgr is {bgr!r}: say true or false")
     scale = _channels("scale", option.get("scale", 1.0))
     if 0.0 in scale:
         raise ValueError(f"preprocessing.scale is {option['scale']!r}: a scale of 0 makes every image the same")
-    return Preprocessing("custom", scale, _channels("offset", option.get("offset", 0.0)), bgr)
+    return Preprocessing("custom", scale, _channels("offset", option.get("offset", 0.0)), bgr, bits)
 
 
 def as_named(preprocessing: Preprocessing) -> Preprocessing:
     """The named preprocessing that is equal to ``preprocessing`` up to float32 rounding, or else itself."""
     for named in NAMED.values():
-        if named.bgr == preprocessing.bgr and np.allclose(
+        if (named.bgr, named.bits) == (preprocessing.bgr, preprocessing.bits) and np.allclose(
             [*named.scale, *named.offset], [*preprocessing.scale, *preprocessing.offset], rtol=1e-5, atol=1e-6
         ):
             return named

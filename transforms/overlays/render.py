@@ -40,9 +40,9 @@ def render_overlay(
     """The heatmap of ``cam`` over the photo, where the model saw it.
 
     The heatmap is ``max(S, 0) / max S``, upsampled bilinearly to the photo through the inverse of the resize. What a
-    crop hid from the model stays plain, what was letterbox padding is dropped. A map without a positive cell gives the
-    plain photo with a badge that says so; on a photo too small for the badge, it stands on a strip below and the
-    overlay is larger than the photo.
+    crop, ours or the model's own, hid from the model stays plain, what was padding is dropped. A map without a
+    positive cell gives the plain photo with a badge that says so; on a photo too small for the badge, it stands on a
+    strip below and the overlay is larger than the photo.
 
     Args:
         pixels: uint8 RGB ``[H, W, 3]``, the original or a shrunk copy of it.
@@ -80,9 +80,11 @@ def heatmap_over(cam: np.ndarray, placement: Placement, height: int, width: int)
         Which rows and columns of the photo the model saw, and their heatmap, float32 ``[rows, columns]``, 0..1.
     """
     relative = (np.maximum(cam, 0).astype(np.float64) / float(cam.max())).astype(np.float32)
-    x0, y0, x1, y1 = placement.to_input(np.array([0, 0, placement.width, placement.height]))
-    rows, row_weights = _seen(height, y0, y1, cam.shape[0])
-    columns, column_weights = _seen(width, x0, x1, cam.shape[1])
+    frame = placement.map_frame
+    x0, y0, x1, y1 = frame.to_input(np.array([0, 0, frame.width, frame.height]))
+    left, top, right, bottom = frame.window
+    rows, row_weights = _seen(height, y0, y1, cam.shape[0], top, bottom)
+    columns, column_weights = _seen(width, x0, x1, cam.shape[1], left, right)
     return rows, columns, row_weights @ np.ascontiguousarray((column_weights @ relative.T).T)
 
 
@@ -111,15 +113,17 @@ def _color_table(colormap: str) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1024)
-def _seen(pixels: int, start: float, end: float, cells: int) -> tuple[slice, sparse.csr_array]:
+def _seen(
+    pixels: int, start: float, end: float, cells: int, first: float, last: float
+) -> tuple[slice, sparse.csr_array]:
     """On one axis: which pixels of the photo the model saw, and the weights of the cells in each of them.
 
-    The photo reaches from ``start`` to ``end`` in 0..1 of the model input, beyond it where it was cropped. The weights,
-    float32 ``[seen, cells]`` with at most two in a row, are those of bilinear interpolation between the cell centres;
-    the outermost are held.
+    The photo reaches from ``start`` to ``end`` in 0..1 of the map, beyond it where it was cropped; the model saw none
+    of it before ``first`` and after ``last``. The weights, float32 ``[seen, cells]`` with at most two in a row, are
+    those of bilinear interpolation between the cell centres; the outermost are held.
     """
     positions = start + (np.arange(pixels) + 0.5) / pixels * (end - start)
-    inside = np.flatnonzero((positions >= 0) & (positions <= 1))
+    inside = np.flatnonzero((positions >= first) & (positions <= last))
     seen = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
     cell = np.clip(positions[seen] * cells - 0.5, 0, cells - 1)
     weights = np.maximum(0.0, 1.0 - np.abs(cell[:, None] - np.arange(cells)))

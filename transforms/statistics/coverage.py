@@ -5,9 +5,6 @@ import dataclasses
 import cv2
 import numpy as np
 
-WHOLE = (0.0, 0.0, 1.0, 1.0)
-"""The box that covers the whole model input."""
-
 TINY = 1e-9
 """In 0..1 of the model input: far below a pixel, far above the rounding of a placement. For comparing edges."""
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from transforms.placement import WHOLE
+from transforms.records import Box
+
 
 def jensen_shannon_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The Jensen-Shannon distance of maps ``[N, h, w]`` taken as distributions: float64 ``[N]``, 0..1.
@@ -19,20 +22,26 @@ def jensen_shannon_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray
     return distances
 
 
-def resample(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+def resample(maps: np.ndarray, height: int, width: int, covers: Box = WHOLE, onto: Box = WHOLE) -> np.ndarray:
     """Maps ``[N, h, w]`` on another grid: the mass of a cell goes to the new cells by the area that they share.
 
-    No mass is lost or made, which bilinear interpolation does not promise.
+    No mass is lost where the new grid covers the old, and none is made, which bilinear interpolation does not promise.
+
+    Args:
+        covers: what the maps cover; ``onto``: what the new grid does, in the same frame.
     """
-    down, across = _shares(maps.shape[1], height), _shares(maps.shape[2], width)
+    down = _shares(maps.shape[1], height, covers[1::2], onto[1::2])
+    across = _shares(maps.shape[2], width, covers[::2], onto[::2])
     return np.einsum("ah,nhw,bw->nab", down, maps, across, optimize=True)
 
 
-def _shares(cells: int, wanted: int) -> np.ndarray:
+def _shares(cells: int, wanted: int, covers: tuple[float, ...], onto: tuple[float, ...]) -> np.ndarray:
     """The share of each of ``cells`` parts of a line that lies in each of ``wanted`` parts, ``[wanted, cells]``."""
-    old, new = np.arange(cells) / cells, np.arange(wanted) / wanted
-    overlap = np.minimum(old + 1 / cells, new[:, None] + 1 / wanted) - np.maximum(old, new[:, None])
-    return np.clip(overlap, 0, None) * cells
+    (start, end), (first, last) = covers, onto
+    old, new = start + (end - start) * (np.arange(cells) / cells), first + (last - first) * (np.arange(wanted) / wanted)
+    size, new_size = (end - start) / cells, (last - first) / wanted
+    overlap = np.minimum(old + size, new[:, None] + new_size) - np.maximum(old, new[:, None])
+    return np.clip(overlap, 0, None) * (cells / (end - start))
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

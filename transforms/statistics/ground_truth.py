@@ -62,7 +62,7 @@ def ground_truth_statistics(
     Args:
         cams: float32 ``[N, h, w]``, signed maps.
         boxes: for each map the boxes of its image in original pixels, or None.
-        placements: N placements of the images in the model input.
+        placements: N placements of the images in the model input. What the maps cover of it is "the model input" here.
         status: the column of ``map_statistics`` for the same maps.
 
     Returns:
@@ -71,6 +71,7 @@ def ground_truth_statistics(
     gt_status = np.full(len(cams), None, object)
     columns = {name: np.full(len(cams), np.nan) for name in _COLUMNS}
     annotated = np.array([of_image is not None for of_image in boxes], bool)
+    placements = [placement.map_frame for placement in placements]
     if annotated.any():
         maps = Maps.of(cams, status != Status.NONFINITE)
         content = np.array([placement.content for placement in placements])

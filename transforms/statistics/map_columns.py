@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from transforms.placement import Placement
+from transforms.placement import WHOLE, Placement, within
 from transforms.records import Box, Status
-from transforms.statistics.coverage import TINY, WHOLE, box_coverage
+from transforms.statistics.coverage import TINY, box_coverage
 from transforms.statistics.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
 
 Columns = dict[str, np.ndarray]
@@ -28,17 +28,19 @@ def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Pl
     Args:
         cams: float32 ``[N, h, w]``, signed maps ``S`` in score units.
         finite: bool ``[N]``, False where the input, the activations, the gradients or the scores had NaN or Inf.
-        placements: N placements of the images in the model input.
+        placements: N placements of the images in the model input; they say what part of it the maps cover.
 
     Returns:
-        Arrays of N rows by column name: ``status`` (object: OK, ZERO, FLAT or NONFINITE), ``cam`` (float16
+        Arrays of N rows by column name: ``status`` (object: OK, ZERO, FLAT or NONFINITE), ``cam`` (float32
         ``[N, h*w]``, ``P / max P`` row by row; zeros for ZERO, for that is ``P``), all others float64 ``[N]``.
         NaN is NULL. A row does not depend on the batch that it is in.
     """
     maps = Maps.of(cams, finite)
     columns = _magnitude(maps) | _map_itself(maps)
-    needs_mass = _shape(maps) | _blobs(maps) | _location(maps) | _boxes(maps, placements)
-    needs_mass |= _border(maps) | _padding(maps, placements)
+    frames = [placement.map_frame for placement in placements]
+    seen = np.array([placement.seen for placement in placements], np.float64).reshape(-1, 4)
+    needs_mass = _shape(maps) | _blobs(maps) | _location(maps, seen) | _boxes(maps, frames)
+    needs_mass |= _border(maps) | _padding(maps, frames)
     for column in needs_mass.values():
         column[~maps.has_mass] = np.nan
     for column in columns.values():
@@ -46,13 +48,16 @@ def map_statistics(cams: np.ndarray, finite: np.ndarray, placements: Sequence[Pl
     return {"status": maps.status} | columns | needs_mass
 
 
-def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.ndarray) -> Columns:
+def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.ndarray, seen: Box = WHOLE) -> Columns:
     """Mass and lift of declared regions: ``sum(p f)`` with ``f`` the covered share of each cell; mass / area.
+
+    The area is a share of what the map covers; a region of which it covers nothing has no mass, and its lift is NULL.
 
     Args:
         cams: float32 ``[N, h, w]``, signed maps.
         regions: boxes by name, x0, y0, x1, y1 in 0..1 of the model input.
         status: the column of ``map_statistics`` for the same maps.
+        seen: what the maps cover, in 0..1 of the model input.
 
     Returns:
         ``region_<name>_mass`` (0..1) and ``region_<name>_lift`` (1 = uniform), float64 ``[N]``; NULL without mass.
@@ -63,14 +68,14 @@ def region_statistics(cams: np.ndarray, regions: Mapping[str, Box], status: np.n
     maps = Maps.of(cams, status != Status.NONFINITE)
     columns = {}
     for name, box in regions.items():
-        covered = box_coverage(np.array(box), maps.height, maps.width).ravel()
-        if not covered.any():
+        covered = box_coverage(within(np.array(box), seen), maps.height, maps.width).ravel()
+        if not box_coverage(np.array(box), 1, 1).any():
             raise ValueError(
                 f"region {name!r} = {list(box)} covers nothing; give x0, y0, x1, y1 in 0..1 with x0 < x1 and y0 < y1"
             )
         mass = (maps.share * covered).sum(axis=1)
         columns[f"region_{name}_mass"] = mass
-        columns[f"region_{name}_lift"] = mass / covered.mean()
+        columns[f"region_{name}_lift"] = mass / (covered.mean() or np.nan)
     for column in columns.values():
         column[~maps.has_mass] = np.nan
     return columns
@@ -90,7 +95,7 @@ def _map_itself(maps: Maps) -> Columns:
     return {
         "cam_height": np.full(count, float(maps.height)),
         "cam_width": np.full(count, float(maps.width)),
-        "cam": maps.relative.astype(np.float16),
+        "cam": maps.relative.astype(np.float32),
     }
 
 
@@ -136,26 +141,29 @@ def _blobs(maps: Maps) -> Columns:
     }
 
 
-def _location(maps: Maps) -> Columns:
-    """Where the mass lies, in 0..1 of the model input."""
+def _location(maps: Maps, seen: np.ndarray) -> Columns:
+    """Where the mass lies, in 0..1 of the model input, of which the maps cover the boxes ``seen`` ``[N, 4]``."""
     centroid_x, centroid_y = (maps.share * maps.x).sum(axis=1), (maps.share * maps.y).sum(axis=1)
     variance_x = (maps.share * (maps.x - centroid_x[:, None]) ** 2).sum(axis=1)
     variance_y = (maps.share * (maps.y - centroid_y[:, None]) ** 2).sum(axis=1)
     peak = maps.signed.argmax(axis=1)
+    left, top, right, bottom = seen.T
+    across, down = right - left, bottom - top
+    centroid_x, centroid_y = left + across * centroid_x, top + down * centroid_y
     return {
         "centroid_x": centroid_x,
         "centroid_y": centroid_y,
-        "spread_x": np.sqrt(variance_x),
-        "spread_y": np.sqrt(variance_y),
-        "peak_x": np.where(maps.flat, np.nan, maps.x[peak]),
-        "peak_y": np.where(maps.flat, np.nan, maps.y[peak]),
+        "spread_x": across * np.sqrt(variance_x),
+        "spread_y": down * np.sqrt(variance_y),
+        "peak_x": np.where(maps.flat, np.nan, left + across * maps.x[peak]),
+        "peak_y": np.where(maps.flat, np.nan, top + down * maps.y[peak]),
         "peak_ties": (maps.relative == 1.0).sum(axis=1).astype(np.float64),
         # A corner of the input is sqrt(1/2) away from the centre.
         "center_distance": np.sqrt(2.0 * ((centroid_x - 0.5) ** 2 + (centroid_y - 0.5) ** 2)),
     }
 
 
-def _boxes(maps: Maps, placements: Sequence[Placement]) -> Columns:
+def _boxes(maps: Maps, frames: Sequence[Placement]) -> Columns:
     """The box of the largest component at >= 15 % of the maximum of the upsampled map (Selvaraju et al. 2017).
 
     In pixels of the original image, clipped to it, right and bottom edge exclusive. The largest component has the most
@@ -163,10 +171,12 @@ def _boxes(maps: Maps, placements: Sequence[Placement]) -> Columns:
     """
     boxes = np.full((len(maps.signed), 4), np.nan)
     relative = maps.relative.reshape(-1, maps.height, maps.width)
-    for row, placement in enumerate(placements):
+    for row, frame in enumerate(frames):
         if maps.has_mass[row]:
-            heatmap = upsample(relative[row], placement.input_height, placement.input_width)
-            x0, y0, x1, y1 = placement.to_original(largest_component(heatmap >= LOCALIZATION_LEVEL * heatmap.max()))
+            heatmap = upsample(relative[row], frame.input_height, frame.input_width)
+            box = largest_component(heatmap >= LOCALIZATION_LEVEL * heatmap.max())
+            left, top, right, bottom = frame.window
+            x0, y0, x1, y1 = frame.to_original(box.clip([left, top, left, top], [right, bottom, right, bottom]))
             if x0 < x1 and y0 < y1:
                 boxes[row] = x0, y0, x1, y1
     return {name: boxes[:, i].copy() for i, name in enumerate(("box_x0", "box_y0", "box_x1", "box_y1"))}
@@ -201,9 +211,9 @@ def _border(maps: Maps) -> Columns:
     }
 
 
-def _padding(maps: Maps, placements: Sequence[Placement]) -> Columns:
-    """Mass on letterbox padding, each cell by the share of it that is padding; NULL for an image without padding."""
-    content = np.array([placement.content for placement in placements]).reshape(-1, 4)
+def _padding(maps: Maps, frames: Sequence[Placement]) -> Columns:
+    """Mass on padding, ours or the model's, each cell by the share that is padding; NULL for an image without any."""
+    content = np.array([frame.content for frame in frames]).reshape(-1, 4)
     padded = (np.abs(content - WHOLE) > TINY).any(axis=1)
     outside = 1.0 - box_coverage(content, maps.height, maps.width).reshape(maps.share.shape)
     return {"padding_mass": np.where(padded, (maps.share * outside).sum(axis=1), np.nan)}

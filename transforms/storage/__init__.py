@@ -8,8 +8,32 @@ if TYPE_CHECKING:
     from transforms.storage import uris
     from transforms.storage.access import Doors
     from transforms.storage.local_copies import local_copy
+    from transforms.storage.state import decode_state, not_state
+    from transforms.storage.state_files import (
+        MOST_STATE,
+        NotAnsweringError,
+        StateError,
+        list_files,
+        patiently,
+        read_state,
+    )
     from transforms.storage.storage import Storage
     from transforms.storage.uris import is_local, redact
 
-__all__ = ["Doors", "Storage", "is_local", "local_copy", "redact", "uris"]
+__all__ = [
+    "MOST_STATE",
+    "Doors",
+    "NotAnsweringError",
+    "StateError",
+    "Storage",
+    "decode_state",
+    "is_local",
+    "list_files",
+    "local_copy",
+    "not_state",
+    "patiently",
+    "read_state",
+    "redact",
+    "uris",
+]
 __getattr__ = lazy_face(__name__, __file__)

@@ -1,15 +1,34 @@
-"""Which URIs of a manifest may be fetched. A manifest comes from a stranger."""
+"""Which URIs of a manifest may be fetched. A manifest comes from a stranger.
+
+What the door of each scheme checks, beside ``input.allowed_schemes`` (of all links of a chain) and the roots:
+
+| scheme | private hosts | below a root | not checked |
+|---|---|---|---|
+| a path, file, local | | with links resolved | a link that is swapped during the fetch |
+| http, https | address of each connection | host, port, path; redirects too | names that a proxy resolves |
+| s3, gs, abfs, az and the like | in the config only | bucket and key | |
+| ftp, sftp, ssh, smb, hdfs | all addresses, at first | host and path | an address that changes then; links there |
+| webhdfs | all addresses, at first | host and path | the same, and where data nodes are |
+| zip, tar, libarchive | those of the archive | the archive | members: nothing is unpacked |
+| simplecache, filecache, blockcache, cached | those behind | those behind; no path of its own | |
+| dir | those behind | refused | |
+| reference, dask, generic | refused unless allowed_schemes names them | refused | where they lead |
+| any other | all addresses, at first | as text | what its library does |
+
+A root on a private host opens that host, and so does the manifest for its own. Dots are looked for after all escapes
+are undone, with slashes of both kinds.
+"""
 
 import dataclasses
-import ipaddress
 import os
 from collections.abc import Iterable
 
 from transforms.records import ImageFailure, Stage, Status
-from transforms.storage.uris import is_chained, is_local, local_path, same_store, scheme_of, schemes_of
+from transforms.storage.hosts import addresses_of, climbs, is_address, is_public, origin_of
+from transforms.storage.uris import ARCHIVES, CACHES, Link, is_local, links_of, local_path, same_store, schemes_of
 
-_PORTS = {"http": 80, "https": 443}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ANYWHERE = {"reference", "dask", "generic"}
+_CHECKED_LATER = {"http", "https"}  # names: when they are connected to
 
 
 class ForbiddenError(Exception):
@@ -18,18 +37,12 @@ class ForbiddenError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Doors:
-    """What may be fetched. Everything but http hosts of private networks, unless told otherwise.
-
-    What holds: schemes and roots are checked for the URI and for every redirect; symbolic links are resolved before a
-    local path is compared with a root; an http host that is, or resolves to, an address that is not public is refused
-    at the moment of the connection, so a name cannot change its mind between check and use. What does not: behind an
-    http proxy the proxy resolves names, so it has to refuse them; schemes such as ftp or sftp are checked by scheme
-    and root only; a symbolic link that is swapped during the fetch is followed.
-    """
+    """What may be fetched: everything but hosts of private networks, unless told otherwise. See the table above."""
 
     allowed_schemes: frozenset[str] | None = None  # None: any
-    allowed_roots: tuple[str, ...] = ()  # folders; empty: any. An http root also opens its host, private or not
+    allowed_roots: tuple[str, ...] = ()  # folders; empty: any. A root on a host opens it, private or not
     own_origins: frozenset[tuple[str, int]] = frozenset()  # (host, port) open though private
+    outer: "Doors | None" = None  # further doors, which must be open too
 
     @classmethod
     def of_manifest(cls, manifest: str, schemes: Iterable[str] | None = None, roots: Iterable[str] = ()) -> "Doors":
@@ -40,39 +53,68 @@ class Doors:
             allowed = frozenset(schemes)
         elif not is_local(manifest):
             allowed = own.union({"data"}, *map(same_store, own))  # what the manifest holds itself leads nowhere
-        origin = _origin(manifest)
+        origin = _origin(links_of(manifest)[-1])
         return cls(allowed, tuple(roots), frozenset([origin] if origin else []))
+
+    def within(self, outer: "Doors") -> "Doors":
+        """These doors behind others: open is what both leave open."""
+        return dataclasses.replace(self, outer=outer)
 
     def check(self, uri: str) -> None:
         """Raises ForbiddenError where ``uri`` may not be fetched. Names of hosts are checked when they are resolved."""
-        for scheme in schemes_of(uri):
-            if self.allowed_schemes is not None and scheme not in self.allowed_schemes:
-                allowed = ", ".join(sorted(self.allowed_schemes - {"data"})) or "data"
-                raise ForbiddenError(
-                    f"scheme {scheme!r} is not allowed, only {allowed}; input.allowed_schemes can allow it"
-                )
-        if scheme_of(uri) == "data":
+        if self.outer is not None:
+            self.outer.check(uri)
+        links = links_of(uri)
+        for link in links:
+            self._check_scheme(link.scheme)
+        if links[-1].scheme == "data":
             return
-        links = uri.split("::") if is_chained(uri) else [uri]
-        if self.allowed_roots and not any(_is_below(links[-1], root) for root in self.allowed_roots):
-            raise ForbiddenError(f"{links[-1]} is below none of input.allowed_roots: {', '.join(self.allowed_roots)}")
-        for origin in filter(None, map(_origin, links)):
-            try:
-                ipaddress.ip_address(origin[0].partition("%")[0])
-            except ValueError:
-                continue  # a name: checked when it is resolved
-            self.check_address(*origin, origin[0])
+        if self.allowed_roots:
+            for place, link in enumerate(links):
+                self._check_root(link, is_last=place == len(links) - 1)
+        for link in links:
+            origin = None if link.is_wrapper else _origin(link)
+            if origin is None:
+                continue
+            if is_address(origin[0]):
+                self.check_address(*origin, origin[0])
+            elif link.scheme not in _CHECKED_LATER and not self._is_own(origin):
+                for address in addresses_of(origin[0]):
+                    self.check_address(*origin, address)
 
     def check_address(self, host: str, port: int, address: str) -> None:
         """Raises ForbiddenError where ``address``, to which ``host`` resolves, is not public and not allowed."""
-        if is_public(address) or (host, port) in self.own_origins:
-            return
-        if any(_origin(root) == (host, port) for root in self.allowed_roots):
+        if self.outer is not None:
+            self.outer.check_address(host, port, address)
+        if is_public(address) or self._is_own((host, port)):
             return
         raise ForbiddenError(
             f"host {host!r} is {address}, a loopback, link-local or private address; "
             "a root of it in input.allowed_roots opens it"
         )
+
+    def _check_scheme(self, scheme: str) -> None:
+        if self.allowed_schemes is not None and scheme not in self.allowed_schemes:
+            allowed = ", ".join(sorted(self.allowed_schemes - {"data"})) or "data"
+            raise ForbiddenError(
+                f"scheme {scheme!r} is not allowed, only {allowed}; input.allowed_schemes can allow it"
+            )
+        if self.allowed_schemes is None and scheme in _ANYWHERE:
+            raise ForbiddenError(f"scheme {scheme!r} leads anywhere; input.allowed_schemes can allow it")
+
+    def _check_root(self, link: Link, is_last: bool) -> None:
+        if link.is_wrapper or link.scheme in _ANYWHERE:
+            if is_last or not (link.scheme in ARCHIVES or (link.scheme in CACHES and not link.path)):
+                raise ForbiddenError(
+                    f"{link.text!r} in a chain may lead out of input.allowed_roots; an archive (zip, tar) or a cache "
+                    "without a path may stand there"
+                )
+        elif not any(_is_below(link.text, root) for root in self.allowed_roots):
+            raise ForbiddenError(f"{link.text} is below none of input.allowed_roots: {', '.join(self.allowed_roots)}")
+
+    def _is_own(self, origin: tuple[str, int]) -> bool:
+        roots = (links_of(root)[-1] for root in self.allowed_roots)
+        return origin in self.own_origins or any(_origin(root) == origin for root in roots)
 
 
 def check_bytes(count: int, max_bytes: int) -> None:
@@ -82,30 +124,11 @@ def check_bytes(count: int, max_bytes: int) -> None:
         raise ImageFailure(Status.TOO_LARGE, Stage.FETCH, message, "TooManyBytes")
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, also where IPv6 wraps IPv4."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if wrapped is None and ip in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if wrapped is not None and not is_public(str(wrapped)):
-            return False
-    return ip.is_global and not ip.is_multicast
-
-
-def _origin(uri: str) -> tuple[str, int] | None:
-    scheme = scheme_of(uri)
-    if scheme not in _PORTS:
-        return None
-    # The parser of the client itself: two parsers that disagree on the host would be a way around the check.
-    from yarl import URL
-
+def _origin(link: Link) -> tuple[str, int] | None:
     try:
-        url = URL(uri)
+        return origin_of(link.scheme, link.text)
     except ValueError as error:
         raise ForbiddenError(f"not a URL: {error}") from None
-    return (url.host or "").rstrip("."), url.port or _PORTS[scheme]
 
 
 def _is_below(location: str, root: str) -> bool:
@@ -114,14 +137,17 @@ def _is_below(location: str, root: str) -> bool:
             return False
         folder = os.path.realpath(local_path(root))
         return os.path.commonpath([folder, os.path.realpath(local_path(location))]) == folder
-    if _origin(root) is not None:
+    if climbs(location.partition("?")[0]):
+        return False
+    if links_of(root)[0].scheme in ("http", "https"):
         from yarl import URL
 
-        wanted, allowed = URL(location), URL(root)
-        folder = allowed.path.rstrip("/") + "/"
-        return (
-            _origin(location) == _origin(root)
-            and wanted.scheme == allowed.scheme
-            and (wanted.path + "/").startswith(folder)
+        try:
+            wanted, allowed = URL(location), URL(root)
+        except ValueError:
+            return False
+        return (wanted.scheme, wanted.host, wanted.port) == (allowed.scheme, allowed.host, allowed.port) and all(
+            (path + "/").startswith(folder.rstrip("/") + "/")
+            for path, folder in ((wanted.path, allowed.path), (wanted.raw_path, allowed.raw_path))
         )
-    return (location.rstrip("/") + "/").startswith(root.rstrip("/") + "/") and "/../" not in location + "/"
+    return (location.rstrip("/") + "/").startswith(root.rstrip("/") + "/")

@@ -5,6 +5,7 @@ before a literal path too, as in fsspec, or ``file:`` alone, as Hadoop writes it
 ``zip://a.jpg::s3://bucket/x.zip`` are fsspec's. ``data:image/png;base64,...`` is the image itself (RFC 2397).
 """
 
+import dataclasses
 import functools
 import os
 import re
@@ -16,8 +17,9 @@ import fsspec
 _DATA = r"(?i:(data)):(?=(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+(?:=[^;,]*)?)*,)"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(?i:(file)):(?=/)|" + _DATA)
 _LOCAL = ("file", "local")
-_CACHES = {"simplecache", "filecache", "blockcache", "cached"}  # they hand on the path of the link behind them
-_WRAPPERS = {"zip", "tar", "libarchive", "dir", "reference", *_CACHES}
+CACHES = {"simplecache", "filecache", "blockcache", "cached"}  # they hand on the path of the link behind them
+ARCHIVES = frozenset({"zip", "tar", "libarchive"})  # the path of such a link is a member of the archive behind it
+_WRAPPERS = {*ARCHIVES, *CACHES, "dir", "reference"}
 
 ALIASES = (frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"}), frozenset({"abfs", "abfss", "az"}))
 """Schemes that mean the same store."""
@@ -51,12 +53,44 @@ def is_chained(uri: str) -> bool:
     return separator != "" and first.partition("://")[0] in _WRAPPERS
 
 
-def schemes_of(uri: str) -> list[str]:
-    """The schemes of all links of a chain, outermost first, read as fsspec does: a link may be a bare scheme."""
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """One link of a chain; a URI that is no chain is one link."""
+
+    scheme: str  # in lower case; ``file`` for a local path
+    text: str  # as it is written
+    path: str  # behind the scheme; empty for a bare scheme, such as that of a cache
+
+    @property
+    def is_wrapper(self) -> bool:
+        """It opens what the link behind it gives."""
+        return self.scheme in _WRAPPERS
+
+
+def links_of(uri: str) -> list[Link]:
+    """The links of a chain, outermost first: the one reading of a URI, for who checks it and for who opens it.
+
+    As fsspec reads it: a link without a path may be a bare scheme.
+    """
     if not is_chained(uri):
-        return [scheme_of(uri)]
-    protocols = fsspec.available_protocols()
-    return [link if link in protocols or re.fullmatch("[a-z]+", link) else scheme_of(link) for link in uri.split("::")]
+        return [Link(scheme_of(uri), uri, local_path(uri))]
+    protocols = _protocols()
+    return [
+        Link(text, text, "")
+        if text in protocols or re.fullmatch("[a-z]+", text)
+        else Link(scheme_of(text), text, local_path(text))
+        for text in uri.split("::")
+    ]
+
+
+def schemes_of(uri: str) -> list[str]:
+    """The schemes of all links of a chain, outermost first."""
+    return [link.scheme for link in links_of(uri)]
+
+
+@functools.cache
+def _protocols() -> frozenset[str]:
+    return frozenset(fsspec.available_protocols())
 
 
 def same_store(scheme: str) -> frozenset[str]:
@@ -78,7 +112,7 @@ def split(uri: str) -> tuple[str, str, str]:
     """
     if is_chained(uri):
         link, separator, rest = uri.partition("::")
-        if link.partition("://")[0] in _CACHES:
+        if link.partition("://")[0] in CACHES:
             before, path, after = split(rest)
             return f"{link}{separator}{before}", path, after
         path = link.partition("://")[2]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.table.commit import Totals, WriteStatistics, WriteTotals
+    from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals
     from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
         replace_rows,
         text_array,
     )
-    from transforms.table.schema import SCHEMA_VERSION, column_names_for, statistics_schema
+    from transforms.table.schema import NUMBERS_VERSION, SCHEMA_VERSION, column_names_for, statistics_schema
 
 __all__ = [
+    "NUMBERS_VERSION",
     "SCHEMA_VERSION",
     "DoneImages",
     "LeaseHolder",
@@ -40,6 +41,7 @@ __all__ = [
     "read_footer",
     "read_holder",
     "read_part",
+    "read_totals",
     "remove_images",
     "replace_rows",
     "statistics_schema",

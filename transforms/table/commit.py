@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 
 from transforms.records import ShardResult
-from transforms.storage import Storage
+from transforms.storage import Storage, decode_state, read_state
 from transforms.table.lease import check_lease
 from transforms.table.location import TableLocation
 from transforms.table.parts import encode_part
@@ -72,6 +72,19 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
         storage.put(table.run.part(result.shard.shard_id), encode_part(result, table))
     shard = result.shard
     return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates, shard.conflicts, shard.conflict)
+
+
+def read_totals(table: TableLocation, storage: Storage) -> Totals:
+    """What :func:`write_totals` wrote down.
+
+    Raises:
+        FileNotFoundError: not every shard is committed.
+        StateError: the file holds no counts.
+    """
+    uri = table.run.totals
+    return decode_state(
+        Totals, read_state(uri, storage), uri, "the counts of a run", "remove it, and run the same command again"
+    )
 
 
 def add_totals(counts: Iterable[Totals]) -> Totals:

@@ -8,12 +8,13 @@ import apache_beam as beam
 
 from transforms.concurrency import map_ahead
 from transforms.records import FAILURES
-from transforms.storage import Storage
-from transforms.table.location import TableLocation
+from transforms.storage import Storage, not_state, read_state
+from transforms.table.location import TableLocation, is_part
 from transforms.table.parts import _open_part, image_statuses
 
 _READERS = 16  # threads that read parts: they wait for the storage most of the time
 _BLOCK = 1 << 16  # images
+_MOST_PARTS = 1 << 28  # bytes of their list: a million
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class ReadDoneImages(beam.PTransform):
 
 def write_earlier_parts(table: TableLocation, parts: Iterable[str], storage: Storage) -> None:
     """Write down what a run builds on, before it begins."""
-    storage.put(table.run.earlier, "\n".join(parts).encode())
+    storage.put(table.run.earlier, "\n".join(parts).encode(errors="surrogateescape"))
 
 
 def _read_earlier_parts(_impulse: bytes, table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
@@ -72,7 +73,7 @@ def _read_earlier_parts(_impulse: bytes, table: TableLocation, storage: Storage)
 def read_earlier_parts(table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
     """The images of the parts that a run builds on, part by part, read ahead."""
     try:
-        parts = storage.read(table.run.earlier).decode().splitlines()
+        parts = _parts_in(read_state(table.run.earlier, storage, _MOST_PARTS), table)
     except FileNotFoundError:
         if table.token is not None:
             raise
@@ -81,6 +82,22 @@ def read_earlier_parts(table: TableLocation, storage: Storage) -> Iterator[DoneI
         for found in map_ahead(lambda uri: read_done_images(uri, table, storage), parts, readers, 64):
             if found is not None:
                 yield found
+
+
+def _parts_in(content: bytes, table: TableLocation) -> list[str]:
+    """The URIs in the list of earlier parts; nothing else is opened, whatever the list says.
+
+    Raises:
+        StateError: a line is no part of this output.
+    """
+    parts = content.decode(errors="surrogateescape").splitlines()
+    for part in parts:
+        below = part.removeprefix(f"{table.layout.statistics}/")
+        if below == part or not is_part(part) or ".." in below.split("/"):
+            raise not_state(
+                table.run.earlier, "the list of the parts", f"it names {part[:200]!r}", "run the same command again"
+            )
+    return parts
 
 
 def read_done_images(uri: str, table: TableLocation, storage: Storage) -> DoneImages | None:

@@ -2,9 +2,14 @@
 
 import dataclasses
 import json
+import math
 
-from transforms.storage import Storage
+from transforms.storage import Storage, decode_state, not_state, read_state
 from transforms.table.location import TableLocation
+
+_WHAT = "the lease of a launcher"
+_REMEDY = "where no other launcher is at work on this output, remove it"
+_LATEST = 1e11  # seconds since 1970: the year 5138
 
 
 class LeaseLostError(RuntimeError):
@@ -25,11 +30,20 @@ class LeaseHolder:
 
 
 def read_holder(table: TableLocation, storage: Storage) -> LeaseHolder | None:
-    """Who holds the lease; None where nobody does."""
+    """Who holds the lease; None where nobody does.
+
+    Raises:
+        StateError: the file is no lease.
+        NotAnsweringError: it does not answer.
+    """
     try:
-        return LeaseHolder(**json.loads(storage.read(table.lease)))
+        holder = decode_state(LeaseHolder, read_state(table.lease, storage), table.lease, _WHAT, _REMEDY)
     except FileNotFoundError:
         return None
+    if not (math.isfinite(holder.seen) and 0 <= holder.seen < _LATEST and 0 < holder.pid < 2**31):
+        why = f"seen {holder.seen}, process {holder.pid}"
+        raise not_state(table.lease, _WHAT, why, _REMEDY)
+    return holder
 
 
 def write_holder(holder: LeaseHolder, table: TableLocation, storage: Storage) -> None:

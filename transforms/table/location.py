@@ -26,6 +26,11 @@ class OutputLayout:
         """The compiled model."""
         return f"{self.models}/{fingerprint}"
 
+    @property
+    def overlays(self) -> str:
+        """Those of all runs."""
+        return f"{self.root}/overlays"
+
     def lease(self, fingerprint: str) -> str:
         return f"{self.root}/leases/{fingerprint}.json"
 
@@ -50,7 +55,7 @@ class RunLayout:
 
     @property
     def overlays(self) -> str:
-        return f"{self.root}/overlays/run={self.run_id}"
+        return f"{OutputLayout(self.root).overlays}/run={self.run_id}"
 
     @property
     def folder(self) -> str:

@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.records import FAILURES, ShardResult
-from transforms.storage import Storage
+from transforms.records import FAILURES, ShardResult, Status
+from transforms.storage import Storage, decode_state, list_files, not_state, patiently
 from transforms.table.location import TableLocation, is_part
 from transforms.table.schema import SCHEMA_VERSION
 
 _METADATA_KEY = b"beam_gradcam"
+_WHAT = "a part"
+_REMEDY = "move it out of the statistics folder; the next run explains its images again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +77,7 @@ def _encode(rows: pa.Table, footer: PartFooter) -> bytes:
 
 def list_parts(statistics: str, storage: Storage) -> Iterator[str]:
     """The URIs of all parts below a folder; temporary files have other names."""
-    for uri in storage.walk(statistics):
+    for uri in list_files(statistics, storage):
         if is_part(uri):
             yield uri
 
@@ -84,14 +86,15 @@ def read_footer(uri: str, storage: Storage) -> PartFooter:
     """What the part at ``uri`` says about itself.
 
     Raises:
-        ValueError: the file is not a part of this table.
+        StateError: the file is not a part of this table, or damaged.
+        NotAnsweringError: it does not answer.
     """
     with _open_part(uri, storage) as (_, footer):
         return footer
 
 
 def read_part(uri: str, storage: Storage, columns: list[str] | None) -> pa.Table:
-    """Some columns of a part, of those that it has, or all of them; raises ValueError as :func:`read_footer`."""
+    """Some columns of a part, of those that it has, or all of them; raises as :func:`read_footer`."""
     with _open_part(uri, storage) as (parquet, _):
         return parquet.read(columns=columns)
 
@@ -139,12 +142,26 @@ def image_statuses(rows: pa.Table) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _open_part(uri: str, storage: Storage) -> Iterator[tuple[pq.ParquetFile, PartFooter]]:
-    with storage.open(uri) as file:
+    """Raises StateError, also where a page turns out to be damaged while the part is read."""
+    with contextlib.closing(patiently(lambda: storage.open(uri), uri, storage.timeout)) as file:
         try:
-            parquet = pq.ParquetFile(file)
-            footer = PartFooter(**json.loads((parquet.schema_arrow.metadata or {})[_METADATA_KEY]))
-        except (pa.ArrowInvalid, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{uri} is not a part that this version can read ({error}); move it out of the statistics folder"
-            ) from error
-        yield parquet, footer
+            parquet = patiently(lambda: pq.ParquetFile(file), uri, storage.timeout)
+            yield parquet, _decode_footer((parquet.schema_arrow.metadata or {})[_METADATA_KEY], uri)
+        except (pa.ArrowException, KeyError, OSError) as error:
+            if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+                raise  # of the store; Arrow has OSError without a number for pages that cannot be unpacked
+            raise not_state(uri, _WHAT, str(error), _REMEDY) from error
+
+
+def _decode_footer(content: bytes, uri: str) -> PartFooter:
+    footer = decode_state(PartFooter, content, uri, _WHAT, _REMEDY)
+    unknown = footer.statuses.keys() - set(Status)
+    if unknown:
+        raise not_state(uri, _WHAT, f"statuses {', '.join(sorted(unknown))[:200]}", _REMEDY)
+    try:
+        is_aware = datetime.datetime.fromisoformat(footer.committed).tzinfo is not None
+    except ValueError:
+        is_aware = False
+    if not is_aware:
+        raise not_state(uri, _WHAT, f"committed {footer.committed[:200]!r}", _REMEDY)
+    return footer

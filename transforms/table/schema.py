@@ -8,7 +8,12 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
+"""Of the columns and their types. Parts of earlier versions are read too: 2 has ``cam`` in float16."""
+
+NUMBERS_VERSION = "2"
+"""Of what the numbers mean. It is part of the fingerprint: rows of other numbers do not make an image done, rows of
+other types do."""
 
 _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     "Identity and outcome": [
@@ -115,15 +120,28 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     "The map itself": [
         ("cam_height", pa.int32(), "h, cells"),
         ("cam_width", pa.int32(), "w, cells"),
-        ("cam", pa.list_(pa.float16()), "P / max P, row by row"),
+        ("cam", pa.list_(pa.float32()), "P / max P, row by row"),
         ("overlay_uri", pa.string(), "a file, or tar://NAME::TAR; NULL where the policy wrote none"),
     ],
 }  # fmt: skip
 
 
-def statistics_schema(regions: Sequence[str] = (), extra_columns: Sequence[str] = ()) -> pa.Schema:
-    """The schema of a part: the fixed columns, those of the declared regions, then the manifest's further columns."""
+# Only where the manifest has the user's own predictions (input.columns.expected): so the schema of all others, and with
+# it their fingerprints, stay what they are.
+_EXPECTED = {"expected_index": pa.int32(), "agrees": pa.bool_()}
+
+
+def statistics_schema(
+    regions: Sequence[str] = (), extra_columns: Sequence[str] = (), has_expected: bool = False
+) -> pa.Schema:
+    """The schema of a part: the fixed columns, those of the declared regions, then the manifest's further columns.
+
+    Args:
+        has_expected: with ``expected_index`` (the class that the user's own code predicts) and ``agrees`` (whether the
+            model says the same), NULL where the manifest says nothing.
+    """
     fields = [pa.field(name, kind) for name, kind, _ in _columns()]
+    fields += [pa.field(name, kind) for name, kind in _EXPECTED.items() if has_expected]
     fields += [pa.field(f"region_{region}_{what}", pa.float32()) for region in regions for what in ("mass", "lift")]
     fields += [pa.field(name, pa.string()) for name in extra_columns]
     return pa.schema(fields)
@@ -140,7 +158,7 @@ def column_names_for(manifest_columns: Sequence[str], regions: Sequence[str] = (
     Taken by the table, or by a further column that keeps its name: a table that is fed back has ``manifest_status``
     beside ``status``. DuckDB and Spark do not tell ``Site`` from ``site``, so neither do we.
     """
-    own = {name.casefold() for name in (*statistics_schema(regions).names, "run")}
+    own = {name.casefold() for name in (*statistics_schema(regions, has_expected=True).names, "run")}
     taken, names = set(own), {}
     plain = [name for name in manifest_columns if name and name.casefold() not in own]
     # Those that need no other name keep theirs.

@@ -53,7 +53,6 @@ def explain_settings(
         targets=policy,
         overlays=None if overlays is None else OverlaySettings(),
         overlay_folder=overlays,
-        resize=card.preprocessing["resize"],  # type: ignore[arg-type]
         batch_size=batch_size,
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in checked.items()),
     )

@@ -11,8 +11,7 @@ import pyarrow as pa
 from beam_gradcam.explained import Explained, Explanation
 from pipeline.audit import open_table
 from pipeline.runs import Run, Summary, find_run
-from transforms.model import read_card
-from transforms.placement import place
+from transforms.model import ModelCard, read_card
 from transforms.storage import Storage
 
 
@@ -79,16 +78,15 @@ class StoredRun:
             condition = condition[6:]
         selected = self._table.database.table("statistics").filter(condition).order(order).limit(limit)
         rows = selected.to_arrow_table()
-        resize = read_card(self._run.model, self._storage).preprocessing["resize"]
-        return Explained([self._explanation(row, resize) for row in rows.to_pylist()], rows)
+        card = read_card(self._run.model, self._storage)
+        return Explained([self._explanation(row, card) for row in rows.to_pylist()], rows)
 
-    def _explanation(self, row: dict[str, Any], resize: Any) -> Explanation:
+    def _explanation(self, row: dict[str, Any], card: ModelCard) -> Explanation:
         cam = placement = None
         if row["cam"] is not None:
             relative = np.array(row["cam"], np.float32).reshape(row["cam_height"], row["cam_width"])
             cam = relative * np.float32(max(row["cam_max"], 0.0))
-            card = read_card(self._run.model, self._storage)
-            placement = place(row["width"], row["height"], card.input_height, card.input_width, resize)
+            placement = card.place(row["width"], row["height"])
         return Explanation(row, cam, placement, row["uri"], self._run.guarded(self._storage))
 
 

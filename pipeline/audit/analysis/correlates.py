@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.audit.analysis.intervals import holm
-from pipeline.audit.inputs import AuditTable
+from pipeline.audit.inputs import AuditTable, quoted
 
 SAMPLE = 200_000  # rows; the error of a correlation is then below 0.005
 SIGNIFICANCE = 0.01
@@ -59,10 +59,10 @@ def find_correlates(table: AuditTable) -> list[Correlate]:
     values: eta of the ranks with an F-test (Kruskal and Wallis, classes apart). p-values adjusted after Holm.
     """
     numeric, categorical = _extra_columns(table)
-    sources = COVARIATES | {name: f"TRY_CAST({_quoted(name)} AS DOUBLE)" for name in numeric}
+    sources = COVARIATES | {name: f"TRY_CAST({quoted(name)} AS DOUBLE)" for name in numeric}
     select = [f"CAST({sql} AS DOUBLE) AS c{place}" for place, sql in enumerate(sources.values())]
     select += [f"CAST({sql} AS DOUBLE) AS l{place}" for place, sql in enumerate(LOOKS.values())]
-    select += [f"{_quoted(name)} AS g{place}" for place, name in enumerate(categorical)]
+    select += [f"{quoted(name)} AS g{place}" for place, name in enumerate(categorical)]
     columns = table.arrays(
         f"SELECT target_index, {', '.join(select)} FROM statistics WHERE status IN ('OK', 'FLAT') "
         f"ORDER BY hash(image_id), image_id, target_index LIMIT {SAMPLE}"
@@ -133,7 +133,7 @@ def _extra_columns(table: AuditTable) -> tuple[list[str], list[str]]:
     """The manifest's further columns: those that hold numbers, and those with few enough different texts."""
     numeric, categorical = [], []
     for name in table.extra_columns:
-        column = _quoted(name)
+        column = quoted(name)
         present, numbers, different = table.database.execute(
             f"SELECT count({column}), count(TRY_CAST({column} AS DOUBLE)), approx_count_distinct({column}) "
             "FROM statistics"
@@ -143,7 +143,3 @@ def _extra_columns(table: AuditTable) -> tuple[list[str], list[str]]:
         elif 2 <= different <= _MOST_VALUES:
             categorical.append(name)
     return numeric, categorical
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -1,12 +1,14 @@
 """Two runs, image by image: which maps moved, which predictions changed, which images came, went or broke."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.inputs import AuditTable
+from transforms.placement import WHOLE
+from transforms.records import Box
 from transforms.statistics import jensen_shannon_distance, resample
 
 _CHUNK = 20_000
@@ -90,8 +92,12 @@ def match_images(table: AuditTable, key: str) -> ImageCounts:
     )
 
 
-def compare_pairs(table: AuditTable, key: str) -> Iterator[pa.Table]:
-    """The rows of both runs that explain the same class of the same image, compared, some thousand at a time."""
+def compare_pairs(table: AuditTable, key: str, seen: Sequence[Box] = (WHOLE, WHOLE)) -> Iterator[pa.Table]:
+    """The rows of both runs that explain the same class of the same image, compared, some thousand at a time.
+
+    Args:
+        seen: what the maps before and after cover of the model input.
+    """
     joined = table.database.sql(
         f"SELECT a.image_id, b.image_id AS image_id_before, a.uri, a.target_index, a.target_name, a.label_index, "
         "b.status AS status_before, a.status AS status_after, b.target_probability AS target_probability_before, "
@@ -108,7 +114,7 @@ def compare_pairs(table: AuditTable, key: str) -> Iterator[pa.Table]:
     )
     for batch in joined.to_arrow_reader(_CHUNK):
         rows = pa.Table.from_batches([batch])
-        rows = rows.append_column("distance", pa.array(_distances(rows), from_pandas=True))
+        rows = rows.append_column("distance", pa.array(_distances(rows, seen), from_pandas=True))
         yield rows.select(PAIR_SCHEMA.names).cast(PAIR_SCHEMA)
 
 
@@ -120,12 +126,23 @@ def _explained(name: str, key: str) -> str:
     )
 
 
-def _distances(rows: pa.Table) -> np.ndarray:
-    """The distance of each pair of maps; NaN where one has no mass."""
+def _distances(rows: pa.Table, seen: Sequence[Box]) -> np.ndarray:
+    """The distance of each pair of maps; NaN where one has no mass.
+
+    Where the maps cover different parts of the input, both are brought onto a grid over all that either covers.
+    """
     grids = rows.select(["height_before", "width_before", "height_after", "width_after"]).slice(0, 1).to_pylist()[0]
     maps = []
     for when in ("before", "after"):
         shape = (-1, grids[f"height_{when}"], grids[f"width_{when}"])
         maps.append(rows[f"cam_{when}"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(shape))
     height, width = (min(grids[f"{side}_before"], grids[f"{side}_after"]) for side in ("height", "width"))
-    return jensen_shannon_distance(*(resample(values.astype(np.float64), height, width) for values in maps))
+    first, second = seen
+    every = first if first == second else (*np.minimum(first, second)[:2], *np.maximum(first, second)[2:])
+    frames = [(WHOLE, WHOLE)] * 2 if first == second else [(first, every), (second, every)]
+    return jensen_shannon_distance(
+        *(
+            resample(values.astype(np.float64), height, width, *frame)
+            for values, frame in zip(maps, frames, strict=True)
+        )
+    )

@@ -5,9 +5,21 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from pipeline.audit.inputs.database import quoted
     from pipeline.audit.inputs.measures import CORNERS, Measure, list_measures
     from pipeline.audit.inputs.originals import sampled_images, settings_of
+    from pipeline.audit.inputs.overlays import stored_overlay
     from pipeline.audit.inputs.table import AuditTable, open_table
 
-__all__ = ["CORNERS", "AuditTable", "Measure", "list_measures", "open_table", "sampled_images", "settings_of"]
+__all__ = [
+    "CORNERS",
+    "AuditTable",
+    "Measure",
+    "list_measures",
+    "open_table",
+    "quoted",
+    "sampled_images",
+    "settings_of",
+    "stored_overlay",
+]
 __getattr__ = lazy_face(__name__, __file__)

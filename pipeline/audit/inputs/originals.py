@@ -1,21 +1,17 @@
 """The images that a run explained, loaded again the way that the run loaded them."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
+from pipeline.audit.inputs.database import quoted
 from pipeline.audit.inputs.table import AuditTable
 from pipeline.runs import Run
-from transforms.concurrency import map_ahead
-from transforms.explain import ExplainSettings, FailedImage, ImageLoader, LoadedImage
+from transforms.explain import Explained, ExplainSettings, ImageLoader, LoadedImage, reload_images
 from transforms.images import Limits
 from transforms.model import read_card
 from transforms.overlays import OverlaySettings
 from transforms.records import Box, ImageRef
 from transforms.storage import Storage
 from transforms.table import statistics_schema
-
-_LOADERS = 8
 
 
 def settings_of(
@@ -27,7 +23,6 @@ def settings_of(
         table=run.table,
         schema=statistics_schema(tuple(regions), extra_columns),
         overlays=overlays,
-        resize=run.config["model"]["resize"],
         batch_size=run.config["explain"]["batch_size"],
         limits=Limits(run.config["input"]["max_bytes"], run.config["input"]["max_pixels"]),
         regions=tuple(regions.items()),
@@ -36,16 +31,14 @@ def settings_of(
 
 
 def sampled_images(table: AuditTable, run: Run, count: int, storage: Storage) -> list[LoadedImage]:
-    """The images with a map whose ids, which are hashes, are the smallest; those that are gone by now are left out."""
+    """The images with a map whose ids, which are hashes, are the smallest; those that are gone or have
+    changed by now are left out."""
     rows = table.records(
-        f"SELECT image_id, any_value(uri) AS uri FROM {table.name} WHERE status IN ('OK', 'FLAT') "
-        f"GROUP BY image_id ORDER BY image_id LIMIT {count}"
+        "SELECT image_id, any_value(uri) AS uri, any_value(content_sha256) AS digest "
+        f"FROM {quoted(table.name)} WHERE status IN ('OK', 'FLAT') "
+        f"GROUP BY image_id ORDER BY image_id LIMIT {int(count)}"
     )
+    images = [Explained(ImageRef(row["uri"], row["image_id"]), row["digest"]) for row in rows]
     loader = ImageLoader(read_card(run.model, storage), settings_of(run), run.guarded(storage))
-
-    def load(row: dict[str, Any]) -> LoadedImage | FailedImage:
-        return loader.load(ImageRef(row["uri"], row["image_id"]))
-
-    with ThreadPoolExecutor(_LOADERS, "originals") as loaders:
-        loaded = list(map_ahead(load, rows, loaders, 2 * _LOADERS))
+    loaded = reload_images(images, loader)
     return [image for image in loaded if isinstance(image, LoadedImage)]

@@ -1,7 +1,8 @@
 """The rows of a run in DuckDB: on disk, so that a million need no memory; sealed, so that SQL reaches nothing else."""
 
 import dataclasses
-import glob
+import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +12,22 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audit.errors import AuditError
+from pipeline.audit.inputs.database import quoted, sealed_database
 from pipeline.runs import Run, list_runs
 from transforms.concurrency import map_ahead
+from transforms.model import read_card
+from transforms.placement import within
 from transforms.statistics import box_coverage
-from transforms.storage import Storage
+from transforms.storage import Storage, read_state, uris
 from transforms.table import list_parts, read_footer, statistics_schema
 
 _READERS = 16
+_REGION = re.compile("region_([a-z][a-z0-9_]*)_lift")  # as the config names them; a part may have any column
+_NUMERIC = r"u?(tiny|small|big|huge)?int(eger)?|u?int\d+|float|double|halffloat|decimal.*"
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -52,16 +59,12 @@ class AuditTable:
     @property
     def regions(self) -> tuple[str, ...]:
         """The declared regions, by the columns that they gave the table."""
-        return tuple(
-            name.removeprefix("region_").removesuffix("_lift")
-            for name in self.columns
-            if name.startswith("region_") and name.endswith("_lift")
-        )
+        return tuple(match[1] for match in map(_REGION.fullmatch, self.columns) if match)
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
         """The manifest's further columns."""
-        own = set(statistics_schema(self.regions).names)
+        own = set(statistics_schema(self.regions, has_expected=True).names)
         return tuple(name for name in self.columns if name not in own)
 
 
@@ -75,70 +78,139 @@ def open_table(
     stored maps where the run did not make them.
 
     Raises:
-        AuditError: a run has no rows.
+        AuditError: a run has no rows, or rows that cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as folder:
-        database = duckdb.connect(
-            f"{folder}/audit.duckdb", config={"temp_directory": folder, "allow_community_extensions": False}
-        )
-        try:
-            for name, run in runs.items():
-                _load(database, name, run, Path(folder), storage)
-                _add_regions(database, name, run, regions or {})
-            first, run = next(iter(runs.items()))
-            has_controls = storage.exists(run.files.controls)
-            if has_controls:
-                path = storage.to_local(run.files.controls, Path(folder, "controls.parquet"))
-                database.execute(f"CREATE TABLE {first}_controls AS FROM read_parquet($path)", {"path": str(path)})
-                _add_regions(database, f"{first}_controls", run, regions or {})
-            database.execute("SET enable_progress_bar = false")
-            database.execute("SET python_enable_replacements = false")
-            database.execute("SET enable_external_access = false")
-            database.execute("SET lock_configuration = true")
-            described = database.execute(f"SELECT column_name FROM (DESCRIBE {first})").fetchall()
-            yield AuditTable(database, tuple(name for (name,) in described), first, has_controls)
-        finally:
-            database.close()
+    with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
+        folder = Path(temporary)
+        tables = {name: _files_of(run, folder / name, storage) for name, run in runs.items()}
+        first, run = next(iter(runs.items()))
+        has_controls = storage.exists(run.files.controls)
+        if has_controls:
+            path = folder / "controls.parquet"
+            path.write_bytes(read_state(run.files.controls, storage))
+            tables[f"{first}_controls"] = _Files({path: run.files.controls}, (run.run_id,))
+        with sealed_database(folder, [path for files in tables.values() for path in files.uris]) as database:
+            for name, files in tables.items():
+                _load(database, name, files)
+        # Anew, and now without the files.
+        with sealed_database(folder) as database:
+            try:
+                for name in tables:
+                    _add_regions(database, name, runs.get(name, run), regions or {}, storage)
+                described = database.execute(f"SELECT column_name FROM (DESCRIBE {quoted(first)})").fetchall()
+                yield AuditTable(database, tuple(name for (name,) in described), first, has_controls)
+            except duckdb.Error as error:
+                where = ", ".join(each.files.statistics for each in runs.values())
+                raise AuditError(f"{where}: rows that this version cannot read: {error}") from error
 
 
-def _load(database: duckdb.DuckDBPyConnection, name: str, run: Run, folder: Path, storage: Storage) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """The files of a table on this machine."""
+
+    uris: dict[Path, str | None]  # where each comes from; None: from here
+    runs: tuple[str, ...]  # ids, the oldest first
+
+    @property
+    def one(self) -> str:
+        """For a message: the first of them that is not our own."""
+        return next(filter(None, self.uris.values()))
+
+
+def _files_of(run: Run, folder: Path, storage: Storage) -> _Files:
     runs = [*_earlier_runs(run, storage), run]
     parts = [part for each in runs for part in list_parts(each.files.statistics, storage)]
-    paths = _local_copies(parts, run, folder / name, storage)
-    no_rows = folder / name / "columns.parquet"  # rows of an earlier version may lack some of today's columns
-    pq.write_table(statistics_schema().empty_table(), no_rows)
-    if not paths:
+    folder.mkdir()
+    found = _local_copies(parts, run, folder, storage)
+    if not found:
         raise AuditError(f"run {run.run_id} of {run.output} has no rows under {run.files.statistics}")
-    # DuckDB reads its paths as patterns. Each image has its rows of one run: of the one that began last.
-    database.execute(
-        f"CREATE TABLE {name} AS SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = false)"
-        + (
-            " QUALIFY dense_rank() OVER (PARTITION BY image_id ORDER BY list_position($order, run_id) DESC) = 1"
-            if len(runs) > 1
-            else ""
-        ),
-        {"files": [glob.escape(path) for path in (str(no_rows), *paths)]}
-        | ({"order": [each.run_id for each in runs]} if len(runs) > 1 else {}),
-    )
+    no_rows = folder / "columns.parquet"  # rows of an earlier version may lack some of today's columns
+    pq.write_table(statistics_schema().empty_table(), no_rows)
+    return _Files({no_rows: None, **found}, tuple(each.run_id for each in runs))
+
+
+def _load(database: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:
+    # Each image has its rows of one run: of the one that began last.
+    newest = " QUALIFY dense_rank() OVER (PARTITION BY image_id ORDER BY list_position($order, run_id) DESC) = 1"
+    several = len(files.runs) > 1
+    try:
+        database.execute(
+            f"CREATE TABLE {quoted(name)} AS SELECT * FROM "
+            "read_parquet($files, union_by_name = true, hive_partitioning = false)" + (newest if several else ""),
+            {"files": [str(path) for path in files.uris]} | ({"order": list(files.runs)} if several else {}),
+        )
+    except duckdb.Error as error:
+        raise AuditError(_which_is_broken(files, error)) from error
+    _check_columns(database, name, files)
+
+
+def _which_is_broken(files: _Files, error: duckdb.Error) -> str:
+    for path, uri in files.uris.items():
+        try:
+            with pq.ParquetFile(path) as parquet:
+                for _ in parquet.iter_batches():
+                    pass
+        except (pa.ArrowException, OSError) as broken:
+            return f"{uri or path} is damaged ({broken}); move it away: the next run explains its images again"
+    return f"{files.one} and the files beside it cannot be read as one table: {error}"
+
+
+def _check_columns(database: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:
+    """Rows come from files that others may have written: a text where a number belongs, or a path in place of an id."""
+    described = database.execute(f"SELECT column_name, column_type FROM (DESCRIBE {quoted(name)})").fetchall()
+    kinds = dict(described)
+    for field in statistics_schema():
+        if field.name in kinds and _kind_of(str(field.type)) != _kind_of(kinds[field.name]):
+            raise AuditError(
+                f"{files.one} or a file beside it has a column {field.name} of type {kinds[field.name]}, which should "
+                f"be {field.type}: it is of another version, or not of this job; move it away"
+            )
+    wrong = database.execute(
+        f"SELECT image_id FROM {quoted(name)} "
+        "WHERE NOT coalesce(regexp_full_match(image_id, '[0-9a-f]{32}'), false) LIMIT 1"
+    ).fetchall()
+    if wrong:
+        raise AuditError(
+            f"{files.one} or a file beside it has the image_id {str(wrong[0][0])[:100]!r}, but an id is 32 hex digits: "
+            "it is not of this job; move it away"
+        )
+
+
+def _kind_of(type_name: str) -> str:
+    """What a column type of Arrow or DuckDB holds."""
+    name = type_name.lower()
+    if name.startswith("list") or name.endswith("[]"):
+        return "numbers"
+    if name in ("string", "large_string", "varchar"):
+        return "text"
+    return "truth" if name in ("bool", "boolean") else "number" if re.fullmatch(_NUMERIC, name) else name
 
 
 def _add_regions(
-    database: duckdb.DuckDBPyConnection, name: str, run: Run, regions: Mapping[str, Sequence[float]]
+    database: duckdb.DuckDBPyConnection,
+    name: str,
+    run: Run,
+    regions: Mapping[str, Sequence[float]],
+    storage: Storage,
 ) -> None:
     """Mass and lift of regions from the stored maps: rows of earlier runs, and regions declared since, lack them."""
-    own = run.config.get("audit", {}).get("regions", {})
-    grid = database.execute(f"SELECT cam_height, cam_width FROM {name} WHERE cam IS NOT NULL LIMIT 1").fetchall()
+    own = run.config["audit"]["regions"]
+    if not own and not regions:
+        return
+    table = quoted(name)
+    seen = read_card(run.model, storage).seen
+    grid = database.execute(f"SELECT cam_height, cam_width FROM {table} WHERE cam IS NOT NULL LIMIT 1").fetchall()
     for region, box in (own | dict(regions) if grid else {}).items():
-        covered = box_coverage(np.array(box), *grid[0]).ravel()
-        mass, lift = f"region_{region}_mass", f"region_{region}_lift"
-        database.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {mass} FLOAT")
-        database.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {lift} FLOAT")
+        covered = box_coverage(within(np.array(box), seen), *grid[0]).ravel()
+        mass, lift = quoted(f"region_{region}_mass"), quoted(f"region_{region}_lift")
+        database.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {mass} FLOAT")
+        database.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {lift} FLOAT")
         is_own = list(own.get(region, ())) == list(box)
         database.execute(
-            f"UPDATE {name} SET {mass} = inside, {lift} = inside / $area FROM (SELECT rowid AS place, "
+            f"UPDATE {table} SET {mass} = inside, {lift} = inside / nullif($area, 0) FROM (SELECT rowid AS place, "
             "list_inner_product(CAST(cam AS DOUBLE[]), $covered) / list_sum(CAST(cam AS DOUBLE[])) AS inside "
-            f"FROM {name} WHERE status IN ('OK', 'FLAT'){f' AND {mass} IS NULL' if is_own else ''}) "
-            f"WHERE {name}.rowid = place",
+            f"FROM {table} WHERE status IN ('OK', 'FLAT'){f' AND {mass} IS NULL' if is_own else ''}) "
+            f"WHERE {table}.rowid = place",
             {"area": float(covered.mean()), "covered": covered.tolist()},
         )
 
@@ -151,19 +223,27 @@ def _earlier_runs(run: Run, storage: Storage) -> list[Run]:
     return [other for other in others if other.record.started <= run.record.started]
 
 
-def _local_copies(parts: list[str], run: Run, folder: Path, storage: Storage) -> list[str]:
-    """Paths on this machine, their own or of copies, of the parts that were made as those of the run."""
+def _local_copies(parts: list[str], run: Run, folder: Path, storage: Storage) -> dict[Path, str | None]:
+    """Paths on this machine of the parts that were made as those of the run: links to them, or copies.
 
-    def copy(numbered: tuple[int, str]) -> str | None:
+    Under names of our own: DuckDB reads the names of files as patterns.
+    """
+
+    def copy(numbered: tuple[int, str]) -> tuple[Path, str] | None:
         number, uri = numbered
         footer = read_footer(uri, storage)
         if (footer.fingerprint, footer.targets) != (run.record.fingerprint, run.record.targets):
             return None
-        return str(storage.to_local(uri, folder / f"{number:06d}.parquet"))
+        path = folder / f"{number:06d}.parquet"
+        if uris.is_local(uri):
+            path.symlink_to(os.path.abspath(uris.local_path(uri)))
+        else:
+            storage.to_local(uri, path)
+        return path, uri
 
-    folder.mkdir()
     with ThreadPoolExecutor(_READERS, "parts") as readers:
-        return [path for path in map_ahead(copy, enumerate(parts), readers, 2 * _READERS) if path is not None]
+        copies = map_ahead(copy, enumerate(parts), readers, 2 * _READERS)
+        return dict(found for found in copies if found is not None)
 
 
 def _filled(column: Any) -> np.ndarray:

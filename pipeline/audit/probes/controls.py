@@ -15,6 +15,7 @@ from pipeline.audit.analysis import Means, group_means
 from pipeline.audit.inputs import AuditTable, Measure, sampled_images, settings_of
 from pipeline.runs import Run
 from transforms.explain import LoadedImage, explained_rows
+from transforms.images import widened
 from transforms.model import GradCamModel
 from transforms.placement import place
 from transforms.records import ImageRef, image_id_of
@@ -56,12 +57,13 @@ def write_controls(table: AuditTable, run: Run, model: GradCamModel, storage: St
     }
     images = []
     for control, pictures in inputs.items():
-        placement = place(size[1], size[0], *size, "stretch")
+        placement = place(size[1], size[0], *size, "stretch", seen=card.seen)
         for number, pixels in enumerate(pictures):
             uri = f"control:{control}-{number}"
             ref = ImageRef(uri, image_id_of(uri), extra=(control,))
             target = ImageTargets((-1,), "predicted")
-            images.append(LoadedImage(ref, target, "", 0, placement, np.ascontiguousarray(pixels), None))
+            pixels = np.ascontiguousarray(pixels if pixels.dtype == card.pixel_type else widened(pixels))
+            images.append(LoadedImage(ref, target, "", 0, placement, pixels, None))
     classes = rng.integers(0, card.class_count, len(photos)).tolist()
     for photo, chosen in zip(photos, classes, strict=True):
         targets = {"photos": ImageTargets((-1,), "predicted"), "random class": ImageTargets((chosen,), "listed")}

@@ -16,8 +16,9 @@ from pipeline.audit.analysis import Means, group_means
 from pipeline.audit.inputs import AuditTable, sampled_images
 from pipeline.runs import Run
 from transforms.model import GradCamModel
+from transforms.records import Box
 from transforms.statistics import upsample
-from transforms.storage import Storage
+from transforms.storage import Storage, not_state, read_state
 
 STEPS = 10
 CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")
@@ -57,6 +58,8 @@ def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamMo
 def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel) -> np.ndarray:
     """Deletion and insertion of one map: mean probability of the class over 0, 10, ... 100 % of the pixels.
 
+    Of those that the model sees: the others are left as they are.
+
     Args:
         pixels: the model input, uint8 ``[H, W, 3]``.
         cam: the map, ``[h, w]``.
@@ -65,23 +68,38 @@ def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: 
         float64 ``[2]``, 0..1.
     """
     height, width = pixels.shape[:2]
-    heatmap = upsample(cam, height, width)
+    rows, columns, heatmap = _over_the_input(cam, model.card.seen, height, width)
     rank = np.empty(heatmap.size, np.int64)
     rank[np.argsort(-heatmap, axis=None, kind="stable")] = np.arange(heatmap.size)
     blurred = cv2.GaussianBlur(pixels, (0, 0), max(height, width) / _BLUR)
     limits = np.arange(STEPS + 1) * heatmap.size / STEPS
-    top = (rank.reshape(1, height, width) < limits[:, None, None])[..., None]
+    top = np.zeros((STEPS + 1, height, width, 1), bool)
+    top[:, rows, columns, 0] = rank.reshape(1, *heatmap.shape) < limits[:, None, None]
     changed = np.concatenate([np.where(top, blurred, pixels), np.where(top, pixels, blurred)])
     explanation = model.explain(changed, np.full((len(changed), 1), target, np.int32))
     curves = explanation.probabilities[:, target].astype(np.float64).reshape(2, STEPS + 1)
     return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
 
 
+def _over_the_input(cam: np.ndarray, seen: Box, height: int, width: int) -> tuple[slice, slice, np.ndarray]:
+    """The rows and columns of a model input that a map covers, and the map upsampled over them."""
+    left, right = (round(edge * width) for edge in seen[::2])
+    top, bottom = (round(edge * height) for edge in seen[1::2])
+    heatmap = upsample(cam, max(1, bottom - top), max(1, right - left))
+    rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
+    return rows, columns, heatmap[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+
+
 def read_faithfulness(run: Run, storage: Storage) -> Means | None:
     """Means of the curves, then of the advantage over the shuffled map (less deletion, more insertion): ``[1, 6]``."""
     if not storage.exists(run.files.faithfulness):
         return None
-    rows = pq.read_table(pa.BufferReader(storage.read(run.files.faithfulness)))
-    values = np.stack([rows[name].to_numpy().astype(np.float64) for name in CURVES], axis=1)
+    uri = run.files.faithfulness
+    content = read_state(uri, storage)
+    try:
+        rows = pq.read_table(pa.BufferReader(content), columns=list(CURVES))
+        values = np.stack([rows[name].to_numpy().astype(np.float64) for name in CURVES], axis=1)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise not_state(uri, "a table of faithfulness", str(error), "remove it") from None
     advantage = np.stack([values[:, 2] - values[:, 0], values[:, 1] - values[:, 3]], axis=1)
     return group_means(np.concatenate([values, advantage], axis=1), np.zeros(len(values), int), 1)

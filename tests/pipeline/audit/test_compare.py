@@ -147,7 +147,21 @@ def test_models_with_other_classes_are_refused(nights, tmp_path):
     before, _ = nights
     after = run_at(str(write_run(tmp_path / "out", "r1", examples(corner=False, per_class=2))), STORAGE)
     card = f"{after.model}/explanation.json"
-    fields = json.loads(STORAGE.read(card)) | {"class_count": 4}
+    fields = json.loads(STORAGE.read(card)) | {"class_count": 4, "class_names": list("abcd")}
     STORAGE.put(card, json.dumps(fields).encode())
     with pytest.raises(AuditError, match="3 and 4 classes"):
         write_comparison(before, after, Compare(), STORAGE)
+
+
+def test_photos_that_were_resized_otherwise_are_said(tmp_path):
+    nights = [run_at(str(write_run(tmp_path / name, name, examples(False, per_class=2))), STORAGE) for name in "ab"]
+    card = Path(nights[1].model) / "explanation.json"
+    fields = json.loads(card.read_text())
+    fields["preprocessing"] |= {"resize": "crop", "interpolation": "bicubic", "antialias": True}
+    card.write_text(json.dumps(fields))
+    write_comparison(*nights, Compare(), STORAGE)
+    page = (Path(nights[1].files.folder) / "compare" / "a" / "index.html").read_text()
+    assert (
+        "Images were resized differently (resize stretch, interpolation area, antialias None; resize crop, "
+        "interpolation bicubic, antialias True): part of every shift is due to it."
+    ) in page

@@ -56,7 +56,7 @@ def test_an_overlay_after_the_fact_is_the_one_that_the_job_would_have_written(ta
     example = next(e for e in examples(corner=False, per_class=6) if f"/{e.name}.jpg" in row["uri"])
     wanted = render_overlay(image.photo, example.cam, image.placement, look.opacity, look.colormap)
     found = cv2.imread(made[0].uri)[:, :, ::-1]
-    assert np.abs(found.astype(int) - wanted).mean() < 3  # JPEG, and the map in float16
+    assert np.abs(found.astype(int) - wanted).mean() < 3  # JPEG
 
 
 def test_conditions_select_rows_in_order(table):

@@ -1,12 +1,14 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from example_runs import PER_CLASS, examples
+from old_parts import as_version_2
 from synthetic import Example, blob, write_run
 
 from pipeline.audit.analysis.galleries import find_galleries
@@ -144,7 +146,7 @@ def test_regions_can_be_declared_after_the_fact(tmp_path):
         with open_table({"statistics": run_at(str(folder), STORAGE)}, STORAGE, regions) as table:
             lifts.append(table.arrays("SELECT region_mark_lift AS lift FROM statistics ORDER BY image_id")["lift"])
     assert len(lifts[0]) == 15
-    np.testing.assert_allclose(lifts[0], lifts[1], rtol=2e-3)  # the stored maps are float16
+    np.testing.assert_allclose(lifts[0], lifts[1], rtol=1e-5)
 
 
 def test_nothing_but_the_rows_can_be_reached_by_sql(planted):
@@ -190,3 +192,17 @@ def test_channels_whose_weight_could_not_be_computed_are_said(tmp_path):
     assert found["numbers"] == {"guarded_channels": 1234}
     assert found["text"].startswith("The method could not compute the weight of 1,234 channels")
     assert "guarded channels 1234" in page
+
+
+def test_a_table_with_parts_of_an_earlier_version_is_read_as_one(tmp_path):
+    folder = write_run(tmp_path / "out", "r1", examples(corner=False, per_class=2))
+    run = run_at(str(folder), STORAGE)
+    with open_table({"statistics": run}, STORAGE) as table:
+        (new,) = table.records("SELECT count(*) AS rows, sum(list_sum(cam)) AS mass FROM statistics")
+    (part, *_) = (tmp_path / "out").glob("statistics/*/*.parquet")
+    as_version_2(str(part))
+    shutil.copy(part, part.with_name("part-00009-more.parquet"))
+    with open_table({"statistics": run}, STORAGE) as table:
+        (mixed,) = table.records("SELECT count(*) AS rows, sum(list_sum(cam)) AS mass FROM statistics")
+    assert mixed["rows"] == 2 * new["rows"]
+    assert mixed["mass"] == pytest.approx(2 * new["mass"], rel=1e-3)

@@ -1,6 +1,6 @@
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pydantic
@@ -51,6 +51,7 @@ def test_every_mistake_is_said_at_once_with_its_path_and_what_would_be_right():
 @pytest.mark.parametrize(
     "setting",
     ["explain.targets=top_k:0", "explain.targets=[]", "run.id=../up", "run.max_failure_rate=2", "model.input_size=[1]",
+     "model.geometry=[0,0,1]", "model.geometry=[0.5,0,0.5,1]", "model.geometry=[1,0,2,1]", "model.geometry=whole",
      "overlays.policy=sample:0", "run.shard_size=0", "explain.batch_size=0", "model.resize=fit"],
 )  # fmt: skip
 def test_wrong_values_are_refused_under_their_own_key(setting):
@@ -77,12 +78,13 @@ def test_storage_options_are_not_shown():
 
 
 def test_help_answers_in_under_a_second_without_tensorflow():
-    start = time.perf_counter()
+    before = os.times()
     code = "import sys; sys.argv = ['beam-gradcam', '--help']\ntry:\n import pipeline.cli as cli; cli.main()\n"
     code += "finally:\n assert not {'tensorflow', 'apache_beam', 'pyarrow'} & set(sys.modules), 'heavy import'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Explain every image of a manifest" in done.stdout
-    assert time.perf_counter() - start < 3  # a second on a quiet machine; measured 0.4
+    after = os.times()  # of a processor, which a busy machine does not make longer
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1
 
 
 def test_reading_a_config_needs_neither_tensorflow_nor_beam():

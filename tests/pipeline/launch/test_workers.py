@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import apache_beam as beam
@@ -19,6 +18,7 @@ from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.transforms.environments import ExternalEnvironment
 from rich.console import Console
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from pipeline.cli import app
 from pipeline.config.read import load_config
@@ -105,30 +105,30 @@ def test_two_processes_give_the_table_of_one(tmp_path):
     assert len({note["pid"] for note in runs.notes_of(tmp_path, "two")}) == 2
 
 
-def test_a_killed_worker_ends_the_run_and_a_rerun_resumes(tmp_path):
+def workers_of(folder: Path, name: str) -> list[int]:
+    """The processes whose model has been asked for something."""
+    return sorted({note["pid"] for note in runs.notes_of(folder, name)})
+
+
+def test_a_killed_worker_ends_the_run_and_a_rerun_resumes(gate, tmp_path):
     lines = runs.write_photos(tmp_path, 24)
     options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
-    job = runs.start_job(tmp_path, "out", lines, options, seconds=0.5)
+    job = runs.start_job(tmp_path, "out", lines, options, gate)
+    wait_until(lambda: len(workers_of(tmp_path, "out")) == 2)
+    gate.let(2)
     runs.wait_for_parts(tmp_path, "out", 2, job)
-    worker, other = sorted({note["pid"] for note in runs.notes_of(tmp_path, "out")})
+    worker, other = workers_of(tmp_path, "out")
     os.kill(worker, signal.SIGKILL)
-    assert job.wait(30) == jobs.EXIT_STOPPED
+    assert job.wait(runs.JOB_SECONDS) == jobs.EXIT_STOPPED
     log = (tmp_path / "out.log").read_text()
     assert f"stopped: {WorkerLostError.__name__}: Worker subprocess exited with return code -9" in log
     assert "set run.workers or explain.batch_size lower" in log
-    wait_until_gone(other)  # no process of the run stays behind
+    wait_until(lambda: not Path(f"/proc/{other}").exists())  # no process of the run stays behind
     before = {part: part.stat().st_mtime_ns for part in tmp_path.glob("out/statistics/*/*.parquet")}
     assert 0 < len(runs.rows_of(tmp_path, "out")) < 24
     runs.run_job(tmp_path, "out", lines, [])
     assert [row["uri"] for row in runs.rows_of(tmp_path, "out")] == sorted(lines)
     assert {part: part.stat().st_mtime_ns for part in before} == before  # what was there was not made again
-
-
-def wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 15
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline, f"process {pid} is still there"
-        time.sleep(0.1)
 
 
 def test_dataflow_options_parse_and_the_graph_of_a_million_images_is_that_of_ten(tmp_path):
@@ -195,7 +195,7 @@ def test_workers_from_the_wheel_in_a_clean_environment_do_the_job(clean_venv, tm
         cwd=tmp_path, env=environment, start_new_session=True,
     )  # fmt: skip
     try:
-        runs.wait_until(lambda: is_listening(port))
+        wait_until(lambda: is_listening(port))
         assert launch(config, [], Console(stderr=True)) == 0
     finally:
         os.killpg(pool.pid, signal.SIGKILL)

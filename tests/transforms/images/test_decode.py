@@ -258,11 +258,11 @@ def test_a_declared_giant_is_refused_before_it_is_decoded(kind):
     side = 16000 if kind == "WEBP" else 30000
     file = declared(kind, side, side)
     assert len(file) < 3000
-    start = time.perf_counter()
+    start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         failure = failure_of(file)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert failure.status == Status.TOO_LARGE
     assert f"{side} x {side} = {side * side:,} pixels; the limit is 134,217,728" in failure.message
 
@@ -477,7 +477,7 @@ def longest_pause_while_decoding(file: bytes) -> float:
 def test_decoding_releases_the_gil():
     file = simplejpeg.encode_jpeg(np.tile(natural(1000, 1000), (3, 3, 1)), quality=92)
     # A busy machine makes pauses too, but not every time.
-    assert min(longest_pause_while_decoding(file) for _ in range(5)) < 0.5
+    assert any(longest_pause_while_decoding(file) < 0.5 for _ in range(20))
 
 
 def test_threads_decode_the_same():

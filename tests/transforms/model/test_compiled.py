@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -159,7 +160,8 @@ def test_what_was_not_finished_is_not_found(options, tmp_path):
     (folder / "saved_model.pb").write_bytes(b"half of it")
     with pytest.raises(FileNotFoundError):
         load_compiled(str(folder), STORAGE, 4)
-    assert compile_model(options, str(tmp_path), STORAGE) == card
+    again = compile_model(options, str(tmp_path), STORAGE)
+    assert dataclasses.replace(again, files=card.files) == card  # TensorFlow writes no two files alike
     assert json.loads((folder / "explanation.json").read_text())["fingerprint"] == card.fingerprint
     assert (folder / "saved_model.pb").stat().st_size > 100
 

@@ -46,6 +46,14 @@ def test_a_described_convention_is_recognised_by_its_numbers():
     assert as_named(parse_preprocessing({"scale": 1 / 127.5, "offset": -1, "bgr": True})).name == "custom"
 
 
+def test_sixteen_bits_are_no_convention_of_eight():
+    deep = parse_preprocessing({"bits": 16, "scale": 1 / 65535})
+    assert (deep.bits, parse_preprocessing({"scale": 1}).bits) == (16, 8)
+    np.testing.assert_allclose(deep.apply(BLACK_WHITE.astype(np.uint16) * 257), [[0, 0, 0], [1, 1, 1]], rtol=1e-6)
+    assert as_named(parse_preprocessing({"bits": 16})).name == "custom"
+    assert as_named(parse_preprocessing({"bits": 8})).name == "none"
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -56,6 +64,8 @@ def test_a_described_convention_is_recognised_by_its_numbers():
         ({"offset": float("nan")}, "offset is nan"),
         ({"scale": [1, 0, 1]}, "a scale of 0 makes every image the same"),
         ({"bgr": 1}, "bgr is 1: say true or false"),
+        ({"bits": 12}, "bits is 12: say 8 for pixels of 0..255, or 16"),
+        ({"bits": True}, "bits is True: say 8"),
         (3, "neither a name nor"),
     ],
 )

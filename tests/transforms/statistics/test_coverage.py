@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.statistics.coverage import WHOLE, BoxUnion, box_coverage
+from transforms.placement import WHOLE
+from transforms.statistics.coverage import BoxUnion, box_coverage
 
 UNIT = 12  # corners of boxes are twelfths of the grid's side
 

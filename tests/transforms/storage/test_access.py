@@ -4,7 +4,8 @@ import pickle
 
 import pytest
 
-from transforms.storage.access import Doors, ForbiddenError, is_public
+from transforms.storage.access import Doors, ForbiddenError
+from transforms.storage.hosts import is_public
 
 
 def is_open(doors: Doors, uri: str) -> bool:

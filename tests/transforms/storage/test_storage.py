@@ -2,11 +2,11 @@
 
 import importlib
 import io
+import itertools
 import os
 import pickle
 import stat
 import threading
-import time
 import zipfile
 from typing import ClassVar
 
@@ -85,12 +85,10 @@ def test_nothing_that_could_hang_is_opened(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link to fifo").symlink_to(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    start = time.perf_counter()
     assert "not a regular file" in failure_of(tmp_path / "fifo").message
     assert "not a regular file" in failure_of(tmp_path / "link to fifo").message
     assert "not a regular file" in failure_of("/dev/zero").message
     assert "symbolic links" in failure_of(tmp_path / "loop").message
-    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -141,11 +139,9 @@ def test_a_hanging_synchronous_store_is_left_behind(monkeypatch):
 
     STORAGE.put("memory://slow/a.jpg", b"x")
     release = threading.Event()
-    monkeypatch.setattr(MemoryFileSystem, "cat_file", lambda *_, **__: release.wait(20))
-    start = time.perf_counter()
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", lambda *_, **__: release.wait())
     failure = failure_of("memory://slow/a.jpg", storage=Storage(timeout=0.3))
     release.set()
-    assert time.perf_counter() - start < 3
     assert failure.error_type == "TimeoutError"
     assert "timed out" in failure.message
 
@@ -174,22 +170,24 @@ def test_readers_never_see_half_a_file(tmp_path):
     done = threading.Event()
 
     def write() -> None:
-        for _ in range(5):
-            for content in contents:
-                STORAGE.put(uri, content, durable=False)
-        done.set()
+        for content in itertools.cycle(contents):
+            STORAGE.put(uri, content, durable=False)
+            if done.is_set():
+                return
 
     writers = [threading.Thread(target=write) for _ in range(2)]
     for writer in writers:
         writer.start()
-    seen = set()
-    while not done.is_set():
-        content = STORAGE.read(uri)
-        assert content in contents
-        seen.add(content[0])
-    for writer in writers:
-        writer.join()
-    assert len(seen) > 1
+    seen = []
+    try:
+        while len(seen) < 100 or len(set(seen)) < 2:
+            content = STORAGE.read(uri)
+            assert content in contents
+            seen.append(content[0])
+    finally:
+        done.set()
+        for writer in writers:
+            writer.join()
     assert os.listdir(tmp_path) == ["a.bin"]
 
 

@@ -12,7 +12,7 @@ def test_the_readme_has_the_columns_of_the_schema():
 def test_every_column_has_its_line():
     lines = [line for line in columns_markdown().splitlines() if line.startswith("| `")]
     assert [line.split("`")[1] for line in lines] == statistics_schema().names
-    assert "| `cam` | list<float16> | P / max P, row by row |" in lines
+    assert "| `cam` | list<float> | P / max P, row by row |" in lines
 
 
 def test_what_stands_between_the_marks_is_replaced_and_nothing_else():

@@ -4,6 +4,7 @@ import datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from old_parts import as_version_2
 
 from transforms.records import ImageRef, Shard, ShardResult
 from transforms.storage.storage import Storage
@@ -114,3 +115,16 @@ def test_a_parquet_file_of_someone_else_is_refused_by_name(tmp_path):
     path.write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="move it out of the statistics folder"):
         read_footer(str(path), STORAGE)
+
+
+def test_parts_of_an_earlier_version_are_read_and_rewritten_as_they_are(table):
+    part = commit(table)
+    as_version_2(part)
+    assert read_footer(part, STORAGE).schema_version == "2"
+    done = read_done_images(part, table, STORAGE)
+    assert done is not None
+    assert done.image_ids == ("a", "b", "c")
+    assert remove_images(part, {"a"}, STORAGE)
+    assert read_footer(part, STORAGE).schema_version == "2"
+    assert pq.ParquetFile(STORAGE.open(part)).schema_arrow.field("cam").type.value_type == pa.float16()
+    assert [row[0] for row in contents(table)] == ["b", "b", "c"]

@@ -6,8 +6,18 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
-    from transforms.model.cam.explainer import Explainer
+    from transforms.model.cam.explainer import Explainer, channels_last, class_scores
     from transforms.model.cam.inspection import Inspection, describe
+    from transforms.model.cam.methods import METHODS
 
-__all__ = ["Explainer", "Inspection", "describe", "folded_graph", "refuse_mixed_batches"]
+__all__ = [
+    "METHODS",
+    "Explainer",
+    "Inspection",
+    "channels_last",
+    "class_scores",
+    "describe",
+    "folded_graph",
+    "refuse_mixed_batches",
+]
 __getattr__ = lazy_face(__name__, __file__)

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from transforms.images import widened
 from transforms.model.cam.explainer import model_input
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import FlatGraph, fold_graph, node_name, splice
@@ -19,7 +20,7 @@ _INDEPENDENT = 1e-3
 
 
 def sample_images(plan: Plan) -> np.ndarray:
-    """Four images, uint8 ``[4, H, W, 3]``: noise, coarse blocks, a gradient, and gray."""
+    """Four images, ``[4, H, W, 3]`` of the plan's pixel type: noise, coarse blocks, a gradient, and gray."""
     height, width = plan.input_height, plan.input_width
     noise = np.random.default_rng(0)
     fine = noise.integers(0, 256, (height, width, 3), np.uint8)
@@ -27,7 +28,8 @@ def sample_images(plan: Plan) -> np.ndarray:
         noise.integers(0, 256, (8, 8, 3), np.uint8), np.ones((-(-height // 8), -(-width // 8), 1), np.uint8)
     )
     ramp = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, width, 3))
-    return np.stack([fine, blocks[:height, :width], ramp, np.full_like(ramp, 128)])
+    images = np.stack([fine, blocks[:height, :width], ramp, np.full_like(ramp, 128)])
+    return images if plan.pixel_type == "uint8" else widened(images)
 
 
 def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:

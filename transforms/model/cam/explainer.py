@@ -1,4 +1,4 @@
-"""A plan -> the function that explains: uint8 images in, scores and maps out. Imports TensorFlow."""
+"""A plan -> the function that explains: uint8 or uint16 images in, scores and maps out. Imports TensorFlow."""
 
 from collections.abc import Mapping
 
@@ -17,9 +17,9 @@ _LARGEST_CONSTANTS = 256 << 20
 class Explainer(tf.Module):
     """Two functions, ``explain`` and ``predict``, each of which gives the arrays of a ``BatchExplanation`` by name.
 
-    ``explain(images uint8 [B, H, W, 3], targets int32 [B, K])``; ``predict(images)`` is for the class with the highest
-    score. One forward pass; then the part behind the target layer is differentiated once per target class, and run
-    twice more: on the features that the map shows, and on the rest.
+    ``explain(images [B, H, W, 3] of the plan's pixel type, targets int32 [B, K])``; ``predict(images)`` is for the
+    class with the highest score. One forward pass; then the part behind the target layer is differentiated once per
+    target class, and run twice more: on the features that the map shows, and on the rest.
 
     Args:
         plan: what is explained, and how.
@@ -40,7 +40,7 @@ class Explainer(tf.Module):
         self._plan, self._graph = plan, graph
         self._method = METHODS[plan.options.method]
         self._head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
-        images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], tf.uint8, "images")
+        images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], plan.pixel_type, "images")
         targets = tf.TensorSpec([None, None], tf.int32, "targets")
         self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets])
         self.predict = tf.function(self._predict, autograph=False, input_signature=[images])
@@ -56,13 +56,13 @@ class Explainer(tf.Module):
         means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
         others = {tensor_name(name): value for name, value in feeds.items()}
         others |= dict(zip(beside, beside_head, strict=True))
-        scores, probabilities = _class_scores(output, plan)
+        scores, probabilities = class_scores(output, plan)
         classes = _resolve(targets, scores)
-        activations = _channels_last(features, plan.target.channel_axis)
+        activations = channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
         maps = self._maps(differentiated, classes, features, activations, means)
         kept, removed = masked_probabilities(
-            lambda head_input: _class_scores(head.run(head_input, others), plan)[1],
+            lambda head_input: class_scores(head.run(head_input, others), plan)[1],
             means[0] if means else features,
             activations,
             maps["cams"],
@@ -110,7 +110,7 @@ class Explainer(tf.Module):
                 gradient = tf.reshape(tf.cast(gradient, tf.float32), [-1, 1, 1, plan.target.channels]) / cells
             else:
                 gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
-                gradient = _channels_last(gradient, plan.target.channel_axis)
+                gradient = channels_last(gradient, plan.target.channel_axis)
             cam, guarded = self._method(activations, gradient)
             return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
 
@@ -143,7 +143,7 @@ def model_input(images: Tensor, plan: Plan) -> Tensor:
     return tf.transpose(pixels, [0, 3, 1, 2]) if plan.channels_first else pixels
 
 
-def _class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+def class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
     """Scores and probabilities, float32 ``[B, C]``.
 
     A single unit ``z`` stands for the two classes ``[-z, z]``, a single probability ``p`` for ``[1 - p, p]``.
@@ -180,5 +180,5 @@ def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:
     )
 
 
-def _channels_last(tensor: Tensor, axis: int) -> Tensor:
+def channels_last(tensor: Tensor, axis: int) -> Tensor:
     return tf.cast(tf.transpose(tensor, [0, 2, 3, 1]) if axis == 1 else tensor, tf.float32)

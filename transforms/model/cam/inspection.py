@@ -8,6 +8,7 @@ from transforms.model.cam.explainer import model_input
 from transforms.model.graph import node_name, splice
 from transforms.model.plan import FeatureMap, Plan, refusing_failures
 from transforms.model.tensorflow import tf
+from transforms.records import Box
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Inspection:
     input_width: int
     input_layout: str  # NHWC or NCHW
     input_dtype: str
-    preprocessing: dict[str, object]  # name, scale, offset, bgr
+    preprocessing: dict[str, object]  # name, scale, offset, bgr; resize, interpolation ...: as in the card
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     score_output: str  # the output that holds the class scores
     logits_tensor: str
@@ -50,6 +51,8 @@ class Inspection:
     target_reason: str
     target_gradient: float | None  # as for candidates
     custom_gradients: int  # between the target layer and the scores, replaced by the operations' own
+    # x0, y0, x1, y1 in 0..1 of the input that the layer covers: not all where the model crops or pads by itself.
+    seen: Box
     candidates: tuple[Candidate, ...]  # from the image to the scores
     notes: tuple[str, ...]
 
@@ -67,7 +70,7 @@ def describe(plan: Plan) -> Inspection:
         input_width=plan.input_width,
         input_layout="NCHW" if plan.channels_first else "NHWC",
         input_dtype=plan.input_dtype,
-        preprocessing=dataclasses.asdict(plan.preprocessing),
+        preprocessing=dataclasses.asdict(plan.preprocessing) | plan.sampling.as_fields(),
         outputs=plan.outputs,
         score_output=plan.scores.output,
         logits_tensor=plan.scores.tensor,
@@ -82,6 +85,7 @@ def describe(plan: Plan) -> Inspection:
         target_reason=plan.reason,
         target_gradient=target_gradient,
         custom_gradients=plan.custom_gradients,
+        seen=plan.seen,
         candidates=tuple(
             Candidate(i, c.name, c.tensor, c.height, c.width, c.channels, c.share_behind, gradient)
             for i, (c, gradient) in enumerate(zip(plan.candidates, gradients, strict=True))

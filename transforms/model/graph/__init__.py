@@ -26,10 +26,15 @@ if TYPE_CHECKING:
         splice,
         tensor_name,
     )
+    from transforms.model.graph.harmless import COMPUTES, HARMLESS, PRINTS, STREAMS, names
     from transforms.model.graph.head import Head, head_behind
 
 __all__ = [
+    "COMPUTES",
     "CUSTOM_GRADIENT",
+    "HARMLESS",
+    "PRINTS",
+    "STREAMS",
     "FlatGraph",
     "Graph",
     "GraphDef",
@@ -44,6 +49,7 @@ __all__ = [
     "fold_graph",
     "head_behind",
     "import_graph",
+    "names",
     "node_name",
     "open_inputs",
     "operations",

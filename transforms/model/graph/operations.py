@@ -9,7 +9,7 @@ SAME_VALUE = frozenset(
     {"Identity", "IdentityN", "StopGradient", "PreventGradient", "EnsureShape", "Snapshot", "CheckNumerics"}
 )
 # They read a tensor's shape, not its values: no gradient and no evidence flows through them.
-READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank"})
+READS_SHAPE = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
 
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 MATRIX_PRODUCTS = frozenset({"Einsum", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
@@ -20,7 +20,20 @@ DIVIDES = frozenset({"RealDiv", "Div"})
 POOLS = frozenset({"MaxPool", "MaxPoolV2", "AvgPool"})
 REDUCES = frozenset({"Mean", "Max"})
 PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
+# They may take off rows and columns of a map, add some, or change their order.
+MOVES = PADS | {"Slice", "StridedSlice", "CropAndResize", "ReverseV2", "ImageProjectiveTransformV3"}
 ROUNDS = frozenset({"Round", "Rint", "Floor", "Ceil", "Sign"})
+# Of each element by itself, with no weights but perhaps a number.
+BENDS = frozenset({"Pow", "Square", "Sqrt", "Rsqrt", "Exp", "Expm1", "Log", "Log1p"})
+CLAMPS_OR_SCALES = frozenset({"Maximum", "Minimum", "ClipByValue", "Mul", "Add", "AddV2", "Sub"}) | DIVIDES
+SQUASHES = frozenset({"Sigmoid", "Softmax", "Exp", "Tanh", "Relu6", "ClipByValue", "Minimum"})
+ELEMENTWISE = (
+    BENDS | CLAMPS_OR_SCALES | SAME_VALUE | ROUNDS
+    | {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus", "Softsign", "Tanh", "Sigmoid", "Erf", "Erfc", "AddN"}
+    | {"Abs", "Neg", "Reciprocal", "Inv", "SquaredDifference", "DivNoNan", "MulNoNan", "Cast", "Select", "SelectV2"}
+    | {"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot"}
+    | {"IsFinite", "IsNan", "IsInf"}
+)  # fmt: skip
 RESHAPES = frozenset({"Squeeze", "Reshape"})
 # The operations that say which axis holds the channels.
 SAYS_FORMAT = CONVOLUTIONS | BATCH_NORMS | {"MaxPool", "AvgPool", "BiasAdd"}

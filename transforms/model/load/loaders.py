@@ -20,6 +20,7 @@ from transforms.model.load.from_savedmodel import (
 from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
 from transforms.model.load.model_files import local_model
 from transforms.model.load.source import Kind, ModelSource, parse_source
+from transforms.model.load.tensor_sizes import refuse_giant_tensors
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.options import ModelOptions
@@ -55,10 +56,12 @@ def load_live(model: Any, options: ModelOptions, storage: Storage) -> TracedMode
 
 def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: Storage) -> TracedModel:
     traced, layers = loaded
-    preprocessing, notes = expected_preprocessing(options.preprocessing, kind, traced, layers)
+    refuse_giant_tensors(traced.function, options.source)
+    preprocessing, notes, evidence = expected_preprocessing(options.preprocessing, kind, traced, layers)
     return dataclasses.replace(
         traced,
         preprocessing=preprocessing,
+        evidence=evidence,
         class_names=resolve_class_names(
             options.class_names, class_count(traced, options.output), kind in ("bundled", "keras"), storage
         ),
@@ -146,7 +149,7 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_model(source.name, storage) as path:
-        loaded = load_savedmodel(path, options.source)
+        loaded = load_savedmodel(path, options.source, options.trust)
         layers = hub_layers_in_savedmodel(path)
     endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
     return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers)

@@ -19,6 +19,12 @@ from transforms.storage import Storage
 
 COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""
+_EXPECTATION_FORMAT = 2
+"""To be raised when another preprocessing may be found for the same model: such models are compiled anew. Where it
+comes out as before, so does the fingerprint."""
+_LATER = ("interpolation", "antialias", "crop_fraction", "pad_color", "geometry")
+"""Options that earlier versions did not have: at their defaults they change nothing."""
+_FOUND_OUT = ("keras_file", "savedmodel", "factory")  # the others have a contract
 
 
 def digest_source(options: ModelOptions, storage: Storage) -> str:
@@ -34,7 +40,10 @@ def digest_source(options: ModelOptions, storage: Storage) -> str:
     """
     source = parse_source(options.source)
     asked = {
-        key: value for key, value in dataclasses.asdict(options).items() if key not in ("source", "weights", "trust")
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if field.name not in ("source", "weights", "trust")
+        and not (field.name in _LATER and getattr(options, field.name) == field.default)
     }
     parts = {
         "format": COMPILED_FORMAT,
@@ -44,6 +53,8 @@ def digest_source(options: ModelOptions, storage: Storage) -> str:
         "options": asked,
         "class_names": _names_identity(options.class_names, storage),
     }
+    if options.preprocessing == "auto" and source.kind in _FOUND_OUT:
+        parts["expectation"] = _EXPECTATION_FORMAT
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -54,7 +65,7 @@ def _identity(source: ModelSource, storage: Storage) -> Any:
     if source.kind == "keras":
         return [source.name, package_version("keras")]
     if source.kind == "factory":
-        return [source.name, _code_digest(source.name.partition(":")[0])]
+        return [source.name, code_digest(source.name.partition(":")[0])]
     if source.kind == "hub" and source.name.startswith(("http://", "https://")):
         return source.name
     return content_digest(source.name, storage)
@@ -70,7 +81,7 @@ def _names_identity(option: str | tuple[str, ...] | None, storage: Storage) -> A
     return read_class_names(option, storage) if isinstance(option, str) else option
 
 
-def _code_digest(module: str) -> str:
+def code_digest(module: str) -> str:
     """A digest of the Python files of the package that ``module`` lies in; nothing is imported."""
     digest = hashlib.blake2b(digest_size=16)
     for path in _code_files(module.split(".")[0]):

@@ -8,6 +8,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from transforms.model.choose_sampling import FoundResizing
+    from transforms.model.expectation import Evidence
     from transforms.model.preprocessing import Preprocessing
 
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 class TracedModel:
     """Any model as one concrete function of a batch of images, traced in inference mode.
 
-    ``function`` (a ``tf.types.experimental.ConcreteFunction``) takes one tensor, float32 or uint8
+    ``function`` (a ``tf.types.experimental.ConcreteFunction``) takes one tensor, float32, uint8 or uint16
     ``[None, H, W, 3]`` (or ``[None, 3, H, W]``, seen from its static shape), H and W known. Its weights are
     captured variables or constants.
     """
@@ -28,3 +30,5 @@ class TracedModel:
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...]  # what a user should know: assumptions made while loading
     keep_alive: object  # owner of the variables; let go of it only when the weights have been read
+    evidence: "Evidence | None" = None  # why this preprocessing
+    resizing: "FoundResizing | None" = None  # how the model itself brings photos to the size of its input

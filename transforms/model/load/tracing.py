@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from transforms.model.errors import ModelRefused
-from transforms.model.load.input_scaling import LUMA
+from transforms.model.expectation import LUMA
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
+from transforms.model.load.not_one_image import remedy_for
+from transforms.model.load.resizing_layers import resizing_of
 from transforms.model.load.traced import TracedModel
 from transforms.model.tensorflow import tf
 
@@ -26,6 +28,9 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
         shape, dtype = _built_shape(model), tf.float32
     else:
         shape, dtype = tuple(declared.shape), tf.as_dtype(declared.dtype)
+    resizing = resizing_of(model)
+    if input_size == "auto" and resizing is not None and None in shape[1:]:
+        input_size = (resizing.height, resizing.width)
     signature, adapt, adapted = adapt_input(shape, dtype, input_size)
     structure = getattr(model, "input", None) if declared is not None else None
 
@@ -38,7 +43,16 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
     try:
         with recording_layers(*_layer_bases()) as calls:
             function = tf.function(scores, autograph=_takes_autograph(model)).get_concrete_function(signature)
-    except (ValueError, TypeError, AttributeError, NotImplementedError, tf.errors.OpError) as error:
+    # What a model's own code raises, or Keras' with what a damaged file says.
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RuntimeError,
+        tf.errors.OpError,
+    ) as error:
         remedy = (
             "Give the model and its layers names without spaces: set layer.name (tf_keras: layer._name) and save it "
             "again, or do so in a Python function that returns the model: model.source: package.module:function"
@@ -57,6 +71,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
         class_names=None,
         notes=(*notes, *adapted),
         keep_alive=model,
+        resizing=resizing if resizing is not None and resizing.fits(tuple(signature.shape)) else None,
     )
 
 
@@ -65,7 +80,7 @@ def adapt_input(
 ) -> tuple[Any, Callable[[Any], Any], tuple[str, ...]]:
     """How RGB images come to a model whose input has ``shape`` and ``dtype``.
 
-    Returns the signature of a function of float32 or uint8 images with static height, width and three
+    Returns the signature of a function of float32, uint8 or uint16 images with static height, width and three
     channels, the function that makes the model's input of them, and notes.
 
     Raises:
@@ -73,7 +88,8 @@ def adapt_input(
     """
     if len(shape) != 4:
         raise ModelRefused(
-            f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]. {_IN_FRONT}"
+            f"the model takes {_shape(shape)}, not a batch of images [batch, height, width, 3]"
+            + (f": {remedy}" if (remedy := remedy_for([shape])) else f". {_IN_FRONT}")
         )
     if shape[0] is not None:
         raise ModelRefused(
@@ -90,7 +106,7 @@ def adapt_input(
     if dtype.is_floating:
         model_dtype, image_dtype = dtype, tf.float32
     elif dtype.is_integer:
-        model_dtype, image_dtype = dtype, tf.uint8
+        model_dtype, image_dtype = dtype, dtype if dtype == tf.uint16 else tf.uint8
     else:
         raise ModelRefused(f"the model takes {_shape(shape)} of {dtype.name}, not the pixels of images")
     gray = channels == 1
@@ -140,11 +156,8 @@ def _declared_input(model: Any) -> Any:
         return None
     if len(inputs) > 1:
         names = ", ".join(f"{tensor.name} {_shape(tuple(tensor.shape))}" for tensor in inputs)
-        raise ModelRefused(
-            f"the model has {len(inputs)} inputs ({names}): a heatmap is drawn on one image. Wrap the model in "
-            "one that takes the image alone and supplies the others, in a Python function: model.source: "
-            "package.module:function"
-        )
+        remedy = remedy_for([tuple(tensor.shape) for tensor in inputs], [tensor.name for tensor in inputs])
+        raise ModelRefused(f"the model has {len(inputs)} inputs ({names}): {remedy or _IN_FRONT}")
     return inputs[0]
 
 

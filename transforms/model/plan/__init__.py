@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from transforms.model.plan.card import card_of
     from transforms.model.plan.checks import refusing_failures
     from transforms.model.plan.fingerprint import fingerprint_of
     from transforms.model.plan.network import FeatureMap
     from transforms.model.plan.plan import Plan, make_plan
 
-__all__ = ["FeatureMap", "Plan", "fingerprint_of", "make_plan", "refusing_failures"]
+__all__ = ["FeatureMap", "Plan", "card_of", "fingerprint_of", "make_plan", "refusing_failures"]
 __getattr__ = lazy_face(__name__, __file__)

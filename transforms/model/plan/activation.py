@@ -52,11 +52,13 @@ def find_activation(graph: Graph, flat: FlatGraph, output: Tensor) -> tuple[Tens
     unknown = {operation for start in _unknown(graph, flat) for operation in reachable(start, consumers)}
     for logits in _last_tensors(graph, output):
         head = head_behind(flat.graph_def, logits.name, output.name)
+        if not head.graph_def.node:
+            continue  # another output of an operation that gives the logits too
         if any(graph.get_tensor_by_name(name).op in unknown for name in head.others):
             continue  # the output depends on more of the image than this
         numbers = np.random.default_rng(0).normal(0, 2, (_ROWS, *logits.shape[1:])).astype(np.float32)
         try:
-            values = _run(head, flat, logits, numbers)
+            values = run_head(head, flat, logits, numbers)
         except tf.errors.OpError:  # it is not made for any number of rows: several crops of an image, for one
             continue
         for name, activation in _ACTIVATIONS:
@@ -94,8 +96,8 @@ def _behind_last_weights(output: Tensor) -> set[Operation]:
     return reachable(output.op, lambda operation: () if operation.type in operations.WEIGHTED else producers(operation))
 
 
-def _run(head: Head, flat: FlatGraph, logits: Tensor, numbers: np.ndarray) -> np.ndarray:
-    """What the head makes of numbers in place of ``logits``, float32 ``[rows, values]``."""
+def run_head(head: Head, flat: FlatGraph, logits: Tensor, numbers: np.ndarray) -> np.ndarray:
+    """What a head makes of numbers in place of the tensor that it begins with, float32 ``[rows, values]``."""
     others = {name: flat.weights[node_name(name)] for name in head.others if node_name(name) in flat.weights}
     others |= evaluate(flat.graph_def, flat.weights, set(head.others) - set(others))
     constants = {name: tf.constant(value) for name, value in others.items()}

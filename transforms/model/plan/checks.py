@@ -77,6 +77,23 @@ def _readers(graph_def: GraphDef, names: Sequence[str]) -> list[str]:
     return [*found, *(_readers(graph_def, identities) if identities else ())]
 
 
+def refuse_native_serialization(graph_def: GraphDef) -> None:
+    """Refuse a network that is one operation, compiled for XLA, of which no layer can be seen.
+
+    Raises:
+        ModelRefused: it is an ``XlaCallModule``, and no layer with weights lies outside of it.
+    """
+    compiled = [node.name for node in graph_def.node if node.op == "XlaCallModule"]
+    if compiled and not any(node.op in operations.WEIGHTED for node in graph_def.node):
+        raise ModelRefused(
+            f"The whole network is in {_first(compiled)}, an XlaCallModule: it was exported from JAX with native "
+            "serialization (Keras' model.export() with the JAX backend, or jax2tf), which leaves one compiled "
+            "operation without layers and gradients. Give the .keras file of the same model, or export it anew with "
+            "native_serialization=False: jax2tf.convert(function, native_serialization=False), or model.export() with "
+            "the TensorFlow backend."
+        )
+
+
 def refuse_training_mode(graph_def: GraphDef) -> None:
     """Refuse a graph whose scores differ between runs, or depend on the other images of the batch.
 
@@ -141,7 +158,7 @@ def refuse_straight_through(head: Sequence[Operation], target: FeatureMap, custo
     rounding = [
         f"{operation.name} ({operation.type})"
         for operation in head
-        if operation.type in operations.ROUNDS or (operation.type == "Cast" and operation.outputs[0].dtype.is_integer)
+        if operation.type in operations.ROUNDS or (operation.type == "Cast" and _is_coarse(operation.outputs[0].dtype))
     ]
     if rounding and custom_gradients:
         raise ModelRefused(
@@ -149,6 +166,11 @@ def refuse_straight_through(head: Sequence[Operation], target: FeatureMap, custo
             f"that passes through it is not in the graph: {_first(rounding)}. Explain the model that was quantised, or "
             "quantise its weights alone."
         )
+
+
+def _is_coarse(dtype: tf.DType) -> bool:
+    """Whole numbers, or floating point of 8 bits and less."""
+    return dtype.is_integer or dtype.name.startswith(("float8", "float4"))
 
 
 def _first(names: Sequence[str], count: int = 3) -> str:

@@ -13,14 +13,18 @@ import numpy as np
 
 from transforms.model.graph import FlatGraph, NodeDef, node_name, tensor_name
 from transforms.model.plan.plan import Plan
-from transforms.table import SCHEMA_VERSION
+from transforms.placement import WHOLE
+from transforms.table import NUMBERS_VERSION
 
 # They name things of the process that traced.
 _NAMES = frozenset({"container", "shared_name", "name", "output_shapes"})
 
 
 def fingerprint_of(plan: Plan) -> str:
-    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and schema version."""
+    """32 hex digits over weights, graph, target layer, method, score space, preprocessing and what the numbers mean.
+
+    Where the target layer does not cover the whole input, what it covers counts too.
+    """
     options, preprocessing = plan.options, plan.preprocessing
     identity = {
         "graph": graph_digests(plan.flat, [plan.target.tensor, plan.scores.tensor]),
@@ -31,10 +35,24 @@ def fingerprint_of(plan: Plan) -> str:
         "score": options.score,
         "contrast": plan.contrast,
         "input": [plan.input_height, plan.input_width, plan.channels_first, plan.input_dtype],
-        "preprocessing": [options.resize, preprocessing.scale, preprocessing.offset, preprocessing.bgr],
-        "schema": SCHEMA_VERSION,
+        "preprocessing": [
+            plan.sampling.resize,
+            preprocessing.scale,
+            preprocessing.offset,
+            preprocessing.bgr,
+            *([beyond] if (beyond := _beyond_default(plan)) else []),
+        ],
+        "schema": NUMBERS_VERSION,
     }
+    if plan.seen != WHOLE:
+        identity["seen"] = [round(edge, 5) for edge in plan.seen]
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
+
+
+def _beyond_default(plan: Plan) -> dict[str, Any]:
+    """What earlier versions did not have, where it is not as they had it."""
+    bits = {"bits": plan.preprocessing.bits} if plan.preprocessing.bits != 8 else {}
+    return bits | plan.sampling.beyond_default()
 
 
 def graph_digests(flat: FlatGraph, tensors: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import (
     CUSTOM_GRADIENT,
@@ -22,16 +23,23 @@ from transforms.model.plan.activation import ends_squashed
 from transforms.model.plan.checks import (
     refuse_broken_gradient,
     refuse_features,
+    refuse_native_serialization,
     refuse_other_than_images,
     refuse_straight_through,
     refuse_training_mode,
     refusing_failures,
 )
+from transforms.model.plan.front import ImageInput
+from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.scores import ScoreTensor, find_scores
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
+from transforms.records import Box
+from transforms.sampling import Sampling
+
+_MUCH_BEHIND = 1 / 3  # of the network's multiply-adds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,15 +54,22 @@ class Plan:
     candidates: tuple[FeatureMap, ...]
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     preprocessing: Preprocessing
+    sampling: Sampling
     input_height: int  # pixels
     input_width: int
     channels_first: bool
     input_dtype: str
     options: ModelOptions
+    seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
     contrast: int | None  # class index
     class_names: tuple[str, ...] | None
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
+
+    @property
+    def pixel_type(self) -> str:
+        """Of the images that are explained: uint8 or uint16."""
+        return f"uint{self.preprocessing.bits}"
 
     @property
     def keep(self) -> tuple[str, ...]:
@@ -70,6 +85,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     """
     flat = flatten_function(traced.function)
     channels_first, height, width = _image_layout(traced)
+    refuse_native_serialization(flat.graph_def)
     graph = import_graph(flat.graph_def)
     learn_shapes(graph, flat)
 
@@ -85,14 +101,18 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         if options.output is None and scores.units > 1 and not sum_to_one:
             refuse_features(graph, scores)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
-    target, reason = choose_layer(network, options.target_layer)
+    target, reason = choose_layer(network, options.target_layer, needed)
     head = network.head_of(target)
-    refuse_broken_gradient(part, head, target, scores)
     marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
+    refuse_broken_gradient(part, head, target, scores)
 
-    preprocessing = _preprocessing(traced)
+    preprocessing = _preprocessing(traced, options)
+    sampling, sampling_notes = choose_sampling(options, traced.resizing)
+    dtype = traced.function.inputs[0].dtype
+    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
+    seen, seen_notes = find_seen(network, target, images, options.geometry)
     if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
@@ -110,15 +130,23 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             for name, tensor in zip(traced.outputs, flat.outputs, strict=True)
         },
         preprocessing=preprocessing,
+        sampling=sampling,
         input_height=height,
         input_width=width,
         channels_first=channels_first,
-        input_dtype=traced.function.inputs[0].dtype.name,
+        input_dtype=dtype.name,
+        seen=seen,
         options=options,
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
-        notes=(*traced.notes, *_notes(scores, custom_gradients)),
+        notes=(
+            *traced.notes,
+            *sampling_notes,
+            *_notes(scores, custom_gradients),
+            *_early(target, options),
+            *seen_notes,
+        ),
     )
 
 
@@ -146,7 +174,7 @@ def _probabilities(graph: Graph, flat: FlatGraph, scores: ScoreTensor) -> tuple[
     return sum_to_one, sum_to_one or (in_range and ends_squashed(output))
 
 
-def _preprocessing(traced: TracedModel) -> Preprocessing:
+def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
     preprocessing = traced.preprocessing
     if preprocessing is None:
         raise ModelRefused(
@@ -154,6 +182,12 @@ def _preprocessing(traced: TracedModel) -> Preprocessing:
             "minus_one_to_one, caffe, torch or {scale, offset, bgr}."
         )
     dtype = traced.function.inputs[0].dtype
+    if dtype.name == "uint16" and options.preprocessing == "auto":  # its input says so
+        preprocessing = dataclasses.replace(preprocessing, bits=16)
+    if dtype.name == "uint8" and preprocessing.bits == 16:
+        raise ModelRefused(
+            "The model takes pixels of 8 bits, which those of 16 do not fit: leave model.preprocessing.bits out."
+        )
     if not dtype.is_floating and (set(preprocessing.scale), set(preprocessing.offset)) != ({1.0}, {0.0}):
         raise ModelRefused(
             f"The model takes {dtype.name} pixels, which preprocessing {preprocessing.name} would round away. Set "
@@ -176,6 +210,17 @@ def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[s
     if not 0 <= index < class_count:
         raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
     return index
+
+
+def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
+    """Said of a layer that nobody has asked for."""
+    if options.target_layer != "auto" or target.share_behind <= _MUCH_BEHIND:
+        return []
+    return [
+        f"{target.share_behind:.0%} of the network's work comes after the target layer, {target.name}: it is the last "
+        "feature map that every path to the scores goes through, and may be too early to show what decides. "
+        "model.target_layer takes a layer inside a branch too"
+    ]
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:

@@ -8,14 +8,16 @@ import re
 from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
-from transforms.model.graph import Tensor, operations, same_value, tensor_name
+from transforms.model.graph import FlatGraph, Tensor, operations, same_value, tensor_name
 from transforms.model.plan.network import FeatureMap, Network, channel_axis
+from transforms.model.plan.pooling import before_pooling
 
 
-def choose_layer(network: Network, wanted: str | int) -> tuple[FeatureMap, str]:
+def choose_layer(network: Network, wanted: str | int, flat: FlatGraph) -> tuple[FeatureMap, str]:
     """The target layer and why it is that one.
 
     Args:
+        flat: the graph of ``network``, with its weights.
         wanted: ``auto``, an index into the candidates, a Keras layer path or its end, a tensor's name, or a
             regular expression that fits one name.
 
@@ -23,7 +25,7 @@ def choose_layer(network: Network, wanted: str | int) -> tuple[FeatureMap, str]:
         ModelRefused: there is no such feature map, or the name fits several.
     """
     if wanted == "auto":
-        return _last(network)
+        return _last(network, flat)
     if isinstance(wanted, int) or re.fullmatch(r"-?\d+", wanted):
         return _at(network, int(wanted)), f"number {wanted} of the candidates"
     for find, how in (
@@ -38,7 +40,7 @@ def choose_layer(network: Network, wanted: str | int) -> tuple[FeatureMap, str]:
     raise ModelRefused(f"The model has no layer {wanted!r}. {_remedy(network)}")
 
 
-def _last(network: Network) -> tuple[FeatureMap, str]:
+def _last(network: Network, flat: FlatGraph) -> tuple[FeatureMap, str]:
     if not network.candidates:
         raise ModelRefused(
             "No feature map with more than one cell lies on every path from the image to the scores, so there is "
@@ -46,7 +48,8 @@ def _last(network: Network) -> tuple[FeatureMap, str]:
             "models without convolutional features cannot be explained with class activation maps."
         )
     by_tensor = {candidate.tensor: candidate for candidate in network.candidates}
-    last = chosen = network.candidates[-1]
+    last = network.candidates[-1]
+    in_pooling = chosen = before_pooling(network, flat, last)
     while True:
         operation = network.graph.get_tensor_by_name(chosen.tensor).op
         before = same_value(operation.inputs[0]).name
@@ -54,6 +57,8 @@ def _last(network: Network) -> tuple[FeatureMap, str]:
             break
         chosen = by_tensor[before]
     _refuse_if_early(network, chosen)
+    if chosen is in_pooling is not last:
+        return chosen, f"the last feature map before {last.name}, which is a step of the pooling behind it"
     if chosen is last:
         return chosen, "the last feature map that every path to the scores goes through"
     return chosen, f"the last feature map before {last.name}, which pools it and adds no features of its own"

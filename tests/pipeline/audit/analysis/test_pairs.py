@@ -27,6 +27,16 @@ def test_resampling_by_hand():
     np.testing.assert_allclose(resample(np.array([[[1.0, 2.0]]]), 1, 4), [[[0.5, 0.5, 1.0, 1.0]]])
 
 
+def test_resampling_onto_a_larger_frame_by_hand():
+    two = np.array([[[1.0, 2.0]]])
+    there = resample(two, 1, 4, covers=(0.25, 0.0, 0.75, 1.0), onto=(0.0, 0.0, 1.0, 1.0))
+    np.testing.assert_allclose(there, [[[0.0, 1.0, 2.0, 0.0]]])
+    there = resample(two, 1, 2, covers=(0.0, 0.0, 1.0, 1.0), onto=(-1.0, 0.0, 1.0, 1.0))
+    np.testing.assert_allclose(there, [[[0.0, 3.0]]])
+    there = resample(two, 1, 1, covers=(0.0, 0.0, 1.0, 1.0), onto=(0.0, 0.0, 0.75, 1.0))
+    np.testing.assert_allclose(there, [[[2.0]]])  # half of the second cell lies beyond
+
+
 @pytest.mark.parametrize("size", [(5, 6), (7, 3), (14, 14)])
 def test_resampling_keeps_the_mass_and_where_it_is(size):
     maps = np.random.default_rng(1).random((4, 7, 7))

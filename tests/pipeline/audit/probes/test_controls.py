@@ -14,6 +14,7 @@ from pipeline.audit.probes.faithfulness import areas_under_curves, read_faithful
 from pipeline.audit.report import write_report
 from pipeline.runs.record import run_at
 from transforms.model.explanation import BatchExplanation
+from transforms.placement import WHOLE
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()
@@ -113,6 +114,35 @@ def test_a_map_that_shows_what_the_score_depends_on_is_faithful():
     assert insertion > wrong_insertion + 0.2
     # All pixels are gone at the end and there at the end: the curves meet.
     assert deletion + insertion == pytest.approx(wrong_deletion + wrong_insertion, abs=0.1)
+
+
+def test_only_pixels_that_the_model_sees_are_taken_away():
+    """A model that sees the lower rows has the curves of one that is given no more."""
+    rng = np.random.default_rng(1)
+    cam = rng.normal(size=(6, 10)).astype(np.float32)
+    pixels = rng.integers(0, 60, (80, 80, 3)).astype(np.uint8)
+    pixels[32:] += np.where(cam > 0, 150, 0).astype(np.uint8).repeat(8, 0).repeat(8, 1)[..., None]
+    pixels[:32] = pixels[64:32:-1]  # mirrored, as the blur takes pixels beyond the border
+
+    @dataclasses.dataclass
+    class Cropping:
+        """The brightness of some of the pixels that it sees."""
+
+        top: int
+
+        @property
+        def card(self):
+            return dataclasses.replace(AUDIT_CARD, seen=(0.0, self.top / 80, 1.0, 1.0) if self.top else WHOLE)
+
+        def explain(self, images, targets):
+            probabilities = images[:, self.top :, 3:40].mean(axis=(1, 2)) / 255
+            blank = dict.fromkeys((field.name for field in dataclasses.fields(BatchExplanation)), None)
+            return BatchExplanation(**(blank | {"probabilities": probabilities}))
+
+    own = areas_under_curves(pixels, cam, 1, Cropping(32))
+    alone = areas_under_curves(pixels[32:], cam, 1, Cropping(0))
+    np.testing.assert_allclose(own, alone, atol=1e-4)
+    assert own[1] - own[0] > 0.05
 
 
 def test_faithfulness_is_stored_and_both_are_in_the_report(run):

@@ -1,4 +1,4 @@
-"""What models expect of pixels, found out: their own scaling in the graph, conventions by the names of layers."""
+"""What models expect of pixels, found out: the constants in front of them, conventions by the names of layers."""
 
 import inspect
 import sys
@@ -15,7 +15,7 @@ from source_models import LIBRARIES, tiny_base
 from transforms.model.errors import ModelRefused
 from transforms.model.load.conventions import convention_of
 from transforms.model.load.expected_preprocessing import expected_preprocessing
-from transforms.model.load.input_scaling import own_scaling
+from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
 from transforms.model.preprocessing import NAMED
 
@@ -33,44 +33,153 @@ def behind(library, *front, base=None):
 
 
 def expected(model, option="auto", kind="keras_file"):
-    return expected_preprocessing(option, kind, trace_keras_model(model, "auto"))
+    return expected_preprocessing(option, kind, trace_keras_model(model, "auto"))[:2]
+
+
+def evidence_of(function, shape=(None, 32, 32, 3)):
+    concrete = tf.function(function).get_concrete_function(tf.TensorSpec(shape))
+    traced = TracedModel(concrete, ("output_0",), {}, None, None, (), None)
+    found = expected_preprocessing("auto", "factory", traced)
+    return found.preprocessing.name, found.evidence
 
 
 @BOTH
-def test_scaling_of_every_spelling_is_seen(library):
+def test_the_constants_in_front_say_of_what_range_the_pixels_are(library):
     layers = library.layers
-    normalization = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])
+    mean, variance = [123.0, 116.0, 104.0], [3500.0, 3300.0, 3400.0]
+    torch_mean, torch_variance = [0.485, 0.456, 0.406], [0.229**2, 0.224**2, 0.225**2]
     fronts = {
-        "Rescaling": [layers.Rescaling(1 / 255)],
-        "behind others": [layers.RandomFlip(), layers.ZeroPadding2D(1), layers.Cropping2D(1), layers.Rescaling(0.1)],
-        "Normalization": [normalization],
-        "batch norm": [layers.BatchNormalization()],
-        "arithmetic": [lambda x: x / 127.5 - 1.0],
-        "preprocess_input": [library.applications.mobilenet_v2.preprocess_input],
-        "caffe": [library.applications.resnet50.preprocess_input],
-        "nested": [library.Sequential([library.Input((32, 32, 3)), layers.Rescaling(1 / 255)])],
-        "resized": [layers.Resizing(16, 16), layers.Rescaling(2.0), layers.Resizing(32, 32)],
+        "Rescaling": ("none", [layers.Rescaling(1 / 255)]),
+        "by 256": ("none", [layers.Rescaling(1 / 256)]),
+        "behind others": ("none", [layers.RandomFlip(), layers.ZeroPadding2D(1), layers.Cropping2D(1),
+                                   layers.Rescaling(1 / 127.5, -1)]),
+        "Normalization of bytes": ("none", [layers.Normalization(mean=mean, variance=variance)]),
+        "arithmetic": ("none", [lambda x: x / 127.5 - 1.0]),
+        "preprocess_input": ("none", [library.applications.mobilenet_v2.preprocess_input]),
+        "caffe": ("none", [library.applications.resnet50.preprocess_input]),
+        "nested": ("none", [library.Sequential([library.Input((32, 32, 3)), layers.Rescaling(1 / 255)])]),
+        "resized": ("none", [layers.Resizing(16, 16), layers.Rescaling(1 / 255, -0.5), layers.Resizing(32, 32)]),
+        "in two steps": ("none", [layers.Rescaling(1 / 255),
+                                  layers.Normalization(mean=torch_mean, variance=torch_variance)]),
+        "unit to -1..1": ("unit", [layers.Rescaling(2.0, -1.0)]),
+        "unit to bytes to -1..1": ("unit", [layers.Rescaling(255.0), layers.Rescaling(1 / 127.5, -1.0)]),
+        "unit to bytes to unit": ("unit", [layers.Rescaling(255.0), layers.Rescaling(1 / 255)]),
+        "Lite's own": ("unit", [layers.Normalization(mean=[127 / 255], variance=[(128 / 255) ** 2])]),
+        "torch's": ("unit", [layers.Normalization(mean=torch_mean, variance=torch_variance)]),
+        "unit, of dark slides": ("unit", [layers.Normalization(mean=[0.2, 0.15, 0.3], variance=[0.03, 0.03, 0.03])]),
+        "-1..1 to unit": ("minus_one_to_one", [layers.Rescaling(0.5, 0.5)]),
+        "16 bits": ("16-bit", [layers.Rescaling(1 / 65535)]),
+        "16 bits to -1..1": ("16-bit", [layers.Rescaling(2 / 65535, -1)]),
     }  # fmt: skip
-    for name, front in fronts.items():
-        preprocessing, notes = expected(behind(library, *front))
-        assert preprocessing.name == "none", name
-        assert "scales its pixels itself" in notes[0], name
+    for name, (wanted, front) in fronts.items():
+        preprocessing, (note,) = expected(behind(library, *front))
+        assert preprocessing.name == wanted, name
+        assert "the operations in front of the network" in note, name
 
 
 @BOTH
-def test_no_scaling_is_seen_where_there_is_none(library):
+@pytest.mark.parametrize(("mean", "variance", "wanted"), [(120, 4500, "none"), (0.48, 0.08, "unit")])
+def test_a_batch_norm_of_the_image_tells_by_what_it_has_learnt(library, mean, variance, wanted):
+    norm = library.layers.BatchNormalization()
+    model = behind(library, norm)
+    assert expected(model)[0].name == "none"
+    assert "NOT KNOWN" in expected(model)[1][0]  # fresh, it changes nothing
+    norm.set_weights([np.ones(3), np.zeros(3), np.full(3, mean), np.full(3, variance)])
+    preprocessing, (note,) = expected(model)
+    assert (preprocessing.name, "NOT KNOWN" in note) == (wanted, False)
+
+
+@BOTH
+def test_nothing_is_concluded_where_the_constants_tell_nothing(library):
     layers = library.layers
     for front in (
         [],
         [layers.RandomFlip(), layers.RandomRotation(0.1)],
         [layers.Resizing(32, 32)],
         [layers.ZeroPadding2D(0)],
+        [layers.Rescaling(0.1)],
+        [layers.Rescaling(3.0, 7.0)],
+        [layers.Normalization(mean=[5.0], variance=[0.01])],
     ):
-        assert own_scaling(trace_keras_model(behind(library, *front), "auto").function) is None
         preprocessing, notes = expected(behind(library, *front))
         assert preprocessing.name == "none"
-        assert notes[0].startswith("PREPROCESSING IS NOT KNOWN: the model is given pixels of 0..255")
+        assert notes[0].startswith("PREPROCESSING IS NOT KNOWN")
+        assert "is given pixels of 0..255" in notes[0]
         assert "model.preprocessing" in notes[0]
+
+
+def test_an_image_that_meets_itself_again_says_nothing_of_its_range():
+    kernel = tf.random.stateless_normal([3, 3, 3, 3], [1, 2])
+
+    def convolve(x):
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    def scores(x):
+        return tf.reduce_mean(convolve(x), [1, 2])
+
+    others = {
+        "a skip": lambda x: scores(x + convolve(x)),
+        "a dense skip": lambda x: scores(tf.concat([x, convolve(x)], 3)[..., :3]),
+        "a gate": lambda x: scores(x * tf.sigmoid(convolve(x))),
+        "squeeze and excite": lambda x: scores(x * tf.reduce_mean(x, [1, 2], keepdims=True)),
+        "a high-pass": lambda x: scores(x - tf.nn.avg_pool2d(x, 3, 1, "SAME")),
+        "its own mean": lambda x: scores((x - tf.reduce_mean(x, [1, 2, 3], keepdims=True)) / 127.5),
+        "its own maximum": lambda x: scores(x / tf.reduce_max(x)),
+        "two scales": lambda x: scores(x / 255.0) + scores(x / 127.5 - 1.0),
+        "standardised": lambda x: scores(tf.image.per_image_standardization(x)),
+        "a power": lambda x: scores((x / 255.0) * (x / 255.0)) + scores(x),
+    }
+    for name, function in others.items():
+        found, evidence = evidence_of(function)
+        assert (found, evidence.kind) == ("none", "open"), name
+    scaled = {
+        "a skip": lambda x: scores(x / 255.0 + convolve(x / 255.0)),
+        "a gate": lambda x: scores(x / 255.0 * tf.sigmoid(convolve(x / 255.0))),
+        "clipped": lambda x: scores(tf.clip_by_value(x / 255.0, 0.0, 1.0)),
+        "two convolutions": lambda x: scores(x / 255.0) + scores(tf.nn.relu(convolve(x / 255.0))),
+    }
+    for name, function in scaled.items():
+        found, evidence = evidence_of(function)
+        assert (found, evidence.kind) == ("none", "chain"), name
+
+
+def test_channels_and_layouts_are_followed():
+    kernel = tf.random.stateless_normal([3, 3, 3, 3], [1, 2])
+
+    def scores(x):
+        return tf.reduce_mean(tf.nn.conv2d(x, kernel, 1, "SAME"), [1, 2])
+
+    means = [103.939, 116.779, 123.68]
+    image_mean = np.random.default_rng(0).normal(0, 5, (32, 32, 3)).astype(np.float32) + means
+
+    def split_and_joined(x):
+        red, green, blue = tf.split(x, 3, axis=3)
+        return tf.concat([blue - means[0], green - means[1], red - means[2]], 3)
+
+    cases = {
+        "split and joined": ("none", lambda x: scores(split_and_joined(x))),
+        "split and joined, of 0..1": ("unit", lambda x: scores(split_and_joined(x * 255.0))),
+        "gathered": ("none", lambda x: scores(tf.gather(x, [2, 1, 0], axis=3) - means)),
+        "in the wrong order": (None, lambda x: scores(x - means)),
+        "unstacked": ("unit", lambda x: scores(tf.stack([c * 2.0 - 1.0 for c in tf.unstack(x, axis=3)], 3))),
+        "a mean image": ("none", lambda x: scores(x[..., ::-1] - image_mean)),
+        "channels first in between": (
+            "none",
+            lambda x: scores(tf.transpose(tf.transpose(x, [0, 3, 1, 2]) / 127.5 - 1.0, [0, 2, 3, 1])),
+        ),
+        "image by image": ("unit", lambda x: scores(tf.map_fn(lambda image: image * 2.0 - 1.0, x))),
+        "image by image, cropped": (
+            "none",
+            lambda x: scores(
+                tf.map_fn(lambda i: tf.image.resize(tf.image.central_crop(i, 0.875), [16, 16]) / 255.0, x)
+            ),
+        ),
+        "image by image, by its own mean": (None, lambda x: scores(tf.map_fn(lambda i: i - tf.reduce_mean(i), x))),
+        "inverted": ("none", lambda x: scores(1.0 - x / 255.0)),
+    }
+    for name, (wanted, function) in cases.items():
+        found, evidence = evidence_of(function)
+        assert (None if evidence.is_open else found) == wanted, name
 
 
 @pytest.mark.parametrize("scales", [False, True])
@@ -79,24 +188,34 @@ def test_the_luma_that_is_put_in_front_is_no_scaling_of_the_models_own(scales):
     x = keras.layers.Rescaling(1 / 255, name="scaled")(inputs) if scales else inputs
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x)))
     _, (note,) = expected(model)
-    assert ("scales its pixels itself" in note and "scaled" in note) if scales else "NOT KNOWN" in note
+    assert ("turn 0..255 into 0..1" in note and "scaled" in note) if scales else "NOT KNOWN" in note
 
 
 def test_scaling_inside_and_behind_function_calls_is_seen():
     kernel = tf.Variable(tf.ones([3, 3, 3, 4]))
-    halve = tf.function(lambda x: x / 2.0)
+    scale = tf.function(lambda x: x / 255.0)
     convolve = tf.function(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"))
     copy = tf.function(lambda x: tf.identity(x))
     cases = [
-        (lambda x: convolve(halve(x)), True),
+        (lambda x: convolve(scale(x)), True),
         (lambda x: convolve(copy(x)) / 2.0, False),
         (lambda x: convolve(copy(x)), False),
-        (lambda x: convolve(copy(x) / 2.0), True),
-        (lambda x: tf.function(lambda y: convolve(halve(y)))(x), True),
+        (lambda x: convolve(copy(x) / 255.0), True),
+        (lambda x: tf.function(lambda y: convolve(scale(y)))(x), True),
     ]
     for function, scales in cases:
-        concrete = tf.function(function).get_concrete_function(tf.TensorSpec([None, 8, 8, 3]))
-        assert (own_scaling(concrete) is not None) == scales
+        _, evidence = evidence_of(function, (None, 8, 8, 3))
+        assert evidence.kind == ("chain" if scales else "open")
+
+
+def test_pixels_that_are_integers_are_those_of_the_picture():
+    kernel = tf.random.stateless_normal([3, 3, 3, 3], [1, 2])
+    function = tf.function(lambda x: tf.nn.conv2d(tf.cast(x, tf.float32) / 99.0, kernel, 1, "SAME"))
+    traced = TracedModel(
+        function.get_concrete_function(tf.TensorSpec([None, 8, 8, 3], tf.uint8)), ("s",), {}, None, None, (), None
+    )
+    found = expected_preprocessing("auto", "savedmodel", traced)
+    assert (found.preprocessing.name, found.evidence.kind) == ("none", "contract")
 
 
 @pytest.mark.parametrize("library", [keras, pytest.param(tf_keras, marks=pytest.mark.slow)])
@@ -108,7 +227,10 @@ def test_a_base_of_keras_applications_brings_its_convention(library):
         "preprocessing minus_one_to_one is assumed, the convention of MobileNetV2: if the model was trained with "
         "another, say so with model.preprocessing",
     )
-    assert expected(behind(library, library.layers.Rescaling(1 / 255), base=mobilenet))[0].name == "none"
+    for front, wanted in (((1 / 127.5, -1.0), "none"), ((2.0, -1.0), "unit"), ((1 / 255, 0.0), "none")):
+        preprocessing, (note,) = expected(behind(library, library.layers.Rescaling(*front), base=mobilenet))
+        assert preprocessing.name == wanted
+        assert ("although MobileNetV2 by itself expects minus_one_to_one" in note) == (front == (1 / 255, 0.0))
 
 
 def test_what_the_user_says_goes_first():

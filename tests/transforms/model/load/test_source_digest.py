@@ -21,6 +21,8 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
     changes = {
         "output": "head", "signature": "s", "class_names": ("a", "b"), "input_size": (64, 64), "preprocessing": "unit",
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
+        "interpolation": "bilinear", "antialias": True, "crop_fraction": 0.875, "pad_color": (1, 2, 3),
+        "geometry": (0.0, 0.0, 1.0, 0.5),
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
     digests = [digest_source(dataclasses.replace(options, **{key: value}), Storage()) for key, value in changes.items()]
@@ -122,15 +124,27 @@ def write_pinned(folder):
 def test_models_that_earlier_versions_compiled_are_found_again(tmp_path, monkeypatch):
     write_pinned(tmp_path)
     monkeypatch.chdir(tmp_path)
+    named, unit = {"class_names": ("ant", "bee")}, {"preprocessing": "unit"}
     wanted = {
-        "36f35b23aa0ac6a2bbc1345a973a7c0e": ModelOptions(f"{tmp_path}/m.keras", class_names=("ant", "bee")),
-        "99cbbdc270a7626482a1863b5b9c395d": ModelOptions(f"{tmp_path}/saved/", class_names="names.txt"),
-        "e47ef3482e05c1d7bab8f980b38a0418": ModelOptions(f"file://{tmp_path}/m.keras", class_names=None),
+        "d1a0b038b579bcafab8a07ebf1866b35": ModelOptions(f"{tmp_path}/m.keras", **named, **unit),
+        "5fc9dc3694d886140b78a91aa6c09d7f": ModelOptions(f"{tmp_path}/saved/", class_names="names.txt", **unit),
+        "5db6bb4d0ec553a1925721f115dfbdab": ModelOptions(f"file://{tmp_path}/m.keras", class_names=None, **unit),
     }
     assert [digest_source(options, Storage()) for options in wanted.values()] == list(wanted)
-    assert digest_source(ModelOptions("m.keras", class_names=("ant", "bee")), Storage()) == next(iter(wanted))
+    assert digest_source(ModelOptions("m.keras", **named, **unit), Storage()) == next(iter(wanted))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert digest_source(ModelOptions("~/m.keras", class_names=("ant", "bee")), Storage()) == next(iter(wanted))
+    assert digest_source(ModelOptions("~/m.keras", **named, **unit), Storage()) == next(iter(wanted))
+
+
+def test_models_whose_preprocessing_was_found_out_are_looked_at_again(tmp_path, monkeypatch):
+    """Earlier versions took any multiplication for the model's own scaling."""
+    write_pinned(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = {
+        "36f35b23aa0ac6a2bbc1345a973a7c0e": ModelOptions(f"{tmp_path}/m.keras", class_names=("ant", "bee")),
+        "99cbbdc270a7626482a1863b5b9c395d": ModelOptions(f"{tmp_path}/saved/", class_names="names.txt"),
+    }
+    assert {digest_source(options, Storage()) for options in before.values()}.isdisjoint(before)
 
 
 def test_the_digest_is_the_same_wherever_the_bytes_lie(tmp_path):

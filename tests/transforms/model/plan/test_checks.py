@@ -264,3 +264,21 @@ def test_a_feature_extractor():
     model = keras.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(4, 3)])
     with pytest.raises(ModelRefused, match="classifier head on top"):
         small_models.planned(model)
+
+
+def test_a_network_that_jax_compiled_is_told_by_name():
+    # Not public: jax2tf calls it too.
+    from tensorflow.compiler.tf2xla.python import xla
+
+    def model(images):
+        shapes = [tf.TensorShape([None, 5])]
+        return xla.call_module([images], version=9, module=b"", Sout=shapes, Tout=[tf.float32], platforms=["CPU"])[0]
+
+    refused(model, r"XlaCallModule: it was exported from JAX.*the \.keras file.*native_serialization=False")
+
+
+def test_float8_is_told_as_what_it_is():
+    model = small_models.convolutional(activation=None)
+    model.quantize("float8")
+    with pytest.raises(ModelRefused, match=r"rounded between features and the scores.*\(Cast\).*Explain the model"):
+        small_models.planned(model)

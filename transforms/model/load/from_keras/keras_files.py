@@ -3,10 +3,12 @@
 Imports TensorFlow: only to be imported where a model is loaded.
 """
 
-import dataclasses
+import contextlib
 import importlib
 import json
 import re
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,22 +17,18 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 
 from transforms.model.errors import ModelRefused
+from transforms.model.load.from_keras.bounded_passes import ending_reconstruction
+from transforms.model.load.from_keras.bounded_weights import at_most_weights
+from transforms.model.load.from_keras.config_check import BY_FACTORY, HUB_LAYER, layers_of_applications, refuse_code
+from transforms.model.load.from_keras.described import KerasFile, nodes, read_keras_file, without_training
+from transforms.model.load.from_keras.harmless_names import OF_APPLICATIONS
+from transforms.model.load.from_keras.operations_in_h5 import with_modules_of_operations
+from transforms.model.load.from_keras.stored_weights import count_weights, stored_weights
+from transforms.model.load.from_keras.told_by_keras import cause_in, newer_keras
+from transforms.model.load.from_savedmodel import refuse_code_in_savedmodel
 from transforms.model.load.hub_library import import_hub, refuse_missing_module
 
-_BY_FACTORY = (
-    "build or load the model in a Python function of your own, with custom_objects, and name it: "
-    "model.source: package.module:function"
-)
 _KERAS_PACKAGES = ("keras", "tf_keras", "builtins")
-_HUB_LAYER = "KerasLayer"
-
-
-@dataclasses.dataclass(frozen=True)
-class KerasFile:
-    """What a model file says of itself before anything in it is built."""
-
-    major: int  # of the Keras that wrote it
-    config: dict[str, Any]
 
 
 def load_keras_file(path: Path, source: str, trust: bool) -> Any:
@@ -45,94 +43,137 @@ def load_keras_file(path: Path, source: str, trust: bool) -> Any:
         ModelRefused: no model, code that is not trusted, a custom object that is not known ...
     """
     described = read_keras_file(path, source)
-    custom_objects = _custom_objects(described.config, source, trust)
-    if described.major >= 3:
+    for node in nodes(described.config):
+        if node["class_name"] == HUB_LAYER:
+            refuse_missing_module(_handle(node, source), source, trust)
+    config = described.config if trust else without_training(described.config)
+    if described.suffix == ".h5" and described.major >= 3:
+        config = with_modules_of_operations(config)
+    if trust:
+        custom_objects = _named_objects(described, source)
+        with _as_checked(path, described, config) as checked:
+            return _load(checked, source, described, custom_objects, safe_mode=False)
+    refuse_code(config, source)
+    for node in nodes(config):
+        if node["class_name"] == HUB_LAYER:
+            refuse_code_in_savedmodel(Path(_handle(node, source)), f"{source}: {_handle(node, source)}")
+    custom_objects = _known_objects(config, described.major)
+    try:
+        with stored_weights(path, described.suffix) as file:
+            stored = count_weights(file, source)
+    except (OSError, RuntimeError, LookupError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, ModelRefused):
+            raise
+        raise ModelRefused(f"{source} cannot be loaded: its weights are damaged: {error}") from error
+    with (
+        _as_checked(path, described, config) as checked,
+        at_most_weights(stored, source),
+        ending_reconstruction(source),
+    ):
+        return _load(checked, source, described, custom_objects, safe_mode=True)
+
+
+def _load(path: Path, source: str, described: KerasFile, custom_objects: dict[str, Any], safe_mode: bool) -> Any:
+    library = _library(described.major)
+    try:
+        return library.models.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=safe_mode)
+    except ModelRefused:
+        raise
+    except Exception as error:
+        # Whatever goes wrong in a model file is said about the model file; Keras raises a dozen types here.
+        refused = _refusal_behind(error)
+        raise ModelRefused(refused or _explained(error, source) + newer_keras(path)) from error
+
+
+def _library(major: int) -> Any:
+    if major >= 3:
         import keras as library
     else:
         import tf_keras as library
-    try:
-        return library.models.load_model(path, custom_objects=custom_objects, compile=False, safe_mode=not trust)
-    except (TypeError, ValueError, OSError, RuntimeError, AttributeError, ImportError, KeyError) as error:
-        raise ModelRefused(_explained(error, source)) from error
+    return library
 
 
-def read_keras_file(path: Path, source: str) -> KerasFile:
-    """The version and the configuration in a ``.keras`` or ``.h5`` file.
+@contextlib.contextmanager
+def _as_checked(path: Path, described: KerasFile, config: dict[str, Any]) -> Iterator[Path]:
+    """The file under the suffix that it was read by, since Keras goes by the suffix; and with what was checked."""
+    # The training of the outermost model is left out by compile=False.
+    is_whole = all(config.get(key) == value for key, value in described.config.items() if key != "compile_config")
+    if is_whole and path.suffix == described.suffix:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="beam-gradcam-keras-") as folder:
+        checked = Path(folder) / f"{path.stem}{described.suffix}"
+        if is_whole:
+            checked.symlink_to(path.resolve())
+        elif described.suffix == ".keras":
+            with zipfile.ZipFile(path) as whole, zipfile.ZipFile(checked, "w") as rest:
+                for info in whole.infolist():
+                    if info.filename == "config.json":
+                        rest.writestr(info.filename, json.dumps(config))
+                    elif not info.is_dir():
+                        with whole.open(info) as member, rest.open(info.filename, "w", force_zip64=True) as copy:
+                            shutil.copyfileobj(member, copy)
+        else:
+            shutil.copyfile(path, checked)
+            with h5py.File(checked, "r+") as file:
+                file.attrs["model_config"] = json.dumps(config)
+        yield checked
 
-    Raises:
-        ModelRefused: the file is damaged, or holds weights alone.
-    """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                version = json.loads(archive.read("metadata.json"))["keras_version"]
-                return KerasFile(int(version.split(".")[0]), json.loads(archive.read("config.json")))
-        with h5py.File(path, "r") as file:
-            if "model_config" not in file.attrs:
-                raise ModelRefused(
-                    f"{source} holds weights and no architecture: give it as model.weights, and as model.source the "
-                    "architecture: keras:NAME, or package.module:function that builds the model"
-                )
-            version, config = (_text(file.attrs.get(key, "2")) for key in ("keras_version", "model_config"))
-            return KerasFile(int(version.split(".")[0]), json.loads(config))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, ModelRefused):
-            raise
-        raise ModelRefused(f"{source} is not a Keras model file, or it is damaged: {error}") from error
+
+def _handle(node: dict[str, Any], source: str) -> str:
+    config = node.get("config")
+    handle = config.get("handle") if isinstance(config, dict) else None
+    if not isinstance(handle, str) or not handle:
+        raise ModelRefused(
+            f"{source} is damaged: its hub.KerasLayer does not say which module of TF Hub it is: save it again, or "
+            "save the model as a SavedModel, which holds the module too: model.save(DIRECTORY, save_format='tf')"
+        )
+    return handle
 
 
-def _custom_objects(config: dict[str, Any], source: str, trust: bool) -> dict[str, Any]:
-    """What the file needs and Keras does not have: hub.KerasLayer always, other code only where it is trusted."""
+def _known_objects(config: dict[str, Any], major: int) -> dict[str, Any]:
+    """What an untrusted file may name and Keras does not find by itself."""
     objects: dict[str, Any] = {}
-    for node in _nodes(config):
-        name, module = node.get("class_name"), node.get("module")
-        if name in ("Lambda", "__lambda__") and not trust:
-            layer = _layer_name(node)
-            raise ModelRefused(
-                f"{source} carries Python code in a Lambda layer{layer}: if you know who wrote it, say model.trust: "
-                "true; or replace the layer (a Rescaling layer, keras.ops) and save again"
-            )
-        if name == _HUB_LAYER:
-            refuse_missing_module(node["config"]["handle"], source)
-            objects[_HUB_LAYER] = import_hub().KerasLayer
-        elif isinstance(module, str) and module.split(".")[0] not in _KERAS_PACKAGES:
-            # The name of a function is in its config, that of a class in class_name.
-            name = node["config"] if name == "function" else name
-            objects[str(node.get("registered_name") or name)] = _import_object(module, str(name), source, trust)
+    if any(node["class_name"] == HUB_LAYER for node in nodes(config)):
+        objects[HUB_LAYER] = import_hub().KerasLayer
+    for name in layers_of_applications(config):
+        module = importlib.import_module(f"{_library(major).__name__}.src.{OF_APPLICATIONS[name]}")
+        if hasattr(module, name.removeprefix("Custom>")):
+            objects[name] = getattr(module, name.removeprefix("Custom>"))
     return objects
 
 
-def _import_object(module: str, name: str, source: str, trust: bool) -> Any:
-    if not trust:
-        raise ModelRefused(
-            f"{source} is built with {module}.{name}, which is not part of Keras: say model.trust: true to import it "
-            f"from {module}; or {_BY_FACTORY}"
-        )
+def _named_objects(described: KerasFile, source: str) -> dict[str, Any]:
+    """What a trusted file names and Keras does not have, imported from where it says."""
+    objects = _known_objects(described.config, described.major)
+    for node in nodes(described.config):
+        name, module = node["class_name"], node.get("module")
+        if name == HUB_LAYER or name in OF_APPLICATIONS:
+            continue
+        if isinstance(module, str) and module.split(".")[0] not in _KERAS_PACKAGES:
+            # The name of a function is in its config, that of a class in class_name.
+            name = node.get("config") if name == "function" else name
+            objects[str(node.get("registered_name") or name)] = _import_object(module, str(name), source)
+    return objects
+
+
+def _import_object(module: str, name: str, source: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ModelRefused(
             f"{source} is built with {module}.{name}, which cannot be imported here ({error}): install its package or "
-            f"put it on PYTHONPATH; or {_BY_FACTORY}"
+            f"put it on PYTHONPATH; or {BY_FACTORY}"
         ) from error
 
 
-def _nodes(config: Any) -> Iterator[dict[str, Any]]:
-    """All dicts in a configuration that describe an object."""
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            if "class_name" in value and "config" in value:
-                yield value
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
-
-
-def _layer_name(node: dict[str, Any]) -> str:
-    config = node["config"]
-    return f" ({config['name']})" if isinstance(config, dict) and "name" in config else ""
+def _refusal_behind(error: BaseException | None) -> str | None:
+    """What we said ourselves while Keras was building, which Keras may have wrapped."""
+    while error is not None:
+        if isinstance(error, ModelRefused):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _explained(error: Exception, source: str) -> str:
@@ -143,11 +184,7 @@ def _explained(error: Exception, source: str) -> str:
     if custom:
         return (
             f"{source} is built with the custom object {custom.group(1)}, which is not part of Keras. Remedy: "
-            f"{_BY_FACTORY}"
+            f"{BY_FACTORY}"
         )
     remedy = ". If you know who wrote it, say model.trust: true" if "safe_mode" in message else ""
-    return f"{source} cannot be loaded: {type(error).__name__}: {message.strip().splitlines()[0]}{remedy}"
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    return f"{source} cannot be loaded: {type(error).__name__}: {cause_in(message)}{remedy}"

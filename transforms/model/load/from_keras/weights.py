@@ -19,6 +19,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from transforms.model.errors import ModelRefused
+from transforms.model.load.from_keras.stored_weights import count_weights
 
 # Groups beside those of the layers: what training needs, and the seeds of augmentation and dropout.
 _NOT_WEIGHTS = frozenset(("optimizer", "optimizer_weights", "seed_generator", "metrics", "compile_metrics"))
@@ -51,10 +52,12 @@ def open_weights(path: Path, name: str) -> Iterator[WeightsFile]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+                count_weights(file, f"model.weights {name}")
                 arrays, suffix = _arrays(file), ".keras"
         else:
             with h5py.File(path, "r") as file:
                 legacy = "layer_names" in file.attrs or "model_weights" in file
+                count_weights(file, f"model.weights {name}")
                 arrays, suffix = _arrays(file), ".h5" if legacy else ".weights.h5"
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise ModelRefused(

@@ -30,7 +30,7 @@ def load_hub_module(handle: str, options: ModelOptions, storage: Storage) -> Tra
     """
     with _unpacked(handle, storage) as folder:
         is_tf1 = (folder / "tfhub_module.pb").is_file()
-        loaded = load_savedmodel(folder, f"hub:{handle}", [] if is_tf1 else None)
+        loaded = load_savedmodel(folder, f"hub:{handle}", options.trust, [] if is_tf1 else None)
     endpoints = endpoints_of(loaded)
     wanted = options.signature
     if wanted is None:

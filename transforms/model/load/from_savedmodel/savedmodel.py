@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
+from transforms.model.load.from_savedmodel.graph_check import refuse_code_in_savedmodel
 from transforms.model.load.from_savedmodel.reference_variables import ReferenceFunction, has_reference_variables
+from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import adapt_input
 from transforms.model.tensorflow import tf
@@ -37,22 +39,29 @@ class Endpoint:
         return f"{self.name}({specs})"
 
 
-def load_savedmodel(path: Path, source: str, tags: list[str] | None = None) -> Any:
+def load_savedmodel(path: Path, source: str, trust: bool, tags: list[str] | None = None) -> Any:
     """``tf.saved_model.load``, with the tags of the serving graph where a TF1 SavedModel has several.
 
+    Args:
+        trust: load it whatever its operations do; its initialisers run while it is loaded.
+
     Raises:
-        ModelRefused: there is no SavedModel, or TensorFlow cannot read it.
+        ModelRefused: there is no SavedModel, TensorFlow cannot read it, or it may do more than compute.
     """
     if not any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
         raise ModelRefused(
             f"{source} is not a model: no saved_model.pb in it, and its name does not end in .keras or .h5"
         )
     try:
+        if not trust:
+            refuse_code_in_savedmodel(path, source)
         return tf.saved_model.load(str(path), tags)
+    except ModelRefused:
+        raise
     except Exception as error:
         # Whatever goes wrong in a model file is said about the model file; TensorFlow raises a dozen types here.
         if tags is None and "tags" in str(error):
-            return load_savedmodel(path, source, ["serve"])
+            return load_savedmodel(path, source, trust, ["serve"])
         raise ModelRefused(
             f"{source} cannot be loaded by TensorFlow {tf.__version__}: {type(error).__name__}: {error}"
         ) from error
@@ -80,7 +89,7 @@ def trace_endpoint(
 
     try:
         function = tf.function(scores, autograph=False).get_concrete_function(signature)
-    except (ValueError, TypeError, tf.errors.OpError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, tf.errors.OpError) as error:
         raise ModelRefused(
             f"{endpoint} cannot be called with {signature.shape}: {error}. If the model was exported for one image "
             "size, say it as model.input_size: [height, width]"
@@ -190,6 +199,9 @@ def _refuse_other_than_images(endpoint: Endpoint, endpoints: Mapping[str, Endpoi
             f"{source}: {endpoint} takes encoded images or other strings, and there is no gradient through decoding: "
             f"{remedy}"
         )
+    known = [] if others else [spec.shape for spec in endpoint.inputs.values() if spec.shape.rank is not None]
+    if len(known) == len(endpoint.inputs) and (special := remedy_for([tuple(s) for s in known], [*endpoint.inputs])):
+        remedy = special
     raise ModelRefused(f"{source}: {endpoint} does not take one batch of images: {remedy}")
 
 

@@ -34,7 +34,7 @@ def test_keras_export(tmp_path):
     np.testing.assert_allclose(scores_of(traced, images()), model(images(), training=False), rtol=1e-5, atol=1e-6)
     assert traced.outputs == ("output_0",)
     assert traced.function.inputs[0].shape.as_list() == [None, 32, 32, 3]
-    assert "scales its pixels itself" in traced.notes[0]
+    assert "it is given 0..255" in traced.notes[0]
 
 
 def test_keras_export_leaves_augmentation_on_which_is_refused(tmp_path):
@@ -176,7 +176,7 @@ def test_tf1_saved_models(tmp_path, resource, tag_sets):
     traced = load(tmp_path / "m", output="default")
     assert traced.outputs == ("default", "features")
     np.testing.assert_allclose(scores_of(traced, images()), wanted["scores"], rtol=1e-5, atol=1e-6)
-    assert "scales its pixels itself" in traced.notes[0]
+    assert "it is given 0..255" in traced.notes[0]
 
 
 @pytest.mark.parametrize("shape", [(None, None, None, 3), None])

@@ -1,0 +1,87 @@
+"""``beam-gradcam check``: which pixels a model wants, what would be taken, and whether a run would start."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.config import Config
+from pipeline.exit_codes import ExitCode
+from pipeline.job import manifest_of
+from pipeline.pixels import measure_refs
+from transforms.explain import ExplainSettings
+from transforms.images import Limits
+from transforms.manifest import ManifestError, survey_manifest
+from transforms.model.check import PixelCheck, Verdict, judge, open_model
+from transforms.storage import Doors, Storage
+from transforms.table import TableLocation, statistics_schema
+
+_IMAGES = 64  # where the config turns the check of a run off
+
+
+def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck, Verdict]:
+    """Measure a model on images of a manifest; nothing is compiled or written.
+
+    Raises:
+        ModelRefused, ManifestError, ConfigError: the model or the manifest cannot be used.
+    """
+    inputs = config.input
+    doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
+    storage = Storage(config.storage, doors, inputs.timeout)
+    survey = survey_manifest(manifest_of(config, storage), storage, config.model.check or _IMAGES)
+    say(f"{survey.count:,} lines, {len(survey.sample)} images of them; loading {config.model.source}")
+    model = open_model(config.model_options, storage)
+    settings = ExplainSettings(
+        table=TableLocation("", "", model.card.fingerprint),
+        schema=statistics_schema(),
+        batch_size=config.explain.batch_size,
+        limits=Limits(inputs.max_bytes, inputs.max_pixels),
+    )
+    check = measure_refs(config, model, survey.sample, settings, storage)
+    if check is None:
+        raise ManifestError(f"{inputs.manifest}: none of {len(survey.sample)} images could be loaded; check their URIs")
+    return check, judge(check, config.model.min_agreement)
+
+
+def show_check(check: PixelCheck, verdict: Verdict, as_json: bool, console: Console) -> ExitCode:
+    """Print a check for a person, or as JSON. Returns USAGE where a run would be refused."""
+    code = ExitCode.DONE if verdict.refusal is None else ExitCode.USAGE
+    if as_json:
+        answer = {"exit_code": code, **dataclasses.asdict(check), **dataclasses.asdict(verdict)}
+        print(json.dumps(answer, indent=2))  # noqa: T201
+        return code
+    console.print(_table(check))
+    console.print(f"taken: {check.taken.name}: {check.seen}")
+    for remark in verdict.remarks:
+        console.print(remark)
+    console.print("a run would start" if verdict.refusal is None else f"REFUSED: {verdict.refusal}")
+    return code
+
+
+def _table(check: PixelCheck) -> Table:
+    """A row for each preprocessing; columns that nothing is known about are left out."""
+    columns: list[tuple[str, str, str]] = [
+        ("right", "accuracy", ".1%"),
+        ("p", "p_value", ".1g"),
+        ("highest p.", "confidence", ".2f"),
+        ("mutual inf.", "mutual_information", ".2f"),
+        ("as expected", "agreement", ".1%"),
+        ("as reference", "reference_agreement", ".1%"),
+        ("inputs differ", "input_difference", ".1%"),
+        ("maps apart", "map_distance", ".3f"),
+    ]
+    known = [column for column in columns if getattr(check.taken, column[1]) is not None]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("preprocessing")
+    for title, _, _ in known:
+        table.add_column(title, justify="right")
+    for row in check.rows:
+        cells = [format(value, form) if (value := getattr(row, name)) is not None else "" for _, name, form in known]
+        taken = row is check.taken
+        table.add_row(row.name + ("  <- taken" if taken else ""), *cells, style="bold" if taken else None)
+    counts = f"{check.images} images, {check.labelled} with labels, {check.expected} with expected predictions"
+    table.caption = f"{counts}; {check.seconds:g} s"
+    table.caption_justify = "left"
+    return table

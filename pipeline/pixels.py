@@ -1,0 +1,120 @@
+"""Does the model get the pixels that it was made for? Asked of a few images, before anything starts."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.config import Config
+from transforms.concurrency import map_patiently
+from transforms.expected import expected_of
+from transforms.explain import ExplainSettings, ImageLoader, LoadedImage
+from transforms.model import ModelCard, ModelRefused
+from transforms.model.check import PixelCheck, judge
+from transforms.records import ImageRef
+from transforms.storage import Storage, uris
+from transforms.targets import TargetPolicy, label_index_of
+
+if TYPE_CHECKING:
+    from transforms.model.check import ModelUnderCheck
+
+_LOADERS = 16  # threads: they wait for the storage most of the time
+_FORMAT = 2
+"""To be raised when the same images would give another table."""
+
+
+def check_pixels(
+    config: Config,
+    card: ModelCard,
+    refs: Sequence[ImageRef],
+    settings: ExplainSettings,
+    models: str,
+    storage: Storage,
+    say: Callable[[str], None],
+) -> PixelCheck | None:
+    """The table of the check, kept beside the compiled model, so that a second run with the same images has it.
+
+    Args:
+        refs: the sampled images.
+        models: URI of the folder of the compiled model.
+
+    Returns:
+        None where no image could be loaded.
+
+    Raises:
+        ModelRefused: the pixels do not suit the model, and ``model.check_policy`` is not ``warn``.
+    """
+    kept = uris.join(models, f"pixels-{_digest(config, card, refs)}.json")
+    try:
+        check = PixelCheck.decode(storage.read(kept))
+    except FileNotFoundError:
+        say(f"checking the pixels on {len(refs)} images")
+        from transforms.model.check import open_model  # TensorFlow: not where the table is there already
+
+        model = open_model(config.model_options, storage)
+        measured = measure_refs(config, model, refs, settings, storage)
+        if measured is None:
+            say("no image could be loaded: the pixels are not checked")
+            return None
+        check = measured
+        if 2 * check.images >= len(refs):
+            storage.put(kept, check.encode())
+    verdict = judge(check, config.model.min_agreement)
+    for remark in verdict.remarks:
+        say(remark)
+    if verdict.refusal is not None:
+        if config.model.check_policy != "warn":
+            raise ModelRefused(verdict.refusal)
+        say(f"WARNING: {verdict.refusal}")
+    return check
+
+
+def measure_refs(
+    config: Config,
+    model: "ModelUnderCheck",
+    refs: Sequence[ImageRef],
+    settings: ExplainSettings,
+    storage: Storage,
+) -> PixelCheck | None:
+    """Load the images as the job does, and score them; those that cannot be loaded are left out."""
+    from transforms.model.check import CheckedImages, measure_pixels, reference_arrays
+
+    card = model.card
+    asked = [dataclasses.replace(ref, targets=None) for ref in refs]
+    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False)
+    found = map_patiently(
+        ImageLoader(card, plain, storage).load,
+        asked,
+        _LOADERS,
+        2 * _LOADERS,
+        2 * storage.timeout,  # to fetch an image, and to decode it
+        lambda _: None,
+    )
+    loaded = [image for image in found if isinstance(image, LoadedImage)]
+    if not loaded:
+        return None
+    references = None
+    if config.model.reference is not None:
+        encoded = [storage.fetch(image.ref.uri, settings.limits.max_bytes, lambda _: None) for image in loaded]
+        references = reference_arrays(config.model.reference, encoded, card.input_height, card.input_width)
+    images = CheckedImages(
+        pixels=np.stack([image.model_input for image in loaded]),
+        labels=[label_index_of(image.ref, card.classes) for image in loaded],
+        expected=[expected_of(image.ref, card.classes) for image in loaded],
+        references=references,
+    )
+    return measure_pixels(model, images)
+
+
+def _digest(config: Config, card: ModelCard, refs: Sequence[ImageRef]) -> str:
+    """Of what the table depends on besides the model: which images, what is known about them, the user's own code."""
+    known = [[ref.image_id, ref.label, ref.expected] for ref in refs]
+    from transforms.model.load import code_digest
+
+    reference = config.model.reference
+    code = None if reference is None else [reference, code_digest(reference.partition(":")[0])]
+    parts = [_FORMAT, known, card.class_names, config.model.preprocessing, code]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()

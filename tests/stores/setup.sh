@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Real object stores on this machine, for the tests of stores:
+#
+#   tests/stores/setup.sh && pytest -m stores -rs
+#
+# Builds MinIO and fake-gcs-server with Go and installs Azurite with npm, and an environment with gcsfs, adlfs and s3fs
+# beside the project's own packages, into ~/.cache/beam-gradcam/stores (or $BEAM_GRADCAM_STORES). Some ten minutes, once.
+set -euo pipefail
+folder=${BEAM_GRADCAM_STORES:-$HOME/.cache/beam-gradcam/stores}
+mkdir -p "$folder/bin" "$folder/packages"
+export GOBIN=$folder/bin GOFLAGS=-mod=mod
+
+[ -x "$folder/bin/minio" ] || go install github.com/minio/minio@latest
+[ -x "$folder/bin/fake-gcs-server" ] || go install github.com/fsouza/fake-gcs-server@latest
+[ -x "$folder/node_modules/.bin/azurite-blob" ] || npm install --silent --no-audit --no-fund --prefix "$folder" azurite
+# File systems of stores that the project does not need for itself; found by their path.
+here=$(cd "$(dirname "$0")/../.." && pwd)
+python=$here/.venv/bin/python
+if [ ! -e "$folder/packages/.installed" ]; then
+    "$python" -m pip install --quiet --disable-pip-version-check --constraint "$here/configs/constraints.txt" \
+        --target "$folder/packages" --no-deps gcsfs adlfs
+    "$python" -m pip install --quiet --disable-pip-version-check --target "$folder/packages" \
+        google-auth google-auth-oauthlib google-cloud-storage azure-core azure-identity azure-storage-blob azure-datalake-store
+    touch "$folder/packages/.installed"
+fi
+ls "$folder/bin" "$folder/node_modules/.bin" | grep -E 'minio|fake-gcs|azurite-blob'
