@@ -9,12 +9,13 @@ from rich.table import Table
 
 from pipeline.config import Config
 from pipeline.exit_codes import ExitCode
-from pipeline.job import manifest_of
+from pipeline.job import manifest_of, refuse_missing_columns
 from pipeline.pixels import measure_refs
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import ManifestError, survey_manifest
-from transforms.model.check import PixelCheck, Verdict, judge, open_model
+from transforms.model import PlannedModel
+from transforms.model.check import PixelCheck, Verdict, judge
 from transforms.storage import Doors, Storage
 from transforms.table import TableLocation, statistics_schema
 
@@ -32,12 +33,14 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
     storage = Storage(config.storage, doors, inputs.timeout)
     survey = survey_manifest(manifest_of(config, storage), storage, config.model.check or _IMAGES)
     say(f"{survey.count:,} lines, {len(survey.sample)} images of them; loading {config.model.source}")
-    model = open_model(config.model_options, storage)
+    model = PlannedModel(dataclasses.replace(config.model_options, labels=survey.labels), storage)
+    refuse_missing_columns(model.card, survey)
     settings = ExplainSettings(
         table=TableLocation("", "", model.card.fingerprint),
         schema=statistics_schema(),
         batch_size=config.explain.batch_size,
         limits=Limits(inputs.max_bytes, inputs.max_pixels),
+        input_columns=survey.extra_columns,
     )
     check = measure_refs(config, model, survey.sample, settings, storage)
     if check is None:
@@ -64,6 +67,7 @@ def _table(check: PixelCheck) -> Table:
     """A row for each preprocessing; columns that nothing is known about are left out."""
     columns: list[tuple[str, str, str]] = [
         ("right", "accuracy", ".1%"),
+        ("mean error", "error", ".4g"),
         ("p", "p_value", ".1g"),
         ("highest p.", "confidence", ".2f"),
         ("mutual inf.", "mutual_information", ".2f"),
@@ -72,7 +76,8 @@ def _table(check: PixelCheck) -> Table:
         ("inputs differ", "input_difference", ".1%"),
         ("maps apart", "map_distance", ".3f"),
     ]
-    known = [column for column in columns if getattr(check.taken, column[1]) is not None]
+    of_classes = ("confidence", "mutual_information") if check.are_values else ()
+    known = [each for each in columns if getattr(check.taken, each[1]) is not None and each[1] not in of_classes]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("preprocessing")
     for title, _, _ in known:

@@ -11,6 +11,7 @@ from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
 from transforms.manifest import (
+    LabelKind,
     LabelSource,
     Manifest,
     ManifestSummary,
@@ -19,7 +20,7 @@ from transforms.manifest import (
     refuse_conflicts,
     survey_manifest,
 )
-from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import NO_MODEL, GradCamModel, ModelCard, PlannedModel, compile_model, load_compiled
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
@@ -67,7 +68,15 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     if manifest.conflicts == "refuse":
         refuse_conflicts(manifest, storage)
     say(f"{survey.count:,} lines; compiling {storage.redact(config.model.source)}")
-    card = compile_model(config.model_options, layout.models, storage)
+    options = dataclasses.replace(config.model_options, labels=_label_kind(manifest, survey))
+    planned = PlannedModel(options, storage)
+    card = compile_model(options, layout.models, storage, planned)
+    refuse_missing_columns(card, survey)
+    if manifest.conflicts == "multi" and card.output_kind != "multi_label":
+        raise ConfigError(
+            "input.conflicts: multi is for models of several labels, but the output of this one is "
+            f"{card.output_kind}; write first or refuse, or say model.output_kind: multi_label where that is wrong"
+        )
     manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
     if manifest.labels == "folder":
         survey = dataclasses.replace(survey, sample=tuple(labelled_by_folder(ref) for ref in survey.sample))
@@ -89,10 +98,13 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         max_failures=config.run.max_failures,
         normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
+        input_columns=survey.extra_columns,
     )
     check = None
     if survey.sample and card.source != NO_MODEL:
-        check = check_pixels(config, card, survey.sample, settings, layout.model(card.fingerprint), storage, say)
+        check = check_pixels(
+            config, planned, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
+        )
     shard_size = config.run.shard_size
     if shard_size == "auto":
         shard_size = automatic_shard_size(survey.count)
@@ -115,6 +127,12 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     )
 
 
+def _label_kind(manifest: Manifest, survey: ManifestSummary) -> LabelKind:
+    """What the labels look like; of lines that are merged, several of an image are true, and none is a number."""
+    is_merged = manifest.conflicts == "multi" and survey.labels in ("zero_one", "indices", "names")
+    return "several" if is_merged else survey.labels
+
+
 def _label_source(
     manifest: Manifest, survey: ManifestSummary, card: ModelCard, say: Callable[[str], None]
 ) -> LabelSource:
@@ -134,6 +152,16 @@ def _label_source(
     return "column"
 
 
+def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
+    wanted = {column: one.name for one in card.inputs for column in one.columns}
+    if missing := [column for column in wanted if column not in survey.extra_columns]:
+        raise ConfigError(
+            f"model.inputs: the manifest has no column {', '.join(missing)} for the model's input "
+            f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
+            f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
+        )
+
+
 def manifest_of(config: Config, storage: Storage) -> Manifest:
     """The manifest as the workers read it: with absolute URIs, since a worker's working directory is its own."""
     columns = config.input.columns
@@ -145,12 +173,13 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
+        label_columns=columns.labels,
         expected_column=columns.expected,
         required_columns=frozenset(
             name
-            for field, name in columns.model_dump().items()
+            for field, name in columns.model_dump(exclude={"labels"}).items()
             if name is not None and (field == "uri" or field in columns.model_fields_set)
-        ),
+        ).union(columns.labels),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
         box_format=config.input.box_format,

@@ -12,7 +12,7 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.images import DecodedImage, decode_image, resize_image, shrink
 from transforms.machine import available_cpus
-from transforms.model import ModelCard
+from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
 from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
@@ -34,6 +34,7 @@ class FetchedImage:
     targets: ImageTargets
     encoded: bytes
     content_version: str | None  # as the store had it just before the fetch; None where nobody asks
+    inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class LoadedImage:
     model_input: np.ndarray  # uint8, or uint16 where the model's card has 16 bits, [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
     content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
+    inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
 
     def failed(self, failure: ImageFailure) -> "FailedImage":
         return FailedImage(
@@ -97,6 +99,10 @@ class ImageLoader:
                 f"{len(ref.boxes or ()):,} boxes on its lines of the manifest; at most {MOST_BOXES:,} are possible"
             )
             return FailedImage(ref, ImageFailure(Status.TOO_LARGE, Stage.TARGET, message, "TooManyBoxes"))
+        try:
+            inputs = self._inputs(ref)
+        except ImageFailure as failure:
+            return FailedImage(ref, failure)
         with self.tally.timing("fetch"):
             version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
             try:
@@ -104,7 +110,11 @@ class ImageLoader:
             except ImageFailure as failure:
                 return FailedImage(ref, failure, content_version=version)
         self.tally.count("bytes_read", len(encoded))
-        return FetchedImage(ref, targets, encoded, version)
+        return FetchedImage(ref, targets, encoded, version, inputs)
+
+    def _inputs(self, ref: ImageRef) -> tuple[np.ndarray, ...]:
+        columns = self.settings.input_columns
+        return () if columns is None else input_rows(self.card.inputs, dict(zip(columns, ref.extra, strict=False)))
 
     def read(self, ref: ImageRef) -> bytes:
         """The encoded image; raises ImageFailure."""
@@ -140,6 +150,7 @@ class ImageLoader:
             model_input=resize_image(decoded, placement, card.sampling),
             photo=shrink(decoded, self._overlay_side) if self.settings.overlays else None,
             content_version=fetched.content_version,
+            inputs=fetched.inputs,
         )
 
     @property

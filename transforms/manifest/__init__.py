@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from transforms.manifest.boxes import BoxFormat
     from transforms.manifest.conflicts import refuse_conflicts
     from transforms.manifest.folders import are_classes, labelled_by_folder
+    from transforms.manifest.label_kinds import LabelKind
     from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat
     from transforms.manifest.read import ReadManifest, read_manifest
     from transforms.manifest.survey import ManifestSummary, survey_manifest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BoxFormat",
     "Conflicts",
+    "LabelKind",
     "LabelSource",
     "Manifest",
     "ManifestError",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from transforms.manifest.boxes import parse_boxes
-from transforms.manifest.cells import cell_text, parse_label, parse_targets
+from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_label, parse_targets, parse_text
 from transforms.manifest.folders import folder_of
 from transforms.manifest.formats import Line, numbered_lines, without_uri
 from transforms.manifest.manifest import Manifest, ManifestError, Piece
@@ -100,10 +100,10 @@ def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
 
 def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
     """The image of a line; raises ManifestError where its cells cannot be read."""
-    written, label, targets, boxes = read_cells(line, number, manifest)
+    written, label, targets, boxes, labels = read_cells(line, number, manifest)
     uri = storage.join(base, written)
     if manifest.labels == "folder":
-        label = folder_of(uri)
+        label, labels = folder_of(uri), None
     return ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
@@ -111,14 +111,15 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
-        expected=parse_label(line.get(manifest.expected_column or "")),
+        expected=parse_text(line.get(manifest.expected_column or "")),
+        labels=labels,
     )
 
 
 def read_cells(
     line: Line, number: int, manifest: Manifest
-) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None]:
-    """URI, label, targets and boxes of a line, or a ManifestError."""
+) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None, Labels | None]:
+    """URI, label, targets, boxes and all labels of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
     if isinstance(written, bytes):  # a column of texts whose writer did not say so
         try:
@@ -130,6 +131,10 @@ def read_cells(
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
         boxes = parse_boxes(line.get(manifest.boxes_column or ""), manifest.box_format)
+        label, labels = parse_label(line.get(manifest.label_column or ""))
+        if manifest.label_columns:
+            labels = parse_flags({name: line.get(name) for name in manifest.label_columns})
+            label = labels[0] if len(labels) == 1 else None
     except ValueError as error:
         raise ManifestError(f"{manifest.shown}, line {number}: {error}") from None
-    return written, parse_label(line.get(manifest.label_column or "")), targets, boxes
+    return written, label, targets, boxes, labels

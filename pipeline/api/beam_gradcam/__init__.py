@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from beam_gradcam.own_packages import check_packages
 
 if TYPE_CHECKING:
+    from beam_gradcam.checking import Checked
     from beam_gradcam.columns import schema
     from beam_gradcam.explained import Explained, Explanation
     from beam_gradcam.model import Model, open_model
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transforms.errors import UserError
 
 __all__ = [
+    "Checked",
     "Explain",
     "Explained",
     "Explanation",

@@ -24,6 +24,7 @@ class PixelRow:
     agreement: float | None  # with the user's own predictions, of the images that have them
     reference_agreement: float | None = None  # of the predicted class with that of the user's own arrays
     input_difference: float | None = None  # mean absolute difference from them, as a share of their range
+    error: float | None = None  # values: mean absolute difference from the labels; ``wins`` are images nearer to them
     map_distance: float | None = None  # mean Jensen-Shannon distance of the maps from those of the user's own arrays
 
 
@@ -40,6 +41,7 @@ class PixelCheck:
     seen: str  # for a person
     rows: tuple[PixelRow, ...]
     seconds: float
+    are_values: bool = False  # the output is no class: labels alone, and the user's own code, tell preprocessings apart
 
     @property
     def taken(self) -> PixelRow:

@@ -8,9 +8,11 @@ from colour_models import NAMES, colour_classifier, pixels_of, write_pictures
 from small_models import tape_gradcam
 
 from transforms.expected import Expected
-from transforms.model.check.measure import CheckedImages, measure_pixels, open_model
+from transforms.model.check.images import CheckedImages
+from transforms.model.check.measure import measure_pixels
 from transforms.model.check.measures import mutual_information
 from transforms.model.options import ModelOptions
+from transforms.model.planned import PlannedModel
 from transforms.model.preprocessing import NAMED, SIXTEEN_BITS
 from transforms.storage.storage import Storage
 
@@ -24,9 +26,10 @@ def pixels(tmp_path_factory):
 
 def checked(model, path, pixels, labels=None, expected=None, references=None, **options):
     model.save(path / "m.keras")
-    opened = open_model(ModelOptions(str(path / "m.keras"), **options), Storage())
+    opened = PlannedModel(ModelOptions(str(path / "m.keras"), **options), Storage())
     nothing = [None] * len(pixels)
-    return measure_pixels(opened, CheckedImages(pixels, labels or nothing, expected or nothing, references))
+    known = nothing if labels is None else [(label,) for label in labels]
+    return measure_pixels(opened, CheckedImages(pixels, known, expected or nothing, references=references))
 
 
 def test_every_row_is_what_keras_predicts(tmp_path, pixels):
@@ -62,8 +65,8 @@ def test_integer_pixels_leave_only_the_order_of_the_channels_open(tmp_path, pixe
 
     module = Integers()
     tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.scores)
-    opened = open_model(ModelOptions(str(tmp_path / "m")), Storage())
-    check = measure_pixels(opened, CheckedImages(pixels, LABELS, [None] * len(pixels)))
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m")), Storage())
+    check = measure_pixels(opened, CheckedImages(pixels, [(label,) for label in LABELS], [None] * len(pixels)))
     assert [row.name for row in check.rows] == ["none", "none, BGR"]
     assert check.taken.accuracy == 1.0
     assert check.rows[1].accuracy < 0.8
@@ -101,7 +104,7 @@ def test_maps_are_those_of_a_tape(tmp_path, pixels):
 
     model = colour_classifier()
     model.save(tmp_path / "m.keras")
-    opened = open_model(ModelOptions(str(tmp_path / "m.keras"), preprocessing="minus_one_to_one"), Storage())
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m.keras"), preprocessing="minus_one_to_one"), Storage())
     features, dense = keras.Model(model.input, model.get_layer("halves").output), model.get_layer("scores")
 
     def features_and_scores(batch):
