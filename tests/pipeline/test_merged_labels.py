@@ -85,7 +85,8 @@ def test_values_that_are_corrected_have_another_error(photos, tmp_path):
     assert [row["label_value"] for row in corrected] == pytest.approx([0.1, 1.1, 7.7, None, 4.1])
     fresh = run(tmp_path, lines, "fresh")[1]
     found, wanted = ([row.pop("error") for row in rows] for rows in (corrected, fresh))
-    assert found[3] is None and wanted[3] is None
+    assert found[3] is None
+    assert wanted[3] is None
     np.testing.assert_allclose(np.delete(found, 3).astype(float), np.delete(wanted, 3).astype(float), rtol=1e-6)
     assert corrected == fresh
 
