@@ -8,7 +8,7 @@ import pydantic
 
 from transforms.errors import UserError
 from transforms.images import Limits
-from transforms.manifest import Manifest, ManifestFormat
+from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
 from transforms.model import METHODS, InputOption, InterpolationOption, ModelOptions, OutputKind, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
@@ -212,6 +212,9 @@ class Input(_Section):
     manifest: str = DEMO_MANIFEST
     format: ManifestFormat = Manifest.format
     columns: Columns = Columns()
+    box_format: BoxFormat = Manifest.box_format
+    labels: LabelSource = Manifest.labels
+    conflicts: Conflicts = Manifest.conflicts
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
     detect_changes: bool = False

@@ -6,6 +6,14 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.explain.batches import BatchExplainer, ExplainedBatch, explain_batches
+    from transforms.explain.corrections import (
+        Knowledge,
+        asks_for_others,
+        columns_to_compare,
+        corrected_rows,
+        digest_of_ref,
+        digests_of_rows,
+    )
     from transforms.explain.failure_limit import TooManyFailures, why_stopped
     from transforms.explain.finish import (
         GUARDED_CHANNELS,
@@ -44,10 +52,16 @@ __all__ = [
     "FailedImage",
     "FetchedImage",
     "ImageLoader",
+    "Knowledge",
     "LoadedImage",
     "Tally",
     "TooManyFailures",
+    "asks_for_others",
     "batch_rows",
+    "columns_to_compare",
+    "corrected_rows",
+    "digest_of_ref",
+    "digests_of_rows",
     "draw_overlay",
     "explain_batches",
     "explained_rows",

@@ -15,7 +15,7 @@ from transforms.machine import available_cpus
 from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
-from transforms.records import ImageFailure, ImageRef, Stage, Status
+from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
 from transforms.storage import Storage
 from transforms.targets import ImageTargets, targets_of
 
@@ -94,6 +94,11 @@ class ImageLoader:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
             return FailedImage(ref, targets.failure)
+        if len(ref.boxes or ()) > MOST_BOXES:
+            message = (
+                f"{len(ref.boxes or ()):,} boxes on its lines of the manifest; at most {MOST_BOXES:,} are possible"
+            )
+            return FailedImage(ref, ImageFailure(Status.TOO_LARGE, Stage.TARGET, message, "TooManyBoxes"))
         try:
             inputs = self._inputs(ref)
         except ImageFailure as failure:
