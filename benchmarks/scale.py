@@ -24,7 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.runs.progress import PartWatch
-from transforms.manifest.read import Manifest, read_blocks, read_manifest, survey_manifest
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.read import read_blocks, read_manifest
+from transforms.manifest.survey import survey_manifest
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage

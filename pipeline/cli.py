@@ -327,8 +327,15 @@ def _audit(command: Callable[[], int]) -> None:
     raise typer.Exit(code)
 
 
+def _redacted(text: str) -> str:
+    """Without signatures and passwords of URLs, and as a terminal can show it."""
+    from transforms.storage import redact
+
+    return redact(text).encode("utf-8", "backslashreplace").decode()
+
+
 def _usage(error: Exception) -> typer.Exit:
-    say_result(str(error), sys.stderr)
+    say_result(_redacted(str(error)), sys.stderr)
     return typer.Exit(ExitCode.USAGE)
 
 
@@ -340,6 +347,7 @@ def _crash(error: Exception) -> typer.Exit:
 
 def _refuse(why: str, code: int, console: Console) -> typer.Exit:
     """The end of a run that has not begun."""
+    why = _redacted(why)
     console.print(why, style="red")
     say_result(json.dumps({"exit_code": code, "error": why}))
     return typer.Exit(code)

@@ -15,8 +15,8 @@ def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     done = root | "ReadDoneImages" >> ReadDoneImages(job.settings.table, job.storage)
     return (
         (refs, done)
-        | "PlanShards" >> PlanShards(job.buckets)
-        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage)
+        | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi")
+        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage, job.loaders)
         | "WriteStatistics" >> WriteStatistics(job.settings.table, job.storage)
         | "WriteTotals" >> WriteTotals(job.settings.table, job.storage)
     )

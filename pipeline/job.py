@@ -8,15 +8,33 @@ from collections.abc import Callable
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
-from transforms.explain import ExplainSettings
+from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
-from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import NO_MODEL, GradCamModel, ModelCard, PlannedModel, compile_model, load_compiled
+from transforms.loaders import LoaderCount, automatic_count
+from transforms.manifest import (
+    LabelKind,
+    LabelSource,
+    Manifest,
+    ManifestSummary,
+    are_classes,
+    labelled_by_folder,
+    refuse_conflicts,
+    survey_manifest,
+)
+from transforms.model import (
+    NO_MODEL,
+    GradCamModel,
+    ModelCard,
+    PlannedModel,
+    compile_model,
+    digest_of_all,
+    load_compiled,
+)
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
-from transforms.table import OutputLayout, TableLocation, column_names_for, statistics_schema
+from transforms.table import OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
 
 
@@ -31,6 +49,8 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    loaders: LoaderCount = LoaderCount()
+    knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
 
 
@@ -46,22 +66,38 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         )
     layout = OutputLayout(storage.absolute(config.output.path))
     manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
-    say(f"reading {manifest.uri}")
+    say(f"reading {manifest.shown}")
     survey = survey_manifest(manifest, storage, config.model.check)
-    manifest = dataclasses.replace(manifest, extra_columns=survey.extra_columns)
+    manifest = dataclasses.replace(
+        manifest.with_uri_column(survey.uri_column), extra_columns=survey.extra_columns, pieces=survey.pieces
+    )
     if survey.passed_over:
         say(survey.passed_over)
-    say(f"{survey.count:,} lines; compiling {config.model.source}")
-    options = dataclasses.replace(config.model_options, labels=survey.labels)
+    for note in survey.notes:
+        say(f"note: {note}")
+    if manifest.conflicts == "refuse":
+        refuse_conflicts(manifest, storage)
+    say(f"{survey.count:,} lines; compiling {storage.redact(config.model.source)}")
+    options = dataclasses.replace(config.model_options, labels=_label_kind(manifest, survey))
     planned = PlannedModel(options, storage)
     card = compile_model(options, layout.models, storage, planned)
     refuse_missing_columns(card, survey)
+    if manifest.conflicts == "multi" and card.output_kind != "multi_label":
+        raise ConfigError(
+            "input.conflicts: multi is for models of several labels, but the output of this one is "
+            f"{card.output_kind}; write first or refuse, or say model.output_kind: multi_label where that is wrong"
+        )
+    manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
+    if manifest.labels == "folder":
+        survey = dataclasses.replace(survey, sample=tuple(labelled_by_folder(ref) for ref in survey.sample))
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
-    run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
+    run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.shown, storage)
     settings = ExplainSettings(
-        table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
+        table=TableLocation(
+            layout.root, run_id, card.fingerprint, str(targets), digest_of_all(card.files), secrets.token_hex(8)
+        ),
         schema=statistics_schema(
             tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
         ),
@@ -72,6 +108,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in config.audit.regions.items()),
         detect_changes=config.input.detect_changes,
         max_failures=config.run.max_failures,
+        normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
         input_columns=survey.extra_columns,
     )
@@ -93,8 +130,46 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
         storage=storage,
+        loaders=_loaders(config, survey.count, layout.run(run_id), storage),
+        knowledge=Knowledge(
+            labels=manifest.labels == "folder" or manifest.label_column in survey.own_columns,
+            boxes=manifest.boxes_column in survey.own_columns,
+            targets=manifest.targets_column in survey.own_columns,
+        ),
         check=check,
     )
+
+
+def _loaders(config: Config, images: int, run: RunLayout, storage: Storage) -> LoaderCount:
+    if config.run.loaders != "auto":
+        return LoaderCount(config.run.loaders)
+    goes_on = storage.exists(run.record) and not storage.exists(run.summary)
+    return automatic_count(images, goes_on, config.run.workers)
+
+
+def _label_kind(manifest: Manifest, survey: ManifestSummary) -> LabelKind:
+    """What the labels look like; of lines that are merged, several of an image are true, and none is a number."""
+    is_merged = manifest.conflicts == "multi" and survey.labels in ("zero_one", "indices", "names")
+    return "several" if is_merged else survey.labels
+
+
+def _label_source(
+    manifest: Manifest, survey: ManifestSummary, card: ModelCard, say: Callable[[str], None]
+) -> LabelSource:
+    """Where labels come from: the folders of listed images where they are called as classes, and nobody says else."""
+    if manifest.labels != "auto":
+        return manifest.labels
+    folders = survey.folders
+    shown = ", ".join(name or "no folder" for name, _ in folders[:5]) + (" ..." if len(folders) > 5 else "")
+    if are_classes(folders, card.class_names):
+        say(f"labels are the names of the {len(folders):,} folders ({shown}); input.labels: column leaves them out")
+        return "folder"
+    if len(folders) > 1:
+        say(
+            f"note: the images lie in {len(folders):,} folders ({shown}) that are not called as the model's classes; "
+            "if they are labels, set input.labels: folder"
+        )
+    return "column"
 
 
 def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
@@ -127,6 +202,9 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         ).union(columns.labels),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
+        box_format=config.input.box_format,
+        labels=config.input.labels,
+        conflicts=config.input.conflicts,
     )
 
 

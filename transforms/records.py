@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the original image after EXIF orientation; x1 and y1 exclusive."""
 
+MOST_BOXES = 1000
+"""Of an image: the exact area of their union takes memory with the square of their number."""
+
 
 class Status(enum.StrEnum):
     """What came of one image and target class; the column ``status``."""
@@ -65,6 +68,10 @@ class ImageFailure(Exception):
         self.message = message
         self.error_type = error_type or type(self).__name__
 
+    def __reduce__(self) -> tuple[type["ImageFailure"], tuple]:
+        """An exception is pickled as a call with its message alone, if it does not say otherwise."""
+        return type(self), (self.status, self.stage, self.message, self.error_type)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageRef:
@@ -87,6 +94,18 @@ class ImageRef:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RefBlock:
+    """Lines of the manifest that follow each other."""
+
+    start: int  # lines of the manifest before them
+    refs: tuple[ImageRef, ...]
+
+    def __reduce__(self) -> tuple[type["RefBlock"], tuple]:
+        """As :meth:`ImageRef.__reduce__`."""
+        return RefBlock, (self.start, self.refs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Shard:
     """The unit of work and of commit: references to the images that are still to be explained."""
 
@@ -95,6 +114,8 @@ class Shard:
     duplicates: int  # further manifest lines with a URI that this shard has already
     done: int  # images that have their rows already, with the same fingerprint
     done_failed: int  # of these, failures
+    conflicts: int = 0  # images whose lines have different labels
+    conflict: str = ""  # one of them, in words
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode
     config = load_config(config_file)
     storage = storage_of(config)
     run = bounded(find_run(storage.absolute(output), run_id, storage), config)
-    say_result(write_report(run, storage, config.audit.regions))
+    say_result(write_report(run, storage, config.audit.regions, config.audit.slices))
     return ExitCode.DONE
 
 
@@ -29,7 +29,7 @@ def compare(before: str, after: str, config_file: str | None) -> ExitCode:
     config = load_config(config_file)
     storage = storage_of(config)
     runs = [bounded(run_at(storage.absolute(location), storage), config) for location in (before, after)]
-    summary = write_comparison(runs[0], runs[1], config.compare, storage)
+    summary = write_comparison(runs[0], runs[1], config.compare, storage, config.audit.slices)
     say_result(json.dumps(summary))
     return ExitCode.GATE if summary["reasons"] else ExitCode.DONE
 

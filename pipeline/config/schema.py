@@ -8,7 +8,7 @@ import pydantic
 
 from transforms.errors import UserError
 from transforms.images import Limits
-from transforms.manifest import Manifest, ManifestFormat
+from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
 from transforms.model import METHODS, InputOption, InterpolationOption, ModelOptions, OutputKind, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
@@ -212,6 +212,9 @@ class Input(_Section):
     manifest: str = DEMO_MANIFEST
     format: ManifestFormat = Manifest.format
     columns: Columns = Columns()
+    box_format: BoxFormat = Manifest.box_format
+    labels: LabelSource = Manifest.labels
+    conflicts: Conflicts = Manifest.conflicts
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
     detect_changes: bool = False
@@ -290,6 +293,7 @@ class Run(_Section):
     max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
     max_failures: Annotated[int, pydantic.Field(ge=0)] = 1000
     workers: Annotated[int, pydantic.Field(ge=1)] = 1
+    loaders: Annotated[int, pydantic.Field(ge=0, le=256)] | Literal["auto"] = "auto"
     report: bool = False
     controls: bool = False
 
@@ -298,8 +302,37 @@ Regions = Annotated[dict[str, list[float]], pydantic.AfterValidator(_check_regio
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
+def _check_slices(slices: Any) -> Any:
+    for entry in slices if isinstance(slices, list | tuple) else [slices]:
+        parts = [entry] if isinstance(entry, str) else entry
+        if not (
+            isinstance(parts, list | tuple)
+            and 1 <= len(parts) <= 3
+            and all(isinstance(part, str) and part.strip() for part in parts)
+        ):
+            raise ValueError(
+                "write a list whose entries are a column, a covariate or an SQL condition, or lists of up to three of "
+                'them, which are crossed, such as [camera, [camera, site], "width < 400"]'
+            )
+    return slices
+
+
+Slices = Annotated[list[str | list[str]], pydantic.BeforeValidator(_check_slices)]
+
+
 class Audit(_Section):
     regions: Regions = {}
+    slices: Slices = []
+
+
+def _check_ratios(ratios: dict[str, float]) -> dict[str, float]:
+    for measure, ratio in ratios.items():
+        if not ratio > 0:
+            raise ValueError(f"{measure}: write how many times the mean of the other images a slice may have, above 0")
+    return ratios
+
+
+Ratios = Annotated[dict[str, float], pydantic.AfterValidator(_check_ratios)]
 
 
 class Compare(_Section):
@@ -311,6 +344,8 @@ class Compare(_Section):
     max_newly_failing: Share | None = None
     max_gone: Share | None = None
     max_gt_lift_drop: Annotated[float, pydantic.Field(ge=0)] | None = None
+    max_slice_accuracy_drop: Share | None = None
+    max_slice_ratio: Ratios = {}
 
 
 Option = bool | int | float | str | None

@@ -15,7 +15,18 @@ from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
-from pipeline.runs import Lease, Outdated, PartWatch, ProgressDisplay, Summary, close_run, forget_images, open_run
+from pipeline.runs import (
+    CORRECTED,
+    Lease,
+    Outdated,
+    PartWatch,
+    ProgressDisplay,
+    Summary,
+    close_run,
+    correct_images,
+    forget_images,
+    open_run,
+)
 from pipeline.terminal import say_result
 from transforms.explain import why_stopped
 from transforms.storage import Doors, StateError, Storage, patiently
@@ -69,14 +80,21 @@ def _run_job(
     earlier = list(list_parts(table.layout.statistics, storage)) if config.run.resume else []
     outdated = Outdated(frozenset(config.run.retry_failed), config.input.detect_changes)
     earlier, failed, changed = forget_images(earlier, table, outdated, job.manifest, storage)
+    corrected = correct_images(earlier, job.manifest, job.knowledge, job.card, job.settings, storage, lease.check)
+    earlier = corrected.parts
     if job.settings.max_failures:  # images that failed before may well do so again
         settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
         job = dataclasses.replace(job, settings=settings)
     write_earlier_parts(table, earlier, storage)
-    record = open_run(table, job.manifest.uri, job.survey.count, redacted(config), storage, job.card.files)
+    record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage, job.card.files)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
     if failed or changed:
         console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
+    if corrected.corrected or corrected.asked_again:
+        console.print(
+            f"the manifest says something else of images that are done: {corrected.corrected:,} corrected in their "
+            f"rows, {corrected.asked_again:,} explained again since other classes are asked for"
+        )
     for note in job.card.notes:
         console.print(f"note: {note}")
     watch = PartWatch(table, earlier, storage)
@@ -99,6 +117,8 @@ def _run_job(
     now = time.monotonic()
     progressed = watch.look()
     check_parts({*earlier, *watch.footers}, table, storage)
+    if corrected.corrected:
+        progressed.events[CORRECTED] = corrected.corrected
     return summarize(config, job, progressed, record.started, prepared - clock, now - prepared)
 
 

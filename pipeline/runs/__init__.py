@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from pipeline.runs.correct import CORRECTED, correct_images
     from pipeline.runs.forget import Outdated, forget_images
     from pipeline.runs.lease import Lease, LeaseTaken
     from pipeline.runs.progress import PartWatch, ProgressDisplay, Progressed
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.runs.summary import Summary
 
 __all__ = [
+    "CORRECTED",
     "Lease",
     "LeaseTaken",
     "Outdated",
@@ -24,6 +26,7 @@ __all__ = [
     "Summary",
     "choose_run_id",
     "close_run",
+    "correct_images",
     "find_run",
     "forget_images",
     "list_runs",

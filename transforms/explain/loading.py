@@ -15,7 +15,7 @@ from transforms.machine import available_cpus
 from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
-from transforms.records import ImageFailure, ImageRef, Stage, Status
+from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
 from transforms.storage import Storage
 from transforms.targets import ImageTargets, targets_of
 
@@ -94,6 +94,11 @@ class ImageLoader:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
             return FailedImage(ref, targets.failure)
+        if len(ref.boxes or ()) > MOST_BOXES:
+            message = (
+                f"{len(ref.boxes or ()):,} boxes on its lines of the manifest; at most {MOST_BOXES:,} are possible"
+            )
+            return FailedImage(ref, ImageFailure(Status.TOO_LARGE, Stage.TARGET, message, "TooManyBoxes"))
         try:
             inputs = self._inputs(ref)
         except ImageFailure as failure:
@@ -156,14 +161,14 @@ class ImageLoader:
 
 def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
     """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
-    seconds = _PATIENCE * loader.storage.timeout
+    seconds = patience(loader.storage)
     fetched = map_patiently(
         loader.fetch,
         refs,
         _FETCHERS,
         _FETCHED_AHEAD,
         seconds,
-        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
+        lambda ref: FailedImage(ref, timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
     )
     with contextlib.closing(fetched):
         yield from map_patiently(
@@ -172,11 +177,17 @@ def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[Load
             _DECODERS,
             _BATCHES_AHEAD * loader.settings.batch_size,
             seconds,
-            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
+            lambda image: FailedImage(image.ref, timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
         )
 
 
-def _timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:
+def patience(storage: Storage) -> float:
+    """Seconds that one fetch, or one decode, may take."""
+    return _PATIENCE * storage.timeout
+
+
+def timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:
+    """Why an image fails that was waited for too long; counted."""
     tally.count("timed_out")
     message = f"timed out: {stage} took more than {seconds:g} seconds; input.timeout can allow more"
     return ImageFailure(status, stage, message, "TimeoutError")

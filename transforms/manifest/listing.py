@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from transforms.manifest.manifest import Manifest
-from transforms.storage import Storage
+from transforms.storage import Storage, uris
 
 # The first row is what can be decoded. The rest are pictures too: each becomes a row that says how to convert it.
 _IMAGES = frozenset(
@@ -29,16 +29,24 @@ def list_folder(manifest: Manifest, storage: Storage, passed_over: Counter[str])
         passed_over: counts the other files by suffix, and those that a job has left.
     """
     for uri in _without_outputs(storage.walk(manifest.uri, follow_links=True), manifest, passed_over):
-        suffix = posixpath.splitext(uri)[1].lower()
-        if suffix in _IMAGES:
+        if is_image(uri):
             yield uri
         else:
-            passed_over[suffix or NO_SUFFIX] += 1
+            passed_over[_suffix(uri) or NO_SUFFIX] += 1
 
 
 def list_glob(manifest: Manifest, storage: Storage, passed_over: Counter[str]) -> Iterator[str]:
     """The URIs of the files that match, whatever their suffixes."""
     yield from _without_outputs(storage.glob(manifest.uri), manifest, passed_over)
+
+
+def is_image(uri: str) -> bool:
+    """Whether a file is called as a picture is."""
+    return _suffix(uri) in _IMAGES
+
+
+def _suffix(uri: str) -> str:
+    return posixpath.splitext(uris.split(uri)[1])[1].lower()
 
 
 def describe_passed_over(passed_over: Counter[str]) -> str:

@@ -2,47 +2,26 @@
 
 import dataclasses
 import itertools
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import apache_beam as beam
 
-from transforms.manifest.cells import (
-    Labels,
-    cell_text,
-    class_text,
-    parse_boxes,
-    parse_flags,
-    parse_label,
-    parse_targets,
-)
+from transforms.manifest.boxes import parse_boxes
+from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_label, parse_targets, parse_text
+from transforms.manifest.folders import folder_of
 from transforms.manifest.formats import Line, numbered_lines, without_uri
-from transforms.manifest.label_kinds import LabelKind, LabelTally
-from transforms.manifest.listing import describe_passed_over
-from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.manifest.sample import Sample
-from transforms.records import Box, ImageRef, image_id_of
-from transforms.storage import Storage
+from transforms.manifest.manifest import Manifest, ManifestError, Piece
+from transforms.records import Box, ImageRef, RefBlock, image_id_of
+from transforms.storage import Storage, uris
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
-
-
-@dataclasses.dataclass(frozen=True)
-class ManifestSummary:
-    """What one pass over the manifest found."""
-
-    count: int  # lines with an image, duplicates included
-    extra_columns: tuple[str, ...]
-    sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
-    passed_over: str = ""  # files of a folder that are no images, in words
-    labels: LabelKind = "none"  # what they look like, all together
 
 
 class ReadManifest(beam.PTransform):
     """Manifest -> blocks of its references, one ImageRef per line.
 
-    A block is an element because a million elements cost a runner far more than a million references do.
+    A block is an element because a million elements cost a runner far more than a million references do. Where the
+    manifest has pieces, many workers read them.
     """
 
     def __init__(self, manifest: Manifest, storage: Storage):
@@ -50,15 +29,31 @@ class ReadManifest(beam.PTransform):
         self._manifest = manifest
         self._storage = storage
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[ImageRef, ...]]:
-        return root | beam.Impulse() | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[RefBlock]:
+        start = root | beam.Impulse()
+        if len(self._manifest.pieces) <= 1:
+            return start | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
+        manifest = dataclasses.replace(self._manifest, pieces=())
+        return (
+            start
+            | "Pieces" >> beam.FlatMap(_each, self._manifest.pieces)
+            | "Deal" >> beam.Reshuffle()
+            | "Lines" >> beam.FlatMap(read_piece, manifest, self._storage)
+        )
 
 
-def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[tuple[ImageRef, ...]]:
+def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[RefBlock]:
     """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
-    refs = read_manifest(manifest, storage)
-    while block := tuple(itertools.islice(refs, _BLOCK)):
-        yield block
+    yield from _blocks(read_manifest(manifest, storage), 0)
+
+
+def _each(_impulse: bytes, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    return pieces
+
+
+def read_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[RefBlock]:
+    """The images of one piece of the manifest; raises as :func:`read_manifest`."""
+    yield from _blocks(_refs_of_piece(piece, manifest, storage), piece.start)
 
 
 def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
@@ -67,45 +62,48 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
     Raises:
         ManifestError: a line has no URI or cannot be parsed, a column is missing.
     """
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
-    for number, line in numbered_lines(manifest, storage):
-        yield _image_ref(line, number, manifest, base, storage)
+    for piece in manifest.pieces:
+        yield from _refs_of_piece(piece, manifest, storage)
+    if not manifest.pieces:
+        base = base_of(manifest)
+        for number, line in numbered_lines(manifest, storage):
+            yield image_ref(line, number, manifest, base, storage)
 
 
-def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> ManifestSummary:
-    """Read the whole manifest once, without holding it: counts lines and finds every mistake's first line.
-
-    Args:
-        sample: how many of its images to give back.
-
-    Raises:
-        ManifestError: as read_manifest, or the manifest names no image.
-    """
-    own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    own.update(manifest.label_columns)
-    own.add(manifest.expected_column)
-    count, extra, kept, passed_over, seen = 0, dict[str, None](), Sample(sample), Counter[str](), LabelTally()
-    for number, line in numbered_lines(manifest, storage, passed_over):
-        written, label, _, _, labels = _cells(line, number, manifest)  # raises where it cannot be read
-        seen.see(label, labels)
-        count += 1
-        kept.see(written, number, line)
-        extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
-    if not count:
-        others = describe_passed_over(passed_over)
-        raise ManifestError(
-            f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
-            + (f" ({others})" if others else "")
-        )
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
-    whole = dataclasses.replace(manifest, extra_columns=tuple(sorted(extra)))
-    refs = tuple(_image_ref(line, number, whole, base, storage) for number, line in kept.lines())
-    return ManifestSummary(count, whole.extra_columns, refs, describe_passed_over(passed_over), seen.kind)
+def base_of(manifest: Manifest) -> str:
+    """What relative URIs are relative to."""
+    if manifest.base is not None:
+        return manifest.base
+    before, path, after = uris.split(manifest.uri)
+    if uris.scheme_of(manifest.uri) in ("http", "https"):
+        path = path.partition("?")[0]  # a signature may have slashes
+    return f"{before}{path.rpartition('/')[0]}{after}"
 
 
-def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
-    written, label, targets, boxes, labels = _cells(line, number, manifest)
+def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
+    own = of_piece(manifest, piece)
+    base = base_of(own)
+    for number, line in numbered_lines(own, storage, piece=piece):
+        yield image_ref(line, number, own, base, storage)
+
+
+def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
+    """The file that a piece lies in, as a manifest of its own."""
+    return dataclasses.replace(manifest, uri=piece.uri, format="auto", pieces=(), limit=None)
+
+
+def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
+    while block := tuple(itertools.islice(refs, _BLOCK)):
+        yield RefBlock(start, block)
+        start += len(block)
+
+
+def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
+    """The image of a line; raises ManifestError where its cells cannot be read."""
+    written, label, targets, boxes, labels = read_cells(line, number, manifest)
     uri = storage.join(base, written)
+    if manifest.labels == "folder":
+        label, labels = folder_of(uri), None
     return ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
@@ -113,34 +111,30 @@ def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: 
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
-        expected=_text_of(line.get(manifest.expected_column or "")),
+        expected=parse_text(line.get(manifest.expected_column or "")),
         labels=labels,
     )
 
 
-def _cells(
+def read_cells(
     line: Line, number: int, manifest: Manifest
 ) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None, Labels | None]:
     """URI, label, targets, boxes and all labels of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
+    if isinstance(written, bytes):  # a column of texts whose writer did not say so
+        try:
+            written = written.decode()
+        except UnicodeDecodeError:
+            raise without_uri(manifest, number, written) from None
     if not isinstance(written, str) or not written.strip():
-        raise without_uri(manifest, number)
+        raise without_uri(manifest, number, written)
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
-        boxes = parse_boxes(line.get(manifest.boxes_column or ""))
+        boxes = parse_boxes(line.get(manifest.boxes_column or ""), manifest.box_format)
         label, labels = parse_label(line.get(manifest.label_column or ""))
         if manifest.label_columns:
             labels = parse_flags({name: line.get(name) for name in manifest.label_columns})
             label = labels[0] if len(labels) == 1 else None
     except ValueError as error:
-        raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
+        raise ManifestError(f"{manifest.shown}, line {number}: {error}") from None
     return written, label, targets, boxes, labels
-
-
-def _text_of(cell: Any) -> str | None:
-    """A class in a cell; None where the cell is empty."""
-    return None if cell is None or str(cell).strip() == "" else class_text(cell)
-
-
-def _folder_of(uri: str) -> str:
-    return uri.rpartition("/")[0] if "/" in uri else ""

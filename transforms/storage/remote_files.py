@@ -12,16 +12,20 @@ from typing import IO, Any
 import fsspec
 from fsspec.core import url_to_fs
 
-from transforms.storage import uris
+from transforms.storage import archives, data_uris, uris
 from transforms.storage.access import Doors, check_bytes
 from transforms.storage.content import digest_of_bytes, digest_of_files, known_identity, version_of
+from transforms.storage.local_files import LocalFiles
 from transforms.storage.retries import Result, with_retries
-from transforms.storage.timed_read import read_start
+from transforms.storage.timed_read import read_range
 
 # Options by scheme, where the user has no others. botocore's own default lets ten requests out at a time.
 _DEFAULTS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     scheme: {"config_kwargs": {"max_pool_connections": 64}} for scheme in ("s3", "s3a")
 }
+
+
+_LOCAL = LocalFiles()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,20 +42,65 @@ class RemoteFiles:
 
     def fetch(self, uri: str, max_bytes: int, seconds: float) -> bytes:
         """One attempt."""
+        if uris.scheme_of(uri) == "data":
+            return data_uris.decode(uri, max_bytes)
+        member = self._fetch_member(uri, max_bytes, seconds)
+        if member is not None:
+            return member
         filesystem, path = self._filesystem(uri, self.doors)
         if uris.scheme_of(uri) in ("http", "https"):
             from transforms.storage import http_client as http
 
             return http.get(filesystem, path, max_bytes, seconds)
-        content = read_start(filesystem, path, max_bytes + 1, seconds)
+        content = read_range(filesystem, path, 0, max_bytes + 1, seconds)
         check_bytes(len(content), max_bytes)
         return content
+
+    def _fetch_member(self, uri: str, max_bytes: int, seconds: float) -> bytes | None:
+        """The bytes of a plain member of a tar or zip; None where fsspec has to look for it."""
+        found = archives.split_member(uri)
+        if found is None or self._options_of(found[0]):
+            return None
+        kind, name, archive = found
+        key = f"{kind}::{archive} {self._options_of(uris.scheme_of(archive))!r}"
+        for _ in range(2):
+            index = archives.INDEXES.get(
+                key,
+                lambda: self._archive_version(archive),
+                lambda: self._read_index(kind, archive),
+                *((0.0,) if uris.is_local(archive) else ()),
+            )
+            member = None if index is None else index.get(name)
+            if member is None:
+                return None
+            try:
+                return member.read(lambda start, end: self._fetch_range(archive, start, end, seconds), max_bytes)
+            except archives.ArchiveChanged:
+                archives.INDEXES.forget(key)
+        return None
+
+    def _archive_version(self, archive: str) -> str:
+        return _LOCAL.version(archive) if uris.is_local(archive) else self.version(archive)
+
+    def _read_index(self, kind: str, archive: str) -> archives.Index | None:
+        if uris.is_local(archive):
+            with _LOCAL.open(archive) as file:
+                return archives.read_index(kind, file)
+        filesystem, path = self._filesystem(archive, self.doors)
+        with filesystem.open(path, "rb") as file:
+            return archives.read_index(kind, file)
+
+    def _fetch_range(self, archive: str, start: int, end: int, seconds: float) -> bytes:
+        if uris.is_local(archive):
+            return _LOCAL.fetch_range(archive, start, end)
+        filesystem, path = self._filesystem(archive, self.doors)
+        return read_range(filesystem, path, start, end, seconds)
 
     def read(self, uri: str) -> bytes:
         return self._again(uri, lambda filesystem, path: filesystem.cat_file(path))
 
     def open(self, uri: str) -> IO[bytes]:
-        return self._again(uri, lambda filesystem, path: filesystem.open(path, "rb"))
+        return self._again(uri, lambda filesystem, path: _opened(filesystem, path, uri))
 
     def put(self, uri: str, content: bytes, durable: bool) -> None:
         self._again(uri, lambda filesystem, path: filesystem.pipe_file(path, content))
@@ -69,7 +118,7 @@ class RemoteFiles:
     def walk(self, uri: str, follow_links: bool) -> Iterator[str]:
         filesystem, path, names = self._again(uri, _listed)
         for name in names:
-            if not any(part.startswith(".") for part in name[len(path) :].split("/")):
+            if not any(part.startswith(".") and part != "." for part in name[len(path) :].split("/")):
                 yield _whole_uri(filesystem, path, name, uri)
 
     def glob(self, pattern: str) -> list[str]:
@@ -81,6 +130,8 @@ class RemoteFiles:
 
     def version(self, uri: str) -> str:
         """Asks the doors; one attempt."""
+        if uris.scheme_of(uri) == "data":
+            return "data"  # another content is another URI
         filesystem, path = self._filesystem(uri, self.doors)
         filesystem.invalidate_cache(path)
         return version_of(filesystem.info(path))
@@ -149,6 +200,13 @@ class _View:
 
     def _forget(self, _error: Exception) -> None:
         self._opened = None
+
+
+def _opened(filesystem: Any, path: str, uri: str) -> IO[bytes]:
+    file = filesystem.open(path, "rb")
+    if uris.is_chained(uri):
+        file.filesystem = filesystem  # an archive closes itself when nobody holds it
+    return file
 
 
 def _listed(filesystem: Any, path: str) -> tuple[Any, str, list[str]]:

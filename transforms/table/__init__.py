@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
-    from transforms.table.parts import PartFooter, image_statuses, list_parts, read_footer, read_part, remove_images
+    from transforms.table.parts import (
+        PartFooter,
+        image_statuses,
+        list_parts,
+        read_footer,
+        read_part,
+        remove_images,
+        replace_rows,
+        text_array,
+    )
     from transforms.table.schema import (
         NUMBERS_VERSION,
         SCHEMA_VERSION,
@@ -41,7 +50,9 @@ __all__ = [
     "read_part",
     "read_totals",
     "remove_images",
+    "replace_rows",
     "statistics_schema",
+    "text_array",
     "write_earlier_parts",
     "write_holder",
 ]

@@ -130,7 +130,8 @@ def test_a_photo_is_that_of_the_row_upright_and_no_larger_than_asked_for(client,
     "path",
     [
         "/photos/statistics/small/{secret}", "/photos/statistics/small/..%2F..%2Fsecret",
-        "/photos/statistics/huge/{image}", "/photos/tags/small/{image}", "/photos/before/small/{image}", "/photos/statistics/small/%27%20OR%201%3D1",
+        "/photos/statistics/huge/{image}", "/photos/tags/small/{image}", "/photos/before/small/{image}",
+        "/photos/statistics/small/%27%20OR%201%3D1",
     ],
 )  # fmt: skip
 def test_only_photos_of_rows_are_given(client, rows, output, path):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from transforms.model.plan.fingerprint import fingerprint_of
     from transforms.model.plan.network import FeatureMap
     from transforms.model.plan.plan import Plan, make_plan
+    from transforms.model.plan.tokens import lay_out
 
-__all__ = ["FeatureMap", "Plan", "card_of", "fingerprint_of", "make_plan", "refusing_failures"]
+__all__ = ["FeatureMap", "Plan", "card_of", "fingerprint_of", "lay_out", "make_plan", "refusing_failures"]
 __getattr__ = lazy_face(__name__, __file__)

@@ -1,6 +1,7 @@
 """A loaded model and the user's options -> everything that must be known to explain it. Imports TensorFlow."""
 
 import dataclasses
+import functools
 
 from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
@@ -24,13 +25,15 @@ from transforms.model.plan.checks import (
     refuse_training_mode,
 )
 from transforms.model.plan.evidence import gather_evidence
-from transforms.model.plan.front import ImageInput
+from transforms.model.plan.front import ImageInput, without_own_padding
 from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.output_kind import output_kind_of
 from transforms.model.plan.scores import ScoreTensor, find_scores, with_kind
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
+from transforms.model.plan.token_probe import TokenProbe
+from transforms.model.plan.tokens import find_tokens, lay_out_in_graph
 from transforms.model.preprocessing import Preprocessing
 from transforms.model.thresholds import thresholds_of
 from transforms.records import Box
@@ -99,30 +102,35 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     if kind == "value":
         needed = _part_for(scores, flat)
     _refuse_pointless_options(scores, options)
-    network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
-    target, reason = choose_layer(network, options.target_layer, needed)
+    dtype = traced.function.inputs[0].dtype
+    preprocessing = _preprocessing(traced, options)
+    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
+    tokens = functools.partial(find_tokens, graph, needed, without_own_padding)
+    network = Network(graph, flat.input, scores.tensor, traced.layer_tensors, tokens)
+    target, reason = choose_layer(network, options.target_layer, needed, TokenProbe(network, images, scores.tensor))
     head = network.head_of(target)
     marked = {node.name for node in needed.graph_def.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
     refuse_broken_gradient(needed.graph_def, head, target, scores)
 
-    preprocessing = _preprocessing(traced, options)
     sampling, sampling_notes = choose_sampling(options, traced.resizing)
-    dtype = traced.function.inputs[0].dtype
-    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
     seen, seen_notes = find_seen(network, target, images, options.geometry)
     if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
             "to one name for each class, or leave it out."
         )
+    global_mean, target_notes = network.global_mean_of(target), _early(target, options)
+    if target.tokens is not None:
+        needed, grid = lay_out_in_graph(graph, needed, target.tensor, target.tokens.layout)
+        target = dataclasses.replace(target, tensor=grid, channel_axis=3, tokens=None)
     return Plan(
         flat=needed,
         scores=scores,
         target=target,
         reason=reason,
-        global_mean=network.global_mean_of(target),
+        global_mean=global_mean,
         candidates=network.candidates,
         outputs={
             name: tuple(shape) if (shape := graph.get_tensor_by_name(tensor).shape).rank is not None else None
@@ -146,7 +154,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             *sampling_notes,
             *kind_notes,
             *_notes(scores, custom_gradients),
-            *_early(target, options),
+            *target_notes,
             *seen_notes,
         ),
     )
