@@ -5,13 +5,16 @@ import json
 import re
 from typing import Any
 
-from pipeline.audit.analysis import rules
+from pipeline.audit.analysis import COVARIATES, rules
 from pipeline.explore.colors import color_tables
+from pipeline.explore.errors import ExploreError
 from pipeline.explore.session import Session
+from pipeline.explore.view import read_expression
 from transforms.storage import StateError, read_state
 
 _MOST_FINDINGS = 40
 _MOST_SLICES = 30
+_MOST_VALUES = 200  # of a column that is a slice
 _ORDER = re.compile(r"(\w+)( DESC)?")
 
 
@@ -83,23 +86,36 @@ def _findings(session: Session) -> list[dict[str, Any]]:
 
 
 def _view_of(finding: dict[str, Any], session: Session) -> dict[str, Any] | None:
-    """The rows that a finding is about; None where it does not say."""
-    numbers = finding.get("numbers")
-    if not isinstance(numbers, dict) or type(numbers.get("class")) is not int:
+    """The rows that a finding is about; None where it does not say. Whoever wrote the file wrote the condition too: it
+    is asked only when somebody opens it, and as every condition reaches nothing but the rows."""
+    where, order = finding.get("where"), finding.get("order")
+    try:
+        if isinstance(where, str):
+            sort = _ORDER.fullmatch(order) if isinstance(order, str) else None
+            return {"sql": read_expression(where)} | _sort(sort, session)
+    except ExploreError:
         return None
-    view: dict[str, Any] = {"filters": [{"column": "target_index", "is": [numbers["class"]]}]}
-    measure = str(numbers.get("measure"))
-    for name in (measure, f"{measure}_lift", measure.replace("corner_", "corner_mass_")):
-        if name in session.columns and session.columns[name].kind == "number":
-            return view | {"sort": name, "descending": True}
-    return view
+    examples = finding.get("examples")
+    if not isinstance(examples, list):
+        return None
+    images = [pair[0] for pair in examples if isinstance(pair, list) and pair and isinstance(pair[0], str)]
+    return {"filters": [{"images": images[:_MOST_FINDINGS]}]} if images else None
 
 
 def _slices(session: Session) -> list[dict[str, Any]]:
-    """Further columns of the manifest that divide the images into a few groups."""
-    own = set(session.extra_columns)
-    return [
+    """The slices of the reader's own config, then further columns of the manifest that divide the images into a few
+    groups: each a column to look at by its values, or a condition."""
+    entries: list[dict[str, Any]] = []
+    for part in dict.fromkeys(part for spec in session.slices for part in ([spec] if isinstance(spec, str) else spec)):
+        if part in session.columns:
+            entries.append({"column": part})
+        elif part not in COVARIATES:  # those that are no columns have no condition either
+            entries.append({"sql": read_expression(part)})
+    entries += [
         {"column": column.name}
         for column in session.columns.values()
-        if column.name in own and column.kind in ("text", "truth") and 1 < column.distinct <= 200
-    ][:_MOST_SLICES]
+        if column.name in session.extra_columns
+        and column.kind in ("text", "truth")
+        and 1 < column.distinct <= _MOST_VALUES
+    ]
+    return [entry for place, entry in enumerate(entries) if entry not in entries[:place]][:_MOST_SLICES]

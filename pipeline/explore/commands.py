@@ -36,7 +36,11 @@ def explore(
     storage = audit.storage_of(config)
     run = audit.bounded(find_run(storage.absolute(output), run_id, storage), config)
     before = None if against is None else audit.bounded(_other_run(run, against, storage), config)
-    with listen(port) as listener, open_session(run, before, storage, config.audit.regions) as session:
+    audited = config.audit
+    with (
+        listen(port) as listener,
+        open_session(run, before, storage, audited.regions, audited.slices) as session,
+    ):
         token = new_token()
         say_result(f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}")
         serve(session, token, listener)

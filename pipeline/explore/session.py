@@ -35,6 +35,7 @@ class Session:
     card_before: ModelCard | None = None
     moved: Mapping[str, str] = dataclasses.field(default_factory=dict)  # measure of a pair -> its column
     columns_before: frozenset[str] = frozenset()
+    slices: Sequence[str | Sequence[str]] = ()  # audit.slices of the reader's config
     patience: float = PATIENCE
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
@@ -86,7 +87,11 @@ class Session:
 
 @contextmanager
 def open_session(
-    run: Run, before: Run | None, storage: Storage, regions: Mapping[str, Sequence[float]] | None = None
+    run: Run,
+    before: Run | None,
+    storage: Storage,
+    regions: Mapping[str, Sequence[float]] | None = None,
+    slices: Sequence[str | Sequence[str]] = (),
 ) -> Iterator[Session]:
     """Load a run, and another to hold it against; the model is not needed.
 
@@ -113,4 +118,5 @@ def open_session(
             cards.get("before"),
             moved,
             columns_before,
+            slices,
         )

@@ -79,12 +79,25 @@ def _for_machines(view: FindingView) -> dict[str, Any]:
         "test": found.test,
         "caveat": found.caveat,
         "page": view.page,
+        "where": _condition(found),
+        "order": None if found.rows is None else found.rows.order,
         "examples": [[row["image_id"], row["target_index"]] for row in view.rows[:_PICTURES]],
     }
 
 
 def _command(run: Run, finding: Finding) -> str | None:
     """How to make all overlays; None where the rows are no short condition."""
+    where = _condition(finding)
+    if where is None:
+        return None
+    return (
+        f"beam-gradcam render {shlex.quote(run.output)} --run {run.run_id} --where {shlex.quote(where)} "
+        f"--limit {max(finding.images, 1)}"
+    )
+
+
+def _condition(finding: Finding) -> str | None:
+    """The rows of a finding as SQL without parameters; None where they are no short condition."""
     rows = finding.rows
     if rows is None or not all(isinstance(value, str | int | float) for value in rows.parameters.values()):
         return None
@@ -92,7 +105,4 @@ def _command(run: Run, finding: Finding) -> str | None:
     for name, value in rows.parameters.items():
         text = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
         where = where.replace(f"${name}", text)
-    return (
-        f"beam-gradcam render {shlex.quote(run.output)} --run {run.run_id} --where {shlex.quote(where)} "
-        f"--limit {max(finding.images, 1)}"
-    )
+    return where

@@ -187,7 +187,9 @@ function fillEntries() {
     ranks?.most > 1 ? make("button", { class: "entry", onclick: () => begin({ view: { filters: [{ column: "target_rank", from: null, to: 1 }] } }) }, "Only the likeliest class") : null,
     [...compare, ...about.entries].map((entry) => make("button", { class: `entry ${entry.kind ?? ""}`, title: entry.text, disabled: entry.view === null, onclick: () => begin(entry) },
       entry.title, entry.rows === undefined ? null : make("span", { class: "number" }, count(entry.rows)))),
-    about.slices.map((slice) => make("button", { class: "entry", title: "A column of the manifest", onclick: () => addChart(slice.column) }, `By ${slice.column}`)));
+    about.slices.map((slice) => (slice.sql
+      ? make("button", { class: "entry", title: "A slice of the config", onclick: () => begin({ view: { sql: slice.sql } }) }, `Where ${slice.sql}`)
+      : make("button", { class: "entry", title: "A chart of the column", onclick: () => addChart(slice.column) }, `By ${slice.column}`))));
 }
 
 function toggleSide() {

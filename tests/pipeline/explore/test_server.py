@@ -1,7 +1,10 @@
 """The server: who is answered, what the page is given, and that a browser cannot ask for any other file."""
 
 import base64
+import dataclasses
 import io
+import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -358,3 +361,33 @@ def test_an_output_that_cannot_be_written_says_so_and_keeps_what_there_was(outpu
         assert answer.status_code == 400
         assert "tags.parquet cannot be written, so nothing is marked: [Errno 28] No space" in answer.json()["error"]
         assert session.tags.counts() == []
+
+
+# Where to begin
+
+
+def test_the_findings_of_the_report_and_slices_of_the_config_lead_to_their_rows(output, rows):
+    corner = {"text": "<b>cats</b> look at the corner", "where": "target_name = 'cat'", "order": "border_lift DESC"}
+    some = {"text": "two images", "where": None, "examples": [[rows[0]["image_id"], 0], [rows[1]["image_id"], 1]]}
+    odd = [{"text": "x", "where": "true; DROP TABLE statistics"}, {"text": 3}, 5, {"text": "nothing to see"}]
+    report = output / "runs" / "r1" / "report"
+    report.mkdir()
+    (report / "findings.json").write_text(json.dumps([corner, some, *odd]))
+    with session_of(output) as session:
+        sliced = dataclasses.replace(session, slices=["entropy < 0.9", ["site", "entropy < 0.9"], "aspect ratio"])
+        client = client_of(sliced)
+        about = client.get("/api/about").json()
+        found = [entry for entry in about["entries"] if entry["kind"] == "finding"]
+        assert [entry["title"] for entry in found] == [corner["text"], "two images", "x", "nothing to see"]
+        assert found[0]["view"] == {"sql": "target_name = 'cat'", "sort": "border_lift", "descending": True}
+        assert [entry["view"] for entry in found[2:]] == [None, None]
+        cats = ask(client, "rows", view=found[0]["view"]).json()["total"]
+        assert cats == sum(row["target_name"] == "cat" for row in rows)
+        assert ask(client, "rows", view=found[1]["view"]).json()["total"] == 2
+        assert about["slices"] == [{"sql": "entropy < 0.9"}, {"column": "site"}]
+    for content in ("{", "[" * 100_000, "{}", "null"):
+        (report / "findings.json").write_text(content)
+        with session_of(output) as session:
+            entries = client_of(session).get("/api/about").json()["entries"]
+            assert not [entry for entry in entries if entry["kind"] == "finding"]
+    shutil.rmtree(report)
