@@ -16,6 +16,7 @@ from transforms.images import Limits
 from transforms.manifest import ManifestError, survey_manifest
 from transforms.model import PlannedModel
 from transforms.model.check import PixelCheck, Verdict, judge
+from transforms.sampling import USUAL_FILTERS
 from transforms.storage import Doors, Storage
 from transforms.table import TableLocation, statistics_schema
 
@@ -42,7 +43,12 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
         limits=Limits(inputs.max_bytes, inputs.max_pixels),
         input_columns=survey.extra_columns,
     )
-    check = measure_refs(config, model, survey.sample, settings, storage)
+    taken = model.card.sampling.settled()
+    usual = [
+        dataclasses.replace(taken, interpolation=name, antialias=smooth).settled() for name, smooth in USUAL_FILTERS
+    ]
+    others = [sampling for sampling in usual if sampling != taken]
+    check = measure_refs(config, model, survey.sample, settings, storage, others)
     if check is None:
         raise ManifestError(f"{inputs.manifest}: none of {len(survey.sample)} images could be loaded; check their URIs")
     return check, judge(check, config.model.min_agreement)
@@ -80,12 +86,13 @@ def _table(check: PixelCheck) -> Table:
     known = [each for each in columns if getattr(check.taken, each[1]) is not None and each[1] not in of_classes]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("preprocessing")
+    table.add_column("resized by")
     for title, _, _ in known:
         table.add_column(title, justify="right")
-    for row in check.rows:
+    for row in (*check.rows, *check.filters):
         cells = [format(value, form) if (value := getattr(row, name)) is not None else "" for _, name, form in known]
         taken = row is check.taken
-        table.add_row(row.name + ("  <- taken" if taken else ""), *cells, style="bold" if taken else None)
+        table.add_row(row.name, row.filter + ("  <- taken" if taken else ""), *cells, style="bold" if taken else None)
     counts = f"{check.images} images, {check.labelled} with labels, {check.expected} with expected predictions"
     table.caption = f"{counts}; {check.seconds:g} s"
     table.caption_justify = "left"

@@ -11,7 +11,15 @@ from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import Manifest, ManifestSummary, survey_manifest
-from transforms.model import NO_MODEL, GradCamModel, ModelCard, PlannedModel, compile_model, load_compiled
+from transforms.model import (
+    NO_MODEL,
+    GradCamModel,
+    ModelCard,
+    PlannedModel,
+    compile_model,
+    digest_of_all,
+    load_compiled,
+)
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
@@ -61,7 +69,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.uri, storage)
     settings = ExplainSettings(
-        table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
+        table=TableLocation(
+            layout.root, run_id, card.fingerprint, str(targets), digest_of_all(card.files), secrets.token_hex(8)
+        ),
         schema=statistics_schema(
             tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
         ),

@@ -14,12 +14,13 @@ from transforms.explain import ExplainSettings, ImageLoader, LoadedImage
 from transforms.model import ModelCard, ModelRefused, PlannedModel
 from transforms.model.check import CheckedImages, PixelCheck, judge
 from transforms.records import ImageRef
+from transforms.sampling import Sampling
 from transforms.storage import Storage, uris
 from transforms.targets import TargetPolicy
 from transforms.true_labels import true_classes_of, true_values_of
 
 _LOADERS = 16  # threads: they wait for the storage most of the time
-_FORMAT = 3
+_FORMAT = 4
 """To be raised when the same images would give another table."""
 
 
@@ -74,11 +75,33 @@ def measure_refs(
     refs: Sequence[ImageRef],
     settings: ExplainSettings,
     storage: Storage,
+    filters: Sequence[Sampling] = (),
 ) -> PixelCheck | None:
-    """Load the images as the job does, and score them; those that cannot be loaded are left out."""
+    """Load the images as the job does, and score them; those that cannot be loaded are left out.
+
+    Args:
+        filters: other ways to resize them, to be scored too.
+    """
     from transforms.model.check import measure_pixels, reference_arrays
 
     card = model.card
+    loaded = _load(card, refs, settings, storage)
+    if not loaded:
+        return None
+    references = None
+    if config.model.reference is not None:
+        encoded = [storage.fetch(image.ref.uri, settings.limits.max_bytes, lambda _: None) for image in loaded]
+        references = reference_arrays(config.model.reference, encoded, card.input_height, card.input_width)
+    other_pixels = {}
+    for sampling in filters:
+        resized = dataclasses.replace(card, preprocessing=card.preprocessing | sampling.as_fields())
+        again = {image.ref.image_id: image for image in _load(resized, [one.ref for one in loaded], settings, storage)}
+        if len(again) == len(loaded):  # a store may have stopped to answer
+            other_pixels[sampling.filter_name] = np.stack([again[one.ref.image_id].model_input for one in loaded])
+    return measure_pixels(model, images_to_check(loaded, card, references), other_pixels)
+
+
+def _load(card: ModelCard, refs: Sequence[ImageRef], settings: ExplainSettings, storage: Storage) -> list[LoadedImage]:
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
     plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False)
     found = map_patiently(
@@ -89,14 +112,7 @@ def measure_refs(
         2 * storage.timeout,  # to fetch an image, and to decode it
         lambda _: None,
     )
-    loaded = [image for image in found if isinstance(image, LoadedImage)]
-    if not loaded:
-        return None
-    references = None
-    if config.model.reference is not None:
-        encoded = [storage.fetch(image.ref.uri, settings.limits.max_bytes, lambda _: None) for image in loaded]
-        references = reference_arrays(config.model.reference, encoded, card.input_height, card.input_width)
-    return measure_pixels(model, images_to_check(loaded, card, references))
+    return [image for image in found if isinstance(image, LoadedImage)]
 
 
 def images_to_check(

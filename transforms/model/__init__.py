@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from transforms.model.cam.methods import METHODS
     from transforms.model.compile import compile_live, compile_model, export_model, inspect_model
     from transforms.model.compiled import load_compiled, read_card
+    from transforms.model.compiled_files import digest_of_all
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
     from transforms.model.extra_inputs import ExtraInput, input_rows
@@ -41,6 +42,7 @@ __all__ = [
     "Score",
     "compile_live",
     "compile_model",
+    "digest_of_all",
     "export_model",
     "input_rows",
     "inspect_model",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,16 +21,29 @@ from transforms.model.tensorflow import tf
 from transforms.statistics import jensen_shannon_distance
 
 
-def measure_pixels(model: PlannedModel, images: CheckedImages) -> PixelCheck:
+def measure_pixels(
+    model: PlannedModel, images: CheckedImages, filters: Mapping[str, np.ndarray] | None = None
+) -> PixelCheck:
     """Score the images under each plausible preprocessing.
+
+    Args:
+        filters: the same images resized in other ways, uint8 RGB ``[N, H, W, 3]``, by the name of the filter: scored as
+            the preprocessing that is taken would have them, and the best of the others.
 
     Raises:
         ModelRefused: the model fails on them.
     """
     clock = time.monotonic()
-    forward = Forward(model.plan, images.beside)
-    references = None if images.references is None else forward.maps_of(images.references)
-    rows = (_rows_of_values if model.plan.scores.kind == "value" else _rows)(model.plan, forward, images, references)
+    plan, measured = model.plan, _Measured(model.plan, images)
+    own = plan.sampling.filter_name
+    candidates = candidates_beside(plan.preprocessing, not tf.as_dtype(plan.input_dtype).is_floating)
+    rows = [measured.row(preprocessing, images.pixels, own) for preprocessing in candidates]
+    best = max(range(len(rows)), key=lambda place: _merit(rows[place]))
+    crossed = [
+        measured.row(candidates[place], pixels, name)
+        for place in dict.fromkeys((0, best))
+        for name, pixels in (filters or {}).items()
+    ]
     known = images.labels if images.values is None else np.isfinite(images.values).all(axis=1)
     return PixelCheck(
         fingerprint=model.card.fingerprint,
@@ -40,57 +54,66 @@ def measure_pixels(model: PlannedModel, images: CheckedImages) -> PixelCheck:
         evidence=model.evidence.kind,
         seen=model.evidence.seen,
         rows=tuple(rows),
+        filters=tuple(crossed),
         seconds=round(time.monotonic() - clock, 2),
-        are_values=model.plan.scores.kind == "value",
+        are_values=measured.are_values,
     )
 
 
-_Maps = tuple[np.ndarray, np.ndarray]
+def _merit(row: PixelRow) -> tuple[float, ...]:
+    return row.accuracy or 0.0, -(row.error or 0.0), row.mutual_information
 
 
-def _rows(plan: Plan, forward: Forward, images: CheckedImages, references: _Maps | None) -> list[PixelRow]:
-    labelled = [place for place, label in enumerate(images.labels) if label is not None]
-    rows: list[PixelRow] = []
-    taken_right, taken_classes = np.zeros(0, bool), np.zeros(0, np.int64)
-    for preprocessing in _candidates(plan):
-        if references is None:
-            probabilities, maps = forward.probabilities(images.pixels, preprocessing), None
+class _Measured:
+    """A plan's answers for some images; the first that is asked for is what is taken, which the others are held to."""
+
+    def __init__(self, plan: Plan, images: CheckedImages):
+        self._plan, self._images = plan, images
+        self._forward = Forward(plan, images.beside)
+        self._references = None if images.references is None else self._forward.maps_of(images.references)
+        self._taken: np.ndarray | None = None
+        self.are_values = plan.scores.kind == "value"
+
+    def row(self, preprocessing: Preprocessing, pixels: np.ndarray, filter_name: str) -> PixelRow:
+        if self._references is None:
+            outputs, maps = self._forward.probabilities(pixels, preprocessing), None
         else:
-            probabilities, maps = forward.maps(images.pixels, preprocessing)
-        predicted = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
-        right = np.array([predicted[place] in (images.labels[place] or ()) for place in labelled], bool)
-        if not rows:
-            taken_right, taken_classes = right, predicted
-        row = _row(preprocessing, probabilities, predicted, right, taken_right, plan)
-        row = dataclasses.replace(
-            row,
-            same_class=float((predicted == taken_classes).mean()),
-            agreement=agreement(images.expected, predicted, probabilities),
+            outputs, maps = self._forward.maps(pixels, preprocessing)
+        if self._taken is None:
+            self._taken = outputs
+        row = (self._of_values if self.are_values else self._of_classes)(preprocessing, outputs, self._taken)
+        row = dataclasses.replace(row, filter=filter_name)
+        if self._references is None or maps is None:
+            return row
+        row = _with_reference(row, preprocessing.apply(pixels), self._images.references, maps, self._references[1])
+        same = (
+            value_agreement(outputs, self._references[0])
+            if self.are_values
+            else float((_predicted(outputs) == _predicted(self._references[0])).mean())
         )
-        if references is not None and maps is not None:
-            row = _with_reference(row, preprocessing, images, maps, references[1])
-            same = float((predicted == references[0].argmax(axis=1)).mean())
-            row = dataclasses.replace(row, reference_agreement=same)
-        rows.append(row)
-    return rows
+        return dataclasses.replace(row, reference_agreement=same)
+
+    def _of_classes(self, preprocessing: Preprocessing, probabilities: np.ndarray, taken: np.ndarray) -> PixelRow:
+        predicted, of_taken = _predicted(probabilities), _predicted(taken)
+        row = _row(preprocessing, probabilities, predicted, self._right(predicted), self._right(of_taken), self._plan)
+        return dataclasses.replace(
+            row,
+            same_class=float((predicted == of_taken).mean()),
+            agreement=agreement(self._images.expected, predicted, probabilities),
+        )
+
+    def _of_values(self, preprocessing: Preprocessing, values: np.ndarray, taken: np.ndarray) -> PixelRow:
+        labels = np.full(taken.shape, np.nan) if self._images.values is None else self._images.values
+        return value_row(preprocessing, values, labels, taken)
+
+    def _right(self, predicted: np.ndarray) -> np.ndarray:
+        """Of the images with labels, bool."""
+        labelled = [(place, label) for place, label in enumerate(self._images.labels) if label is not None]
+        return np.array([predicted[place] in label for place, label in labelled], bool)
 
 
-def _rows_of_values(plan: Plan, forward: Forward, images: CheckedImages, references: _Maps | None) -> list[PixelRow]:
-    taken = forward.probabilities(images.pixels, plan.preprocessing)
-    labels = np.full(taken.shape, np.nan) if images.values is None else images.values
-    rows = []
-    for preprocessing in _candidates(plan):
-        values, maps = forward.maps(images.pixels, preprocessing)
-        row = value_row(preprocessing, values, labels, taken)
-        if references is not None:
-            row = _with_reference(row, preprocessing, images, maps, references[1])
-            row = dataclasses.replace(row, reference_agreement=value_agreement(values, references[0]))
-        rows.append(row)
-    return rows
-
-
-def _candidates(plan: Plan) -> tuple[Preprocessing, ...]:
-    return candidates_beside(plan.preprocessing, not tf.as_dtype(plan.input_dtype).is_floating)
+def _predicted(probabilities: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
 
 
 def _row(
@@ -123,17 +146,13 @@ def _row(
 
 
 def _with_reference(
-    row: PixelRow,
-    preprocessing: Preprocessing,
-    images: CheckedImages,
-    maps: np.ndarray,
-    wanted_maps: np.ndarray,
+    row: PixelRow, inputs: np.ndarray, references: np.ndarray | None, maps: np.ndarray, wanted_maps: np.ndarray
 ) -> PixelRow:
-    """How far the pixels and the maps are from those of the user's own arrays."""
+    """How far the model's inputs and the maps are from those of the user's own arrays."""
     distances = jensen_shannon_distance(np.maximum(maps, 0), np.maximum(wanted_maps, 0))
     known = distances[~np.isnan(distances)]
     return dataclasses.replace(
         row,
-        input_difference=input_difference(preprocessing.apply(images.pixels), images.references),
+        input_difference=input_difference(inputs, references),
         map_distance=float(known.mean()) if len(known) else None,
     )

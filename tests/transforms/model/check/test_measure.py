@@ -11,6 +11,7 @@ from transforms.expected import Expected
 from transforms.model.check.images import CheckedImages
 from transforms.model.check.measure import measure_pixels
 from transforms.model.check.measures import mutual_information
+from transforms.model.check.table import PixelCheck
 from transforms.model.options import ModelOptions
 from transforms.model.planned import PlannedModel
 from transforms.model.preprocessing import NAMED, SIXTEEN_BITS
@@ -114,3 +115,25 @@ def test_maps_are_those_of_a_tape(tmp_path, pixels):
     _, maps = Forward(opened.plan).maps(pixels[15:18], NAMED["minus_one_to_one"])
     wanted = tape_gradcam(features_and_scores, pixels[15:18] / 127.5 - 1, LABELS[15])
     np.testing.assert_allclose(maps, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_other_filters_are_scored_for_what_is_taken_and_for_the_best_other(tmp_path, pixels):
+    model = colour_classifier(sharpness=3.0)
+    model.save(tmp_path / "m.keras")
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m.keras"), preprocessing="unit"), Storage())
+    darker, inverted = pixels // 2, 255 - pixels
+    images = CheckedImages(pixels, [(label,) for label in LABELS], [None] * len(pixels))
+    check = measure_pixels(opened, images, {"darker": darker, "inverted": inverted})
+    names = [(row.name, row.filter) for row in check.filters]
+    assert names == [
+        ("unit", "darker"), ("unit", "inverted"), ("minus_one_to_one", "darker"), ("minus_one_to_one", "inverted")
+    ]  # fmt: skip
+    assert {row.filter for row in check.rows} == {"area"}
+    taken = model.predict(pixels / np.float32(255), verbose=0).argmax(1) == LABELS
+    for row, fed in zip(
+        check.filters, (darker / 255, inverted / 255, darker / 127.5 - 1, inverted / 127.5 - 1), strict=True
+    ):
+        right = model.predict(fed.astype(np.float32), verbose=0).argmax(1) == LABELS
+        assert row.accuracy == pytest.approx(right.mean())
+        assert (row.wins, row.losses) == ((right & ~taken).sum(), (taken & ~right).sum())
+    assert PixelCheck.decode(check.encode()) == check
