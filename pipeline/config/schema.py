@@ -9,7 +9,15 @@ import pydantic
 from transforms.errors import UserError
 from transforms.images import Limits
 from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
-from transforms.model import METHODS, InputOption, InterpolationOption, ModelOptions, OutputKind, Score
+from transforms.model import (
+    ATTENTION_METHODS,
+    METHODS,
+    InputOption,
+    InterpolationOption,
+    ModelOptions,
+    OutputKind,
+    Score,
+)
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Status
@@ -148,9 +156,9 @@ def _check_geometry(box: Any) -> Any:
 
 
 def _check_method(method: str) -> str:
-    if method in METHODS:
+    if method in METHODS or method in ATTENTION_METHODS:
         return method
-    raise ValueError(f"write one of {', '.join(METHODS)}")
+    raise ValueError(f"write one of {', '.join((*METHODS, *ATTENTION_METHODS))}")
 
 
 def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:

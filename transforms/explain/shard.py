@@ -82,9 +82,9 @@ class _ExplainShards(beam.DoFn):
         check_versions(self._versions)
         keep_freed_memory()
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
+        self._loaders = take_loaders(self._wanted.here())  # they start while the model is loaded
         self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
         self._limit = FailureLimit(self._settings.max_failures)
-        self._loaders = take_loaders(self._wanted.here())
 
     def teardown(self) -> None:
         if self._loaders is not None:

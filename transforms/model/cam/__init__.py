@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from transforms.model.cam.dry_run import folded_graph, refuse_mixed_batches
     from transforms.model.cam.explainer import Explainer, channels_last, class_scores
     from transforms.model.cam.inspection import Inspection, describe
-    from transforms.model.cam.methods import METHODS
+    from transforms.model.cam.methods import METHODS, feature_method
 
 __all__ = [
     "METHODS",
@@ -17,6 +17,7 @@ __all__ = [
     "channels_last",
     "class_scores",
     "describe",
+    "feature_method",
     "folded_graph",
     "refuse_mixed_batches",
 ]

@@ -57,6 +57,11 @@ class Inspection:
     candidates: tuple[Candidate, ...]  # from the image to the scores
     notes: tuple[str, ...]
 
+    def is_target(self, candidate: Candidate) -> bool:
+        """Tokens are explained on a grid that is made of them, which has their name in front."""
+        made_of = candidate.tensor.partition(":")[0] + "/patch_grid/"
+        return self.target_tensor == candidate.tensor or self.target_tensor.startswith(made_of)
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)
 

@@ -15,7 +15,8 @@ from transforms.model.graph import (
     same_value,
 )
 from transforms.model.load import TracedModel
-from transforms.model.options import ModelOptions
+from transforms.model.options import ATTENTION_METHODS, ModelOptions
+from transforms.model.plan.attention import AttentionMaps, find_attention
 from transforms.model.plan.checks import (
     refuse_broken_gradient,
     refuse_features,
@@ -65,6 +66,7 @@ class Plan:
     class_names: tuple[str, ...] | None
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
+    attention: AttentionMaps | None  # for a method that is made of them
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
 
@@ -76,7 +78,8 @@ class Plan:
     @property
     def keep(self) -> tuple[str, ...]:
         """The tensors that folding must leave alone."""
-        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else [])
+        attention = () if self.attention is None else self.attention.tensors
+        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else []), *attention
 
 
 def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
@@ -108,6 +111,8 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     tokens = functools.partial(find_tokens, graph, needed, without_own_padding)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors, tokens)
     target, reason = choose_layer(network, options.target_layer, needed, TokenProbe(network, images, scores.tensor))
+    is_of_attention = options.method in ATTENTION_METHODS
+    attention = find_attention(network, target, options.method) if is_of_attention else None
     head = network.head_of(target)
     marked = {node.name for node in needed.graph_def.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
@@ -146,6 +151,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         options=options,
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
+        attention=attention,
         custom_gradients=custom_gradients,
         extra=traced.extra,
         thresholds=thresholds_of(options.threshold, scores.class_count) if kind == "multi_label" else None,
@@ -155,6 +161,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             *kind_notes,
             *_notes(scores, custom_gradients),
             *target_notes,
+            *_baseline(options),
             *seen_notes,
         ),
     )
@@ -232,13 +239,20 @@ def _refuse_pointless_options(scores: ScoreTensor, options: ModelOptions) -> Non
 
 def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
     """Said of a layer that nobody has asked for."""
-    if options.target_layer != "auto" or target.share_behind <= _MUCH_BEHIND:
+    # Of tokens the last that the scores read are taken: nothing is passed over.
+    if options.target_layer != "auto" or target.tokens is not None or target.share_behind <= _MUCH_BEHIND:
         return []
     return [
         f"{target.share_behind:.0%} of the network's work comes after the target layer, {target.name}: it is the last "
         "feature map that every path to the scores goes through, and may be too early to show what decides. "
         "model.target_layer takes a layer inside a branch too"
     ]
+
+
+def _baseline(options: ModelOptions) -> list[str]:
+    if options.method != "attention_rollout":
+        return []
+    return ["attention_rollout gives the same map for every class: a baseline to compare with, no explanation of one"]
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:

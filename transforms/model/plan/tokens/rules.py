@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from transforms.model.graph import Operation, names, operations
-from transforms.model.plan.tokens.places import Places, extent, lattice
+from transforms.model.plan.tokens.places import IMAGES, Places, extent, lattice
 from transforms.model.tensorflow import tf
 
 Known = Sequence[Places | None]
@@ -27,6 +27,7 @@ MOVES_NUMBERS = names(
     ExtractImagePatches
     """
 )
+_CALLED = {"dim": "axis", "split_dim": "axis", "squeeze_dims": "axis"}  # in a graph, and in tf.raw_ops
 _KEEPS = (
     operations.ELEMENTWISE
     | operations.SAME_VALUE
@@ -103,11 +104,13 @@ def _run(operation: Operation, values: Sequence[np.ndarray | None], seen: Seen) 
     arguments: dict[str, Any] = {}
     for argument in definition.input_arg:
         count = operation.get_attr(argument.number_attr) if argument.number_attr else None
-        arguments[argument.name] = given.pop(0) if count is None else [given.pop(0) for _ in range(count)]
+        arguments[_CALLED.get(argument.name, argument.name)] = (
+            given.pop(0) if count is None else [given.pop(0) for _ in range(count)]
+        )
     inferred = {argument.number_attr for argument in definition.input_arg}
     for attribute in definition.attr:
         if attribute.type not in ("type", "list(type)") and attribute.name not in inferred:
-            arguments[attribute.name] = operation.get_attr(attribute.name)
+            arguments[_CALLED.get(attribute.name, attribute.name)] = operation.get_attr(attribute.name)
     result = getattr(tf.raw_ops, kind)(**arguments)
     return [each.numpy() for each in (result if isinstance(result, list | tuple) else [result])]
 
@@ -134,14 +137,14 @@ def on_grid(operation: Operation, inputs: Known, seen: Seen) -> list[Places | No
     Half a cell that a stride or a VALID border moves it by is left alone, as in :mod:`transforms.model.plan.geometry`.
     """
     places, shape = inputs[0], seen.shapes[operation.outputs[0].name]
-    if places is None or len(shape) != 4:
+    if places is None or len(shape) != 4 or shape[0] != places.shape[0]:
         return [None]
     formatted = operation.type not in _RESIZES and operation.type != "MaxPoolV2"
     axis = 1 if formatted and operation.get_attr("data_format") == b"NCHW" else 3
     if operation.type in operations.CONVOLUTIONS and _is_pointwise(operation):
         middle = places.mean([axis], keepdims=True)
         return [middle.map(lambda values: np.broadcast_to(values, shape))]
-    reach = extent(places, axis)
+    reach = extent(places, axis) if shape[0] == IMAGES else None
     if reach is None:
         return [None]
     height, width = (shape[i] for i in (1, 2, 3) if i != axis)
