@@ -78,8 +78,9 @@ class Guard:
 
     def _brings_token(self, request: Request) -> bool:
         """The page itself, opened with the token in its address; from then on a cookie stands for it."""
-        given = parse_qs(request.url.query).get("token", [])
-        return request.method == "GET" and request.url.path == "/" and self._is_token(given)
+        # Of the request line: what the host's name may hold decides nothing.
+        given = parse_qs(request.scope["query_string"].decode("latin-1")).get("token", [])
+        return request.method == "GET" and request.scope["path"] == "/" and self._is_token(given)
 
     def _is_token(self, given: Iterable[str]) -> bool:
         return any(hmac.compare_digest(text.encode("utf-8", "replace"), self._token.encode()) for text in given)

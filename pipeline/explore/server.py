@@ -70,7 +70,12 @@ def serve(session: Session, token: str, listener: socket.socket) -> None:
     """Answer until Ctrl-C or SIGTERM."""
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        build_app(session, token, port), log_level="warning", access_log=False, server_header=False, lifespan="off"
+        build_app(session, token, port),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # there is none: what claims to be one is not believed
+        lifespan="off",
     )
     _Server(config).run(sockets=[listener])
 

@@ -63,6 +63,7 @@ class Session:
         with self._lock:  # connections are made from one that other threads use too
             cursor = self.table.database.cursor()
         clock = threading.Timer(patience or self.patience, cursor.interrupt)
+        clock.daemon = True  # an answer that nobody fetches to its end keeps no process alive
         clock.start()
         try:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
