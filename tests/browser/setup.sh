@@ -12,5 +12,6 @@ if ! command -v "${BEAM_GRADCAM_CHROMIUM:-chromium}" >/dev/null; then
     $as_root apt-get update -qq
     $as_root apt-get install -y -qq chromium
 fi
-"$python" -m pip install --quiet --disable-pip-version-check --constraint configs/constraints.txt playwright starlette uvicorn
+"$python" -m pip install --quiet --disable-pip-version-check --constraint configs/constraints.txt \
+    playwright starlette uvicorn
 "${BEAM_GRADCAM_CHROMIUM:-chromium}" --version
