@@ -246,7 +246,9 @@ def test_a_link_shows_the_same_view_again(open_page, address):
     assert again.input_value("#color") == "magma"
 
 
-@pytest.mark.parametrize("link", ["#%", "#{", "#[]", '#{"filters":3,"scatter":5}', '#{"filters":[null]}', "#null"])
+@pytest.mark.parametrize(
+    "link", ["#%", "#{", "#[]", '#{"filters":3,"scatter":5}', '#{"filters":[{"lasso":5}],"size":1e9}', "#null"]
+)
 def test_a_damaged_link_shows_everything(open_page, address, rows, link):
     assert len(cards(open_page(address, state=link))) == len(rows)
 

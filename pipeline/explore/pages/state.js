@@ -41,6 +41,15 @@ export function keyOf(filter) {
 
 export const filterOn = (key) => state.filters.find((each) => keyOf(each) === key);
 
+/** Whether a filter of a link has the form that the page writes; what it asks for, the server checks. */
+function isFilter(filter) {
+  if (!filter || typeof filter !== "object") return false;
+  if ("lasso" in filter) return [filter.lasso, filter.points].every(Array.isArray) && filter.points.every(Array.isArray);
+  if ("tag" in filter) return filter.tag === null || typeof filter.tag === "string";
+  if ("images" in filter) return Array.isArray(filter.images);
+  return typeof filter.column === "string" && (!("is" in filter) || Array.isArray(filter.is));
+}
+
 let ours = "";
 
 function write() {
@@ -64,8 +73,10 @@ export function readAddress() {
       : typeof value === typeof usual && Array.isArray(value) === Array.isArray(usual);
     if (alike) state[name] = value;
   }
-  if (!state.filters.every((each) => each && typeof each === "object")) state.filters = [];
+  if (!state.filters.every(isFilter)) state.filters = [];
   if (!state.charts.every((each) => typeof each === "string")) state.charts = [];
+  state.size = Math.min(Math.max(state.size, 120), 420);
+  state.offset = Math.max(Math.floor(state.offset), 0);
   write();
 }
 
