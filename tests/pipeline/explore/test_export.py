@@ -18,7 +18,8 @@ from tampering import change_part, parts_of, with_column
 from pipeline.explore.errors import ExploreError
 from pipeline.explore.export.formats import export_view
 from pipeline.explore.view import read_view
-from transforms.manifest.read import Manifest, read_manifest, survey_manifest
+from transforms.manifest.read import Manifest, read_manifest
+from transforms.manifest.survey import survey_manifest
 from transforms.overlays.render import heatmap_over
 from transforms.storage.storage import Storage
 
