@@ -6,14 +6,14 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.explain.batches import BatchExplainer, explain_batches
-    from transforms.explain.failure_limit import TooManyFailures, why_stopped
+    from transforms.explain.failure_limit import FailureLimit, TooManyFailures, why_stopped
     from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
     from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
     from transforms.explain.metrics import report_metrics
     from transforms.explain.reloading import Explained, reload_images
     from transforms.explain.rows import explained_rows
     from transforms.explain.settings import ExplainSettings
-    from transforms.explain.shard import WAITING, WHOLE, ExplainImages
+    from transforms.explain.shard import WAITING, WHOLE, ExplainImages, explain_shard
     from transforms.explain.tally import Tally
 
 __all__ = [
@@ -26,12 +26,14 @@ __all__ = [
     "ExplainSettings",
     "Explained",
     "FailedImage",
+    "FailureLimit",
     "FetchedImage",
     "ImageLoader",
     "LoadedImage",
     "Tally",
     "TooManyFailures",
     "explain_batches",
+    "explain_shard",
     "explained_rows",
     "finish_batch",
     "load_images",
