@@ -50,6 +50,13 @@ def run(
         str | None, typer.Option(metavar="[STATUS,...]", help="Explain failed images again: all, or those of a status")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="Of what is said on standard error")] = LogFormat.TEXT,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it would take, and what be refused")] = False,
+    price: Annotated[
+        list[float] | None, typer.Option(metavar="PER_HOUR", min=0, help="With --plan: of a machine; may be repeated")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Write OpenMetrics there, or push them: how far the run is")
+    ] = None,
 ) -> None:
     """Explain every image of a manifest. Beam options follow after --, as in: run job.yaml -- --runner=FlinkRunner.
 
@@ -73,7 +80,7 @@ def run(
     console = start_logs(as_json, loaded.storage)
     with interruptible():
         try:
-            code = _launch(loaded, beam_options, console)
+            code = _plan(loaded, price or [], console) if plan else _launch(loaded, beam_options, console, metrics)
         except KeyboardInterrupt:
             _stop(
                 "interrupted; what was committed stays, and the same command goes on from there",
@@ -199,6 +206,27 @@ def report(output: Output, run: RunId = None, config: ConfigFile = None) -> None
 
 
 @app.command()
+def history(
+    output: Output,
+    last: Annotated[int, typer.Option(min=1, help="At most so many runs")] = 30,
+    config: ConfigFile = None,
+) -> None:
+    """Make a page about the last runs: images, failures by kind, accuracy, drift, speed. Prints where it is."""
+    from pipeline.config import load_config
+
+    def write() -> int:
+        loaded = load_config(config)
+        from pipeline.history import write_history
+        from transforms.storage import Storage
+
+        storage = Storage(loaded.storage, timeout=loaded.input.timeout)
+        say_result(write_history(storage.absolute(output), storage, last))
+        return ExitCode.DONE
+
+    _audit(write)
+
+
+@app.command()
 def compare(
     before: Annotated[str, typer.Argument(help="A run: OUTPUT/runs/ID, path or URL")],
     after: Annotated[str, typer.Argument(help="Another run of the same images, also of another output")],
@@ -285,7 +313,18 @@ def _spelled_out(arguments: list[str]) -> list[str]:
     return arguments if has_value else [*arguments[:place], "all", *arguments[place:]]
 
 
-def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
+def _plan(config: "Config", prices: list[float], console: Console) -> int:
+    """Say what a run would take; what it would be refused for is refused."""
+    from pipeline.planning import plan_run, print_plan
+
+    try:
+        print_plan(plan_run(config, prices, console.print), console)
+    except UserError as error:
+        raise _refuse(str(error), ExitCode.USAGE, console) from None
+    return ExitCode.DONE
+
+
+def _launch(config: "Config", beam_options: list[str], console: Console, metrics: str | None = None) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
     from pipeline.launch import launch
     from pipeline.runs import LeaseTaken
@@ -293,7 +332,7 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     from transforms.storage import redact
 
     try:
-        return launch(config, beam_options, console)
+        return launch(config, beam_options, console, metrics)
     except UserError as error:
         raise _refuse(str(error), ExitCode.USAGE, console) from None
     except LeaseTaken as error:

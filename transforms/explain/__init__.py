@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         digest_of_ref,
         digests_of_rows,
     )
-    from transforms.explain.failure_limit import TooManyFailures, why_stopped
+    from transforms.explain.failure_limit import FailureLimit, TooManyFailures, why_stopped
     from transforms.explain.finish import (
         GUARDED_CHANNELS,
         UNKNOWN_LABELS,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from transforms.explain.reloading import Explained, reload_images
     from transforms.explain.rows import explained_rows, failed_rows
     from transforms.explain.settings import ExplainSettings
-    from transforms.explain.shard import WAITING, WHOLE, ExplainImages
+    from transforms.explain.shard import WAITING, WHOLE, ExplainImages, explain_shard
     from transforms.explain.tally import Tally
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Explained",
     "ExplainedBatch",
     "FailedImage",
+    "FailureLimit",
     "FetchedImage",
     "ImageLoader",
     "Knowledge",
@@ -64,6 +65,7 @@ __all__ = [
     "digests_of_rows",
     "draw_overlay",
     "explain_batches",
+    "explain_shard",
     "explained_rows",
     "failed_rows",
     "finish_batch",

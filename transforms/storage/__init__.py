@@ -6,7 +6,7 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.storage import uris
-    from transforms.storage.access import Doors
+    from transforms.storage.access import Doors, ForbiddenError
     from transforms.storage.local_copies import local_copy
     from transforms.storage.state import decode_state, not_state
     from transforms.storage.state_files import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_STATE",
     "Doors",
+    "ForbiddenError",
     "NotAnsweringError",
     "StateError",
     "Storage",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals
+    from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals, write_part
     from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
@@ -55,5 +55,6 @@ __all__ = [
     "text_array",
     "write_earlier_parts",
     "write_holder",
+    "write_part",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -31,6 +31,11 @@ class OutputLayout:
         """Those of all runs."""
         return f"{self.root}/overlays"
 
+    @property
+    def history(self) -> str:
+        """The folder of the page about the last runs."""
+        return f"{self.root}/history"
+
     def lease(self, fingerprint: str) -> str:
         return f"{self.root}/leases/{fingerprint}.json"
 

@@ -89,7 +89,7 @@ def discover(features: Features) -> Discovery:
 def _unlike(candidates: list[Candidate], holds: np.ndarray, errors: np.ndarray) -> list[Candidate]:
     """The slices that are most surely worse, without those that are almost one of them.
 
-    By how many standard errors: the score alone prefers the part of a slice that happens to have a few more errors.
+    By how many standard errors: the score alone would prefer a part of a slice that happens to have a few more errors.
     """
 
     def evidence(candidate: Candidate) -> float:
