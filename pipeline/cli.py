@@ -168,6 +168,30 @@ def check(
     raise typer.Exit(show_check(found, verdict, as_json, out))
 
 
+@app.command()
+def methods(
+    model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
+    manifest: Annotated[str, typer.Argument(help="images, as input.manifest; boxes tell the most")],
+    count: Annotated[int, typer.Option("--images", min=1, help="how many of them")] = 64,
+    set_: _Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
+) -> None:
+    """Hold every method on the last layers to what the model does, and recommend one, or none."""
+    from pipeline.config import load_config
+    from pipeline.logs import start_logs
+
+    console = start_logs()
+    try:
+        where = [f"model.source={model}", f"input.manifest={manifest}"]
+        config = load_config(None, [*where, *(set_ or ())])
+        from pipeline.methods import compare_methods, show_methods
+
+        table = compare_methods(config, count, console.print)
+    except UserError as error:
+        raise _usage(error) from None
+    show_methods(table, as_json, SafeConsole())
+
+
 Output = Annotated[str, typer.Argument(help="The output of a job: the folder with runs/ in it, path or URL")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the newest one if left out")]
 ConfigFile = Annotated[

@@ -133,7 +133,8 @@ class Explainer(tf.Module):
             """For one target class per image, int32 ``[B]``."""
             direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
             if plan.contrast is not None:
-                direction -= tf.one_hot(plan.contrast, plan.scores.class_count, dtype=differentiated.dtype)
+                other = _runner_up(differentiated, index) if plan.contrast == "runner_up" else plan.contrast
+                direction -= tf.one_hot(other, plan.scores.class_count, dtype=differentiated.dtype)
             # Summed over the batch, and yet per image: an image's scores depend on no other image.
             if means:  # the gradient is the same in every cell: nine tenths of the work for many classes
                 gradient = tf.gradients(differentiated, means, grad_ys=direction)[0]
@@ -206,6 +207,12 @@ def _resolve(targets: Tensor, scores: Tensor) -> Tensor:
         ranks = tf.maximum(-targets, 1)
     ranked = tf.math.top_k(scores, tf.maximum(tf.reduce_max(ranks), 1)).indices
     return tf.where(targets < 0, tf.gather(ranked, ranks - 1, batch_dims=1), targets)
+
+
+def _runner_up(scores: Tensor, classes: Tensor) -> Tensor:
+    """Of each image the class with the highest score but for the one that is explained, int32 ``[B]``."""
+    highest = tf.math.top_k(scores, 2).indices
+    return tf.where(highest[:, 0] == classes, highest[:, 1], highest[:, 0])
 
 
 def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Literal
 
 from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
@@ -62,7 +63,7 @@ class Plan:
     input_dtype: str
     options: ModelOptions
     seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
-    contrast: int | None  # class index
+    contrast: int | Literal["runner_up"] | None  # class index, or of each image the highest class but the target
     class_names: tuple[str, ...] | None
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
@@ -211,16 +212,21 @@ def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
     return preprocessing
 
 
-def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None) -> int | None:
+def _contrast(
+    contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None
+) -> int | Literal["runner_up"] | None:
     if contrast is None:
         return None
     if isinstance(contrast, str) and class_names is not None and class_names.count(contrast) == 1:
         return class_names.index(contrast)
+    if contrast == "runner_up":
+        return "runner_up"
     try:
         index = int(contrast)
     except ValueError:
         raise ModelRefused(
-            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index."
+            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index, or "
+            "runner_up."
         ) from None
     if not 0 <= index < class_count:
         raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
