@@ -54,7 +54,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             f"overlays.colormap: {config.overlays.colormap!r} is wrong; write one of {', '.join(colormaps())}"
         )
     layout = OutputLayout(storage.absolute(config.output.path))
-    manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
+    manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,), indexes=layout.indexes)
     say(f"reading {manifest.shown}")
     survey = survey_manifest(manifest, storage, config.model.check)
     manifest = dataclasses.replace(
@@ -146,10 +146,11 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         targets_column=columns.targets,
         boxes_column=columns.boxes,
         expected_column=columns.expected,
+        image_column=columns.image,
         required_columns=frozenset(
             name
             for field, name in columns.model_dump().items()
-            if name is not None and (field == "uri" or field in columns.model_fields_set)
+            if name is not None and field != "image" and (field == "uri" or field in columns.model_fields_set)
         ),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,

@@ -28,6 +28,7 @@ def merge_lines(lines: Sequence[ImageRef]) -> ImageRef:
             for values in zip(*(line.extra for line in lines), strict=True)
         ),
         expected=next((line.expected for line in lines if line.expected is not None), None),
+        span=first.span,
     )
 
 

@@ -186,6 +186,7 @@ class Columns(_Section):
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
     expected: str | None = Manifest.expected_column
+    image: str | None = Manifest.image_column
 
 
 def _check_conflicts(conflicts: str) -> str:

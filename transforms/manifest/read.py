@@ -9,8 +9,8 @@ import apache_beam as beam
 from transforms.manifest.boxes import parse_boxes
 from transforms.manifest.cells import cell_text, parse_label, parse_targets
 from transforms.manifest.folders import folder_of
-from transforms.manifest.formats import Line, numbered_lines, without_uri
-from transforms.manifest.manifest import Manifest, ManifestError, Piece
+from transforms.manifest.formats import Line, format_of_name, numbered_lines, without_uri
+from transforms.manifest.manifest import SPAN, Manifest, ManifestError, Piece
 from transforms.records import Box, ImageRef, RefBlock, image_id_of
 from transforms.storage import Storage, uris
 
@@ -89,7 +89,8 @@ def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterat
 
 def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
     """The file that a piece lies in, as a manifest of its own."""
-    return dataclasses.replace(manifest, uri=piece.uri, format="auto", pieces=(), limit=None)
+    kind = "auto" if format_of_name(piece.uri) else manifest.format
+    return dataclasses.replace(manifest, uri=piece.uri, format=kind, pieces=(), limit=None)
 
 
 def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
@@ -104,6 +105,8 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
     uri = storage.join(base, written)
     if manifest.labels == "folder":
         label = folder_of(uri)
+    elif manifest.label_names and label is not None and label.isdecimal() and int(label) < len(manifest.label_names):
+        label = manifest.label_names[int(label)]
     return ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
@@ -112,6 +115,7 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
         expected=parse_label(line.get(manifest.expected_column or "")),
+        span=line.get(SPAN),
     )
 
 
