@@ -9,12 +9,14 @@ from rich.table import Table
 
 from pipeline.config import Config
 from pipeline.exit_codes import ExitCode
-from pipeline.job import manifest_of
+from pipeline.job import manifest_of, refuse_missing_columns
 from pipeline.pixels import measure_refs
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
 from transforms.manifest import ManifestError, survey_manifest
-from transforms.model.check import PixelCheck, Verdict, judge, open_model
+from transforms.model import PlannedModel
+from transforms.model.check import PixelCheck, Verdict, judge
+from transforms.sampling import USUAL_FILTERS
 from transforms.storage import Doors, Storage
 from transforms.table import TableLocation, statistics_schema
 
@@ -32,14 +34,21 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
     storage = Storage(config.storage, doors, inputs.timeout)
     survey = survey_manifest(manifest_of(config, storage), storage, config.model.check or _IMAGES)
     say(f"{survey.count:,} lines, {len(survey.sample)} images of them; loading {config.model.source}")
-    model = open_model(config.model_options, storage)
+    model = PlannedModel(dataclasses.replace(config.model_options, labels=survey.labels), storage)
+    refuse_missing_columns(model.card, survey)
     settings = ExplainSettings(
         table=TableLocation("", "", model.card.fingerprint),
         schema=statistics_schema(),
         batch_size=config.explain.batch_size,
         limits=Limits(inputs.max_bytes, inputs.max_pixels),
+        input_columns=survey.extra_columns,
     )
-    check = measure_refs(config, model, survey.sample, settings, storage)
+    taken = model.card.sampling.settled()
+    usual = [
+        dataclasses.replace(taken, interpolation=name, antialias=smooth).settled() for name, smooth in USUAL_FILTERS
+    ]
+    others = [sampling for sampling in usual if sampling != taken]
+    check = measure_refs(config, model, survey.sample, settings, storage, others)
     if check is None:
         raise ManifestError(f"{inputs.manifest}: none of {len(survey.sample)} images could be loaded; check their URIs")
     return check, judge(check, config.model.min_agreement)
@@ -64,6 +73,7 @@ def _table(check: PixelCheck) -> Table:
     """A row for each preprocessing; columns that nothing is known about are left out."""
     columns: list[tuple[str, str, str]] = [
         ("right", "accuracy", ".1%"),
+        ("mean error", "error", ".4g"),
         ("p", "p_value", ".1g"),
         ("highest p.", "confidence", ".2f"),
         ("mutual inf.", "mutual_information", ".2f"),
@@ -72,15 +82,17 @@ def _table(check: PixelCheck) -> Table:
         ("inputs differ", "input_difference", ".1%"),
         ("maps apart", "map_distance", ".3f"),
     ]
-    known = [column for column in columns if getattr(check.taken, column[1]) is not None]
+    of_classes = ("confidence", "mutual_information") if check.are_values else ()
+    known = [each for each in columns if getattr(check.taken, each[1]) is not None and each[1] not in of_classes]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("preprocessing")
+    table.add_column("resized by")
     for title, _, _ in known:
         table.add_column(title, justify="right")
-    for row in check.rows:
+    for row in (*check.rows, *check.filters):
         cells = [format(value, form) if (value := getattr(row, name)) is not None else "" for _, name, form in known]
         taken = row is check.taken
-        table.add_row(row.name + ("  <- taken" if taken else ""), *cells, style="bold" if taken else None)
+        table.add_row(row.name, row.filter + ("  <- taken" if taken else ""), *cells, style="bold" if taken else None)
     counts = f"{check.images} images, {check.labelled} with labels, {check.expected} with expected predictions"
     table.caption = f"{counts}; {check.seconds:g} s"
     table.caption_justify = "left"

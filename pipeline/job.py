@@ -11,6 +11,7 @@ from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
 from transforms.manifest import (
+    LabelKind,
     LabelSource,
     Manifest,
     ManifestSummary,
@@ -18,8 +19,17 @@ from transforms.manifest import (
     labelled_by_folder,
     refuse_conflicts,
     survey_manifest,
+    with_named_label,
 )
-from transforms.model import NO_MODEL, GradCamModel, ModelCard, compile_model, load_compiled
+from transforms.model import (
+    NO_MODEL,
+    GradCamModel,
+    ModelCard,
+    PlannedModel,
+    compile_model,
+    digest_of_all,
+    load_compiled,
+)
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
@@ -39,6 +49,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    shard_size: int = 256  # of the shards that follow files which hold images
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
 
@@ -67,16 +78,29 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     if manifest.conflicts == "refuse":
         refuse_conflicts(manifest, storage)
     say(f"{survey.count:,} lines; compiling {storage.redact(config.model.source)}")
-    card = compile_model(config.model_options, layout.models, storage)
+    options = dataclasses.replace(config.model_options, labels=_label_kind(manifest, survey))
+    planned = PlannedModel(options, storage)
+    card = compile_model(options, layout.models, storage, planned)
+    refuse_missing_columns(card, survey)
+    if manifest.conflicts == "multi" and card.output_kind != "multi_label":
+        raise ConfigError(
+            "input.conflicts: multi is for models of several labels, but the output of this one is "
+            f"{card.output_kind}; write first or refuse, or say model.output_kind: multi_label where that is wrong"
+        )
     manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
     if manifest.labels == "folder":
         survey = dataclasses.replace(survey, sample=tuple(labelled_by_folder(ref) for ref in survey.sample))
+    elif survey.label_names:
+        manifest = dataclasses.replace(manifest, label_names=_label_names(survey, card, say))
+        survey = dataclasses.replace(survey, sample=tuple(with_named_label(ref, manifest) for ref in survey.sample))
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.shown, storage)
     settings = ExplainSettings(
-        table=TableLocation(layout.root, run_id, card.fingerprint, str(targets), token=secrets.token_hex(8)),
+        table=TableLocation(
+            layout.root, run_id, card.fingerprint, str(targets), digest_of_all(card.files), secrets.token_hex(8)
+        ),
         schema=statistics_schema(
             tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
         ),
@@ -89,10 +113,13 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         max_failures=config.run.max_failures,
         normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
+        input_columns=survey.extra_columns,
     )
     check = None
     if survey.sample and card.source != NO_MODEL:
-        check = check_pixels(config, card, survey.sample, settings, layout.model(card.fingerprint), storage, say)
+        check = check_pixels(
+            config, planned, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
+        )
     shard_size = config.run.shard_size
     if shard_size == "auto":
         shard_size = automatic_shard_size(survey.count)
@@ -105,6 +132,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         ),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
+        shard_size=shard_size,
         storage=storage,
         knowledge=Knowledge(
             labels=manifest.labels == "folder" or manifest.label_column in survey.own_columns,
@@ -113,6 +141,23 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         ),
         check=check,
     )
+
+
+def _label_kind(manifest: Manifest, survey: ManifestSummary) -> LabelKind:
+    """What the labels look like; of lines that are merged, several of an image are true, and none is a number."""
+    is_merged = manifest.conflicts == "multi" and survey.labels in ("zero_one", "indices", "names")
+    return "several" if is_merged else survey.labels
+
+
+def _label_names(survey: ManifestSummary, card: ModelCard, say: Callable[[str], None]) -> tuple[str, ...]:
+    """The names of the data set's classes where the model knows them; else its numbers are taken for the model's."""
+    names, known = survey.label_names, frozenset(card.class_names or ())
+    shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+    if known.intersection(names):
+        say(f"labels are numbers of the data set's own classes ({shown}), looked up in the model's by their names")
+        return names
+    say(f"note: the data set calls its classes {shown}, and the model none of its own so: labels are taken as indices")
+    return ()
 
 
 def _label_source(
@@ -134,6 +179,16 @@ def _label_source(
     return "column"
 
 
+def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
+    wanted = {column: one.name for one in card.inputs for column in one.columns}
+    if missing := [column for column in wanted if column not in survey.extra_columns]:
+        raise ConfigError(
+            f"model.inputs: the manifest has no column {', '.join(missing)} for the model's input "
+            f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
+            f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
+        )
+
+
 def manifest_of(config: Config, storage: Storage) -> Manifest:
     """The manifest as the workers read it: with absolute URIs, since a worker's working directory is its own."""
     columns = config.input.columns
@@ -145,13 +200,14 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         label_column=columns.label,
         targets_column=columns.targets,
         boxes_column=columns.boxes,
+        label_columns=columns.labels,
         expected_column=columns.expected,
         image_column=columns.image,
         required_columns=frozenset(
             name
-            for field, name in columns.model_dump().items()
-            if name is not None and field != "image" and (field == "uri" or field in columns.model_fields_set)
-        ),
+            for field, name in columns.model_dump(exclude={"labels", "image"}).items()
+            if name is not None and (field == "uri" or field in columns.model_fields_set)
+        ).union(columns.labels),
         base=None if base is None else storage.absolute(base),
         limit=config.input.limit,
         box_format=config.input.box_format,

@@ -24,7 +24,11 @@ def print_inspection(inspection: Inspection, console: Console, every_candidate: 
     peeled = "as they are" if inspection.activation == "none" else f"before the {inspection.activation}"
     facts.add_row("logits", f"{inspection.logits_tensor}, {peeled}")
     names = inspection.class_names
-    facts.add_row("classes", f"{inspection.class_count}" + (f": {', '.join(names[:3])} ..." if names else ", no names"))
+    facts.add_row("meaning", inspection.output_kind.replace("_", " "))
+    facts.add_row(
+        "values" if inspection.output_kind == "value" else "classes",
+        f"{inspection.class_count}" + (f": {', '.join(names[:3])} ..." if names else ", no names"),
+    )
     if inspection.seen != WHOLE:
         facts.add_row("covers", f"{_numbers(inspection.seen)} of the input (x0, y0, x1, y1 in 0..1)")
     facts.add_row("target layer", f"{inspection.target_layer}: {inspection.target_reason}")

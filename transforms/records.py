@@ -27,6 +27,7 @@ class Status(enum.StrEnum):
     FLAT = "FLAT"
     NONFINITE = "NONFINITE"
     BAD_TARGET = "BAD_TARGET"
+    BAD_INPUT = "BAD_INPUT"
     FETCH_ERROR = "FETCH_ERROR"
     DECODE_ERROR = "DECODE_ERROR"
     TOO_LARGE = "TOO_LARGE"
@@ -49,6 +50,7 @@ class Stage(enum.StrEnum):
     FETCH = "fetch"
     DECODE = "decode"
     TARGET = "target"
+    INPUT = "input"
     COMPUTE = "compute"
 
 
@@ -73,17 +75,19 @@ class ImageRef:
 
     uri: str
     image_id: str  # image_id_of(uri): 32 hex digits
-    label: str | None = None  # the true class as the manifest has it: an index or a name
+    label: str | None = None  # the true class as the manifest has it: an index, a name, or a value
     targets: tuple[str, ...] | None = None  # classes asked for in the manifest; None: the job's own policy
     boxes: tuple[Box, ...] | None = None  # ground truth; None: the manifest has none for this image
     extra: tuple[str | None, ...] = ()  # further manifest columns, in the order of the job's extra columns
     expected: str | None = None  # the user's own prediction as the manifest has it: a class, or a probability
+    # All that is true of the image, where the line tells several or none; None: ``label`` says it all.
+    labels: tuple[str, ...] | None = None
     span: tuple[int, int] | None = None  # of an image inside a file: (first byte, how many) of what holds it there
 
     def __reduce__(self) -> tuple[type["ImageRef"], tuple]:
         """Pickled as the call that makes it: three times as fast as what dataclasses with slots do of their own."""
-        fields = (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra, self.expected, self.span)
-        return ImageRef, fields[: 7 if self.span is None else 8]
+        whole = (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra, self.expected, self.labels)
+        return ImageRef, whole if self.span is None else (*whole, self.span)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -72,12 +72,16 @@ class Sampling:
         fields, others = self.as_fields(), other.as_fields()
         return [f"{name} {value}" for name, value in fields.items() if value != others[name]]
 
+    @property
+    def filter_name(self) -> str:
+        """The filter alone, as "bilinear, no antialias"."""
+        smooth = {None: "", True: ", antialias", False: ", no antialias"}
+        return self.interpolation + smooth[self.settled().antialias]
+
     def __str__(self) -> str:
-        settled = self.settled()
-        smooth = {None: "", True: ", antialias", False: ", no antialias"}[settled.antialias]
         part = "" if self.crop_fraction == 1 else f", the central {self.crop_fraction:g} of each side"
         bars = f", bars of {list(self.pad_color)}" if self.resize == "pad" else ""
-        return f"{self.resize}, {self.interpolation}{smooth}{part}{bars}"
+        return f"{self.resize}, {self.filter_name}{part}{bars}"
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Sampling":
@@ -89,3 +93,12 @@ class Sampling:
 
 
 INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+USUAL_FILTERS: tuple[tuple[Interpolation, bool | None], ...] = (
+    ("area", None),
+    ("nearest", None),
+    ("bilinear", False),
+    ("bilinear", True),
+    ("bicubic", True),
+)
+"""Interpolation and antialias, as those who train have them: OpenCV's areas, load_img, tf.image, torchvision, timm."""

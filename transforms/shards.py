@@ -47,19 +47,26 @@ class PackedRefs:
 class PlanShards(beam.PTransform):
     """(blocks of references, finished images of earlier runs) -> shards of images that are still to be explained.
 
+    ``all_labels``: where lines of one image have different labels, all of them are true; else they are a conflict.
+
     The number of buckets is fixed when the job is built, from a count of the manifest, so that every runner knows
     the keys of the shuffle beforehand.
     """
 
-    def __init__(self, buckets: int):
+    def __init__(self, buckets: int, all_labels: bool = False):
         super().__init__()
         self._buckets = buckets
+        self._all_labels = all_labels
 
     def expand(self, inputs: Any) -> beam.PCollection[Shard]:  # Beam warns of a hint that is a tuple of PCollections
         refs, done = inputs
         keyed_refs = refs | "KeyRefs" >> beam.FlatMap(split_refs, self._buckets)
         keyed_done = done | "KeyDone" >> beam.FlatMap(split_done, self._buckets)
-        return {"refs": keyed_refs, "done": keyed_done} | beam.CoGroupByKey() | "Plan" >> beam.MapTuple(plan_shard)
+        return (
+            {"refs": keyed_refs, "done": keyed_done}
+            | beam.CoGroupByKey()
+            | "Plan" >> beam.MapTuple(plan_shard, all_labels=self._all_labels)
+        )
 
 
 def bucket_count(images: int, shard_size: int) -> int:
@@ -95,7 +102,7 @@ def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, DoneImages
         yield bucket, DoneImages(*zip(*images, strict=True))
 
 
-def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
+def plan_shard(bucket: int, group: dict[str, Iterable], all_labels: bool = False) -> Shard:
     """The shard of a bucket: each image once, in the order of the URIs, without the finished ones.
 
     What several lines say of one image is merged, see :func:`transforms.duplicates.merge_lines`. The shard's id names
@@ -113,10 +120,12 @@ def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
         for ref in packed:
             count += 1
             lines.setdefault(ref.image_id, []).append(ref)
-    conflicts = [some[0].uri for some in lines.values() if len(some) > 1 and len(labels_of(some)) > 1]
+    repeated = [] if all_labels else [some for some in lines.values() if len(some) > 1]
+    conflicts = [some[0].uri for some in repeated if len(labels_of(some)) > 1]
     example = min(conflicts, default=None)
     refs = sorted(
-        (merge_lines(some) for image_id, some in lines.items() if image_id not in failed), key=lambda ref: ref.uri
+        (merge_lines(some, all_labels) for image_id, some in lines.items() if image_id not in failed),
+        key=lambda ref: ref.uri,
     )
     done = [failed[image_id] for image_id in lines if image_id in failed]
     digest = hashlib.blake2b("".join(ref.image_id for ref in refs).encode(), digest_size=6).hexdigest()

@@ -29,6 +29,7 @@ from pipeline.audit.analysis import (
     rows_of,
 )
 from pipeline.audit.inputs import CORNERS, AuditTable, list_measures, open_table
+from pipeline.audit.meaning_sections import meaning_sections
 from pipeline.audit.pages import fill_page, pictures
 from pipeline.audit.probes import CONTROLS, ControlReadings, read_controls, read_faithfulness
 from pipeline.audit.render import overlay_pictures
@@ -90,7 +91,9 @@ def _maps(table: AuditTable, run: Run, health: Health, grid: tuple[int, int], st
         for image in cluster.medoids
     ]
     shown = [row for gallery in galleries for row in gallery.rows] + rows_of(table, medoids)
+    card = read_card(run.model, storage)
     return {
+        **meaning_sections(table, card, grid, brightest),
         "findings": [*health_findings(health), *map_findings(audit, clusters, correlates)],
         "audit": audit,
         "has_labels": not np.isnan(audit.recall).all() or not np.isnan(audit.precision).all(),
@@ -110,7 +113,7 @@ def _maps(table: AuditTable, run: Run, health: Health, grid: tuple[int, int], st
         "shown_clusters": SHOWN_CLUSTERS,
         "cluster_picture": lambda cluster: pictures.map_picture(cluster.mean, brightest),
         "class_names": dict(zip(audit.indices.tolist(), audit.names, strict=True)),
-        "label_names": dict(enumerate(read_card(run.model, storage).class_names or ())),
+        "label_names": dict(enumerate(card.class_names or ())),
         "correlates": {(found.covariate, found.look): found for found in correlates},
         "covariates": list(dict.fromkeys(found.covariate for found in correlates)),
         "looks": list(dict.fromkeys(found.look for found in correlates)),

@@ -9,7 +9,7 @@ import pydantic
 from transforms.errors import UserError
 from transforms.images import Limits
 from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
-from transforms.model import METHODS, InterpolationOption, ModelOptions, Score
+from transforms.model import METHODS, InputOption, InterpolationOption, ModelOptions, OutputKind, Score
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Status
@@ -77,6 +77,25 @@ def _check_input_size(size: Any) -> Any:
     if isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
         return tuple(sides)
     raise ValueError("write auto, a number of pixels such as 224, or [height, width]")
+
+
+def _check_inputs(inputs: Any) -> Any:
+    """Columns, or ``{value: numbers}``, by the name of the input."""
+    for name, option in inputs.items() if isinstance(inputs, dict) else ():
+        columns = [option] if isinstance(option, str) else option
+        if isinstance(columns, list | tuple) and columns and all(isinstance(column, str) for column in columns):
+            continue
+        if not (isinstance(option, dict) and set(option) == {"value"} and _are_numbers(option["value"])):
+            raise ValueError(
+                f"{name}: {option!r} is wrong; write a column of the manifest, a list of columns, or {{value: 3}} for "
+                "the same number (or list of numbers) in all images"
+            )
+    return inputs
+
+
+def _are_numbers(value: Any) -> bool:
+    numbers = value if isinstance(value, list) else [value]
+    return bool(numbers) and all(isinstance(number, int | float) for number in numbers)
 
 
 def _check_antialias(antialias: bool | None, section: pydantic.ValidationInfo) -> bool | None:
@@ -183,16 +202,11 @@ class Columns(_Section):
 
     uri: str = Manifest.uri_column
     label: str | None = Manifest.label_column
+    labels: tuple[str, ...] = Manifest.label_columns
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
     expected: str | None = Manifest.expected_column
     image: str | None = Manifest.image_column
-
-
-def _check_conflicts(conflicts: str) -> str:
-    if conflicts == "multi":
-        raise ValueError("an image has one true label in this version; write first (its first line's) or refuse")
-    return conflicts
 
 
 class Input(_Section):
@@ -201,7 +215,7 @@ class Input(_Section):
     columns: Columns = Columns()
     box_format: BoxFormat = Manifest.box_format
     labels: LabelSource = Manifest.labels
-    conflicts: Annotated[Conflicts, pydantic.AfterValidator(_check_conflicts)] = Manifest.conflicts
+    conflicts: Conflicts = Manifest.conflicts
     base: str | None = None
     limit: Annotated[int, pydantic.Field(ge=1)] | None = None
     detect_changes: bool = False
@@ -216,6 +230,7 @@ class Model(_Section):
     source: str = DEMO_MODEL
     weights: str | None = ModelOptions.weights
     output: str | None = ModelOptions.output
+    inputs: Annotated[dict[str, InputOption], pydantic.BeforeValidator(_check_inputs)] = {}
     signature: str | None = ModelOptions.signature
     class_names: Annotated[str | tuple[str, ...] | None, pydantic.BeforeValidator(_check_names)] = (
         ModelOptions.class_names
@@ -229,6 +244,8 @@ class Model(_Section):
     pad_color: Annotated[Any, pydantic.AfterValidator(_check_pad_color)] = ModelOptions.pad_color
     target_layer: str | int = ModelOptions.target_layer
     score: Score = ModelOptions.score
+    output_kind: Literal["auto"] | OutputKind = ModelOptions.output_kind
+    threshold: Annotated[float, pydantic.Field(ge=0, le=1)] | str | None = None
     trust: bool = ModelOptions.trust
     check: Annotated[int, pydantic.Field(ge=0, le=4096)] = 64
     check_policy: Literal["refuse", "warn"] = "refuse"

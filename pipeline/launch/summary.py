@@ -71,7 +71,12 @@ def summarize(
         events=progressed.events | ({CONFLICTS: totals.conflicts} if totals.conflicts else {}),
         statistics=table.layout.statistics,
         overlays=table.run.overlays if job.settings.overlays else None,
-        model={"source": job.card.source, "target_layer": job.card.target_layer, "notes": list(job.card.notes)},
+        model={
+            "source": job.card.source,
+            "target_layer": job.card.target_layer,
+            "output_kind": job.card.output_kind,
+            "notes": list(job.card.notes),
+        },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         config=redacted(config),
         conflict=totals.conflict,
@@ -115,7 +120,7 @@ def print_summary(summary: Summary, uri: str, console: Console) -> None:
     if summary.failures:
         table.add_row("failed", f"{summary.failures:,} ({summary.failure_rate:.2%})")
     if unknown := summary.events.get(UNKNOWN_LABELS):
-        table.add_row("unknown labels", f"{unknown:,}: is_correct is NULL there; compare them with model.class_names")
+        table.add_row("unknown labels", f"{unknown:,}: {_how_to_mend(summary)}")
     if conflicts := summary.events.get(CONFLICTS):
         table.add_row("several labels", f"{conflicts:,} images, of which the first line's counts: {summary.conflict}")
     if corrected := summary.events.get(CORRECTED):
@@ -132,6 +137,12 @@ def print_summary(summary: Summary, uri: str, console: Console) -> None:
         table.add_row("overlays", summary.overlays)
     table.add_row("summary", uri)
     console.print(table)
+
+
+def _how_to_mend(summary: Summary) -> str:
+    if summary.model.get("output_kind") == "value":
+        return "label_value is NULL there; the model gives values, which labels must be"
+    return "is_correct is NULL there; compare them with model.class_names"
 
 
 def _aside(count: int, what: str) -> str:

@@ -68,7 +68,7 @@ def correct_images(
             return Corrected(list(parts))
         known = _Known.of(manifest, knowledge, card, settings, storage)
         doubtful = map_ahead(
-            lambda part: (part, _doubtful(part, known, knowledge, settings, storage)), own, readers, 4 * _READERS
+            lambda part: (part, _doubtful(part, known, knowledge, card, settings, storage)), own, readers, 4 * _READERS
         )
         left, corrected, asked_again = dict.fromkeys(parts), 0, 0
         for some in _batches(doubtful):
@@ -121,9 +121,11 @@ def _own(part: str, settings: ExplainSettings, storage: Storage) -> str | None:
     return part if (footer.fingerprint, footer.targets) == (table.fingerprint, table.targets) else None
 
 
-def _doubtful(part: str, known: _Known, knowledge: Knowledge, settings: ExplainSettings, storage: Storage) -> list[str]:
+def _doubtful(
+    part: str, known: _Known, knowledge: Knowledge, card: ModelCard, settings: ExplainSettings, storage: Storage
+) -> list[str]:
     rows = read_part(part, storage, columns_to_compare(settings))
-    found = dict(digests_of_rows(rows, knowledge, settings))
+    found = dict(digests_of_rows(rows, knowledge, card, settings))
     if not found:
         return []
     ids = list(found)
@@ -151,7 +153,7 @@ def _refs_of(image_ids: set[str], manifest: Manifest, storage: Storage) -> dict[
     for ref in read_manifest(manifest, storage):
         if ref.image_id in image_ids:
             lines.setdefault(ref.image_id, []).append(ref)
-    return {image_id: merge_lines(some) for image_id, some in lines.items()}
+    return {image_id: merge_lines(some, manifest.conflicts == "multi") for image_id, some in lines.items()}
 
 
 def _correct_part(
@@ -169,7 +171,7 @@ def _correct_part(
     for row in known.to_pylist():
         if row["image_id"] in refs:
             rows.setdefault(row["image_id"], []).append(row)
-    for image_id, digests in digests_of_rows(known, knowledge, settings):  # of merged lines, they tell the truth
+    for image_id, digests in digests_of_rows(known, knowledge, card, settings):  # of merged lines, they tell the truth
         if image_id in refs and digests == digest_of_ref(refs[image_id], knowledge, card, settings):
             del rows[image_id]
     if not rows:

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import json
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from pipeline.runs.lease import is_alive
 from pipeline.runs.progress import PartWatch
 from pipeline.runs.record import Run, find_run, list_runs, utc_now
 from pipeline.terminal import one_line, say_result
+from transforms.model import digest_of_all
 from transforms.records import Status
 from transforms.storage import StateError, Storage
 from transforms.table import PartFooter, TableLocation, read_holder, read_part
@@ -35,6 +37,7 @@ class RunStatus:
     images_per_second: float | None  # since the last launch; None where nothing was committed since
     last_commit: str | None
     summary: str | None  # URI, of a finished run
+    other_models: int  # parts whose rows other model files made than the run's record names
 
 
 def status_of(run: Run, storage: Storage) -> RunStatus:
@@ -55,7 +58,15 @@ def status_of(run: Run, storage: Storage) -> RunStatus:
         images_per_second=_speed(list(watch.footers.values()), started, is_finished),
         last_commit=max((footer.committed for footer in watch.footers.values()), default=None),
         summary=table.run.summary if is_finished else None,
+        other_models=_of_other_models(run, watch.footers.values()),
     )
+
+
+def _of_other_models(run: Run, footers: Iterable[PartFooter]) -> int:
+    """Parts that say which model files made them, where the run's record says others. Compiling a model again gives
+    other files for the same numbers; so does whoever swaps them."""
+    own = digest_of_all(run.record.model_files)
+    return sum(bool(own and footer.model_digest) and footer.model_digest != own for footer in footers)
 
 
 def last_errors(run: Run, storage: Storage) -> list[dict[str, Any]]:
@@ -89,6 +100,11 @@ def print_status(output: str, run_id: str | None, as_json: bool, storage: Storag
         console.print(
             f"{run.run_id}  {run.state}, started {run.started}: {run.images:,} images of {run.inputs:,} lines{speed}"
         )
+        if run.other_models:
+            console.print(
+                f"  {run.other_models:,} parts of {run.run_id} were made by other model files than its record names: "
+                "the model was compiled again between two launches, or someone has swapped it"
+            )
     counts = [f"{count:,} {status}" for status, count in sorted(runs[-1].statuses.items())]
     none = "nothing was left to explain" if runs[-1].state == "finished" else "none yet"
     console.print(f"images by status in {runs[-1].run_id}: {', '.join(counts) or none}")

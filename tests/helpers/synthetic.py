@@ -77,12 +77,13 @@ def write_run(
     fingerprint: str = AUDIT_CARD.fingerprint,
     config: Config | None = None,
     events: dict[str, int] | None = None,
+    model_digest: str = "",
 ) -> Path:
     """Make the files of a finished run; photos lie in ``<output>/../photos``. Returns the folder of the run."""
     storage = Storage()
     card = dataclasses.replace(AUDIT_CARD, fingerprint=fingerprint)
     settings = ExplainSettings(
-        table=TableLocation(str(output), run_id, fingerprint),
+        table=TableLocation(str(output), run_id, fingerprint, model_digest=model_digest),
         schema=statistics_schema(tuple(regions or ()), extra_columns),
         regions=tuple((regions or {}).items()),
         extra_columns=extra_columns,

@@ -100,7 +100,7 @@ def test_a_line_for_each_box_and_labels_that_contradict_each_other(photos, launc
     manifest = write_csv(tmp_path / "m.csv", lines)
     refused = run(launch, tmp_path, manifest, "input.conflicts=refuse", code=2)
     assert f"1 images have several labels: {photos}/red/1.png is 'blue' and 'red'; correct them" in refused["error"]
-    assert "an image has one true label in this version" in run(
+    assert "multi is for models of several labels, but the output of this one is classes" in run(
         launch, tmp_path, manifest, "input.conflicts=multi", code=2)["error"]  # fmt: skip
     summary = run(launch, tmp_path, manifest)
     assert (summary["images"], summary["duplicates"], summary["events"]["conflicting_labels"]) == (2, 2, 1)

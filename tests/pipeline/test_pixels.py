@@ -202,9 +202,12 @@ def test_the_command_shows_the_table_and_what_a_run_would_do(tmp_path, manifest)
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
     assert "REFUSED: The pixels do not suit the model" in refused.stdout
-    assert "none  <- taken" in refused.stdout
+    assert re.search(r"none +area  <- taken", refused.stdout)
+    assert re.search(r"minus_one_to_one +bicubic, antialias +100\.0%", refused.stdout)
     right = CliRunner().invoke(app, [*command, "--json", "--set", "model.preprocessing=minus_one_to_one"])
     assert right.exit_code == 0
     answer = json.loads(right.stdout)
     assert (answer["exit_code"], answer["refusal"], answer["rows"][0]["accuracy"]) == (0, None, 1.0)
+    filters = ["nearest, antialias", "bilinear, no antialias", "bilinear, antialias", "bicubic, antialias"]
+    assert [row["filter"] for row in answer["filters"]] == filters
     assert CliRunner().invoke(app, ["check", str(tmp_path / "none.keras"), str(manifest)]).exit_code == 2

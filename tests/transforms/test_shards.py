@@ -48,6 +48,25 @@ def test_the_id_of_a_shard_names_its_images_whatever_the_order_they_come_in():
     assert one.shard_id != less.shard_id
 
 
+def test_labels_of_several_lines_are_a_conflict_or_all_true():
+    lines = [
+        ref("a", label="cat"),
+        ref("a", label="dog"),
+        ref("a", label="cat;grass", labels=("cat", "grass")),
+        ref("b", label="cat"),
+        ref("b", label="cat"),
+        ref("c", labels=()),
+        ref("c", label="dog"),
+    ]
+    first = plan_shard(0, {"refs": [pack(lines)], "done": []})
+    assert first.refs == (lines[0], lines[3], lines[5])
+    assert (first.conflicts, first.conflict) == (2, "a is 'cat' and 'dog' and 'cat; grass'")
+    every = plan_shard(0, {"refs": [pack(lines)], "done": []}, all_labels=True)
+    assert every.refs[0] == ref("a", label="cat;dog;grass", labels=("cat", "dog", "grass"))
+    assert every.refs[1] == lines[3]
+    assert every.conflicts == 0
+
+
 def test_what_lines_say_of_one_image_is_merged_in_the_order_of_the_manifest():
     one, two, three = (0.0, 0.0, 5.0, 5.0), (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 3.0, 3.0)
     blocks = [

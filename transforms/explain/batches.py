@@ -2,10 +2,11 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from transforms.explain.found import counts_found, with_found_targets
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.tally import Tally
 from transforms.model import BatchExplanation, GradCamModel
@@ -31,9 +32,9 @@ class BatchExplainer:
         self._model = model
 
     def explain(
-        self, images: np.ndarray, targets: np.ndarray, tally: Tally
+        self, images: np.ndarray, targets: np.ndarray, tally: Tally, extra: Sequence[np.ndarray] = ()
     ) -> Iterator[tuple[slice, BatchExplanation | ImageFailure]]:
-        """Explain uint8 ``images`` ``[n, H, W, 3]`` for int32 ``targets`` ``[n, K]``.
+        """Explain uint8 ``images`` ``[n, H, W, 3]`` for int32 ``targets`` ``[n, K]``, with other inputs ``[n, ...]``.
 
         Yields consecutive slices that cover the images, each with its explanation or, for a single image on which
         the model fails, the reason. ``tally`` counts batches, halvings and back-offs.
@@ -46,7 +47,7 @@ class BatchExplainer:
                 pending += _halves(part)
                 continue
             try:
-                yield part, self._explain_padded(images[part], targets[part], tally)
+                yield part, self._explain_padded(images[part], targets[part], tally, [array[part] for array in extra])
             except Exception as error:  # noqa: BLE001 - whatever it is, it becomes one image's row
                 if _out_of_memory(error) and self.batch_size > 1:
                     self.batch_size = max(1, min(self.batch_size, size) // 2)
@@ -58,15 +59,18 @@ class BatchExplainer:
                 else:
                     yield part, ImageFailure(Status.MODEL_ERROR, Stage.COMPUTE, str(error), type(error).__name__)
 
-    def _explain_padded(self, images: np.ndarray, targets: np.ndarray, tally: Tally) -> BatchExplanation:
+    def _explain_padded(
+        self, images: np.ndarray, targets: np.ndarray, tally: Tally, extra: list[np.ndarray]
+    ) -> BatchExplanation:
         count = len(images)
         padding = self.batch_size - count
         if padding:  # always the same shape: no retracing, no second plan in the kernels' caches
             images = np.concatenate([images, np.zeros((padding, *images.shape[1:]), images.dtype)])
             targets = np.concatenate([targets, np.full((padding, *targets.shape[1:]), -1, targets.dtype)])
+            extra = [np.concatenate([array, np.repeat(array[:1], padding, axis=0)]) for array in extra]
         tally.count("batches")
         tally.count("padded_images", padding)
-        explanation = self._model.explain(images, targets)
+        explanation = self._model.explain(images, targets, *([extra] if extra else []))
         return explanation[:count] if padding else explanation
 
 
@@ -111,9 +115,25 @@ def _explain_batch(
     for row, image in zip(codes, images, strict=True):
         row[: len(image.targets.codes)] = image.targets.codes
     with tally.timing("compute"):
-        outcomes = list(explainer.explain(inputs, codes, tally))
+        extra = [np.stack(rows) for rows in zip(*(image.inputs for image in images), strict=True)]
+        outcomes = list(explainer.explain(inputs, codes, tally, extra))
     for part, outcome in outcomes:
         if isinstance(outcome, ImageFailure):
             yield images[part.start].failed(outcome)
         else:
-            yield ExplainedBatch(images[part], outcome)
+            yield from _settle_targets(images[part], outcome, explainer, tally)
+
+
+def _settle_targets(
+    images: list[LoadedImage], explanation: BatchExplanation, explainer: BatchExplainer, tally: Tally
+) -> Iterator[ExplainedBatch | FailedImage]:
+    """Where the scores say how many classes to explain, explain as many: again, if they were not all among the first.
+
+    Few images have more classes than are looked at first, so that a second time is the exception.
+    """
+    counts = counts_found(images, explanation)
+    settled = with_found_targets(images, explanation, counts)
+    if max(counts) <= explanation.classes.shape[1]:
+        yield ExplainedBatch(settled, explanation)
+    else:
+        yield from _explain_batch(settled, explainer, tally)

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-from transforms.explain.known import known_columns
+from transforms.explain.known import box_columns
 from transforms.explain.settings import ExplainSettings
+from transforms.explain.stored_labels import LABEL_COLUMNS, label_columns_of_rows, truth_of_ref, truth_of_rows
 from transforms.model import ModelCard
 from transforms.records import ImageRef, Status
 from transforms.table import text_array
-from transforms.targets import label_index_of, targets_of
+from transforms.targets import targets_of
 
 _BELOW_THE_PEAK = 1 - 2e-6  # more than what makes a map flat
 _CLOSE = 0.02  # ground truth from a rounded map, where a row does not say of which boxes it is
-_LABELS = ("label_index", "is_correct")
+_BY_SCORE = ("predicted", "top_k", "above")  # reasons for classes that the model's scores decide on
 
 Digests = tuple[int, int, int]
 """Of what is known of an image (label and boxes), of the classes that are asked for, and of its further columns."""
@@ -40,13 +41,15 @@ class Knowledge:
 def digest_of_ref(ref: ImageRef, knowledge: Knowledge, card: ModelCard, settings: ExplainSettings) -> Digests:
     """Equal to those of the image's rows where nothing has changed; only within this process."""
     known = (
-        label_index_of(ref, card.classes) if knowledge.labels else None,
+        truth_of_ref(ref, targets_of(ref, settings.targets, card.classes).codes, card) if knowledge.labels else None,
         _rounded([x for box in ref.boxes for x in box]) if knowledge.boxes and ref.boxes is not None else None,
     )
     return hash(known), hash(_asked(ref, knowledge, card, settings)), hash(ref.extra)
 
 
-def digests_of_rows(rows: pa.Table, knowledge: Knowledge, settings: ExplainSettings) -> Iterator[tuple[str, Digests]]:
+def digests_of_rows(
+    rows: pa.Table, knowledge: Knowledge, card: ModelCard, settings: ExplainSettings
+) -> Iterator[tuple[str, Digests]]:
     """(image id, digests) of each image with a map; ``rows`` has the columns of :func:`columns_to_compare`."""
     images: dict[str, list[dict]] = {}
     for row in rows.to_pylist():
@@ -61,7 +64,9 @@ def digests_of_rows(rows: pa.Table, knowledge: Knowledge, settings: ExplainSetti
         if first is not None and boxes is not None and settings.normalized_boxes:
             boxes = [x / (first["height"] if i % 2 else first["width"]) for i, x in enumerate(boxes)]
         known = (
-            first["label_index"] if first is not None and knowledge.labels else None,
+            truth_of_rows([row for row in of_image if row["target_reason"] is not None], card)
+            if first is not None and knowledge.labels
+            else None,
             _rounded(boxes) if boxes is not None and knowledge.boxes else None,
         )
         yield image_id, (hash(known) if first is not None else 0, asked, extra)
@@ -69,14 +74,19 @@ def digests_of_rows(rows: pa.Table, knowledge: Knowledge, settings: ExplainSetti
 
 def columns_to_compare(settings: ExplainSettings) -> list[str]:
     """The columns of a part that :func:`digests_of_rows` looks at."""
-    return ["image_id", "status", "width", "height", "target_reason", "target_index", "label_index", "gt_boxes",
-            *settings.extra_columns]  # fmt: skip
+    return ["image_id", "status", "width", "height", "target_reason", "target_index", "label_index", "label_indices",
+            "label_value", "gt_boxes", *settings.extra_columns]  # fmt: skip
 
 
 def asks_for_others(
     ref: ImageRef, rows: list[dict], knowledge: Knowledge, card: ModelCard, settings: ExplainSettings
 ) -> bool:
-    """Whether the manifest asks for other classes than the rows of the image explain."""
+    """Whether the manifest asks for other classes than the rows of the image explain, or feeds the model otherwise."""
+    fed = {column for one in card.inputs for column in one.columns}
+    if fed:
+        for name, written, value in zip(settings.extra_columns, settings.input_columns or (), ref.extra, strict=True):
+            if written in fed and value != rows[0].get(name):
+                return True
     return _asked(ref, knowledge, card, settings) != _explained(rows, knowledge, settings)
 
 
@@ -86,7 +96,7 @@ def _asked(ref: ImageRef, knowledge: Knowledge, card: ModelCard, settings: Expla
     targets = targets_of(ref, settings.targets, card.classes)
     if not targets.codes:
         return (None, None, True)
-    codes = None if targets.reason in ("predicted", "top_k") else frozenset(targets.codes)
+    codes = None if targets.reason in _BY_SCORE else frozenset(targets.codes)
     return (targets.reason, codes, targets.failure is not None)
 
 
@@ -99,7 +109,7 @@ def _explained(rows: list[dict], knowledge: Knowledge, settings: ExplainSettings
         return (None, None, failed)
     reason = min(reasons)
     codes = {row["target_index"] for row in rows if row["target_reason"] is not None}
-    return (reason, None if reason in ("predicted", "top_k") else frozenset(codes), failed)
+    return (reason, None if reason in _BY_SCORE else frozenset(codes), failed)
 
 
 def _is_asked_for(knowledge: Knowledge, settings: ExplainSettings) -> bool:
@@ -147,19 +157,21 @@ def _with_known_columns(
         for width, height in zip(some["width"].to_pylist(), some["height"].to_pylist(), strict=True)
     ]
     status = np.array(some["status"].to_pylist(), object)
-    predicted = some["predicted_index"].to_numpy().astype(np.float64)
-    new = known_columns([ref for _, ref in mapped], _cams(some, card), placements, status, predicted, card, settings)
+    refs = [ref for _, ref in mapped]
+    names = ("predicted_index", "predicted_value", "found_indices", "target_index")
+    facts = some.select([name for name in names if name in some.column_names]).to_pylist()
+    new = box_columns(refs, _cams(some, card), placements, status, settings) | label_columns_of_rows(facts, refs, card)
     is_new_box = [_boxes_differ(row, new, number) for number, row in enumerate(_boxes_of(some))]
     changed: set[int] = set()
     for name, values in new.items():
-        is_label = name in _LABELS
+        is_label = name in LABEL_COLUMNS
         if not (knowledge.labels if is_label else knowledge.boxes):
             continue
         field = settings.schema.field(name)
         column = rows[name].to_pylist() if name in rows.column_names else [None] * rows.num_rows
         for number, place_ in enumerate(places):
             value = _plain(values[number])
-            if is_label and value != column[place_]:
+            if is_label and not _is_same(value, column[place_]):
                 changed.add(place_)
             if is_label or is_new_box[number] or name == "gt_boxes":
                 column[place_] = value
@@ -209,6 +221,13 @@ def _cams(rows: pa.Table, card: ModelCard) -> np.ndarray:
             rounded_up[peak] = False
             cams[number][rounded_up] = _BELOW_THE_PEAK
     return cams.reshape(-1, card.cam_height, card.cam_width)
+
+
+def _is_same(value: object, stored: object) -> bool:
+    """Numbers are stored in float32."""
+    if isinstance(value, float) and isinstance(stored, float):
+        return np.float32(value) == np.float32(stored)
+    return value == stored
 
 
 def _with_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:

@@ -11,7 +11,7 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.model import BatchExplanation, ModelCard
 from transforms.overlays import encode, render_overlay
-from transforms.targets import has_unknown_label
+from transforms.true_labels import has_unknown_label
 
 UNKNOWN_LABELS = "unknown_labels"
 """The event of a tally for each explained image with a label that no class of the model has."""

@@ -20,36 +20,40 @@ Columns = dict[str, Any]
 """Float arrays in which NaN stands for NULL, or lists in which None does; by column name."""
 
 
-def known_columns(
+def box_columns(
     refs: Sequence[ImageRef],
     cams: np.ndarray,
     placements: Sequence[Placement],
     status: np.ndarray,
-    predicted: np.ndarray,
-    card: ModelCard,
     settings: ExplainSettings,
 ) -> Columns:
-    """Label and ground-truth columns of rows with a map.
+    """Ground-truth columns of rows with a map.
 
     Args:
         refs: the image of each of N rows.
         cams: float32 ``[N, h, w]``, signed maps, or such that differ by a positive factor.
         placements: N placements of the images in the model input.
         status: object ``[N]``.
-        predicted: float64 ``[N]``, the predicted class; NaN where there is none.
     """
     boxes = [pixel_boxes(ref.boxes, placement.width, placement.height, settings)
              for ref, placement in zip(refs, placements, strict=True)]  # fmt: skip
+    return ground_truth_statistics(cams, boxes, placements, status) | {
+        "gt_boxes": [None if of_image is None else [x for box in of_image for x in box] for of_image in boxes]
+    }
+
+
+def class_label_columns(refs: Sequence[ImageRef], predicted: np.ndarray, card: ModelCard) -> Columns:
+    """The true class of each row's image, and whether it is the predicted one.
+
+    Args:
+        predicted: float64 ``[N]``, the predicted class; NaN where there is none.
+    """
     labels = [label_index_of(ref, card.classes) for ref in refs]
     correct = [
         None if label is None or np.isnan(index) else bool(label == index)
         for label, index in zip(labels, predicted, strict=True)
     ]
-    return ground_truth_statistics(cams, boxes, placements, status) | {
-        "gt_boxes": [None if of_image is None else [x for box in of_image for x in box] for of_image in boxes],
-        "label_index": labels,
-        "is_correct": correct,
-    }
+    return {"label_index": labels, "is_correct": correct}
 
 
 def extra_columns_of(refs: Sequence[ImageRef], settings: ExplainSettings) -> Columns:

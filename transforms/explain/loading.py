@@ -12,11 +12,11 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.images import DecodedImage, decode_image, resize_image, shrink
 from transforms.machine import available_cpus
-from transforms.model import ModelCard
+from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
 from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
-from transforms.storage import Storage
+from transforms.storage import SequentialReader, Storage
 from transforms.targets import ImageTargets, targets_of
 
 _DECODERS = available_cpus()
@@ -34,6 +34,7 @@ class FetchedImage:
     targets: ImageTargets
     encoded: bytes
     content_version: str | None  # as the store had it just before the fetch; None where nobody asks
+    inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,6 +49,7 @@ class LoadedImage:
     model_input: np.ndarray  # uint8, or uint16 where the model's card has 16 bits, [H, W, 3]
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
     content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
+    inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
 
     def failed(self, failure: ImageFailure) -> "FailedImage":
         return FailedImage(
@@ -82,6 +84,7 @@ class ImageLoader:
     settings: ExplainSettings
     storage: Storage
     tally: Tally = dataclasses.field(default_factory=Tally)
+    containers: SequentialReader | None = None  # of the images that lie in larger files
 
     def load(self, ref: ImageRef) -> LoadedImage | FailedImage:
         """One image, fetched and decoded in this thread, however long that takes."""
@@ -89,6 +92,13 @@ class ImageLoader:
 
     def fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         """The bytes of one image, and the classes that are asked for."""
+        try:
+            return self._fetch(ref)
+        finally:
+            if self.containers is not None:
+                self.containers.let_go(ref)
+
+    def _fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
             return FailedImage(ref, targets.failure)
@@ -97,6 +107,10 @@ class ImageLoader:
                 f"{len(ref.boxes or ()):,} boxes on its lines of the manifest; at most {MOST_BOXES:,} are possible"
             )
             return FailedImage(ref, ImageFailure(Status.TOO_LARGE, Stage.TARGET, message, "TooManyBoxes"))
+        try:
+            inputs = self._inputs(ref)
+        except ImageFailure as failure:
+            return FailedImage(ref, failure)
         with self.tally.timing("fetch"):
             version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
             try:
@@ -104,11 +118,19 @@ class ImageLoader:
             except ImageFailure as failure:
                 return FailedImage(ref, failure, content_version=version)
         self.tally.count("bytes_read", len(encoded))
-        return FetchedImage(ref, targets, encoded, version)
+        return FetchedImage(ref, targets, encoded, version, inputs)
+
+    def _inputs(self, ref: ImageRef) -> tuple[np.ndarray, ...]:
+        columns = self.settings.input_columns
+        return () if columns is None else input_rows(self.card.inputs, dict(zip(columns, ref.extra, strict=False)))
 
     def read(self, ref: ImageRef) -> bytes:
         """The encoded image; raises ImageFailure."""
         max_bytes = self.settings.limits.max_bytes
+        if self.containers is not None:
+            content = self.containers.fetch(ref, max_bytes)
+            if content is not None:
+                return content
         return self.storage.fetch(ref.uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
 
     def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:
@@ -140,6 +162,7 @@ class ImageLoader:
             model_input=resize_image(decoded, placement, card.sampling),
             photo=shrink(decoded, self._overlay_side) if self.settings.overlays else None,
             content_version=fetched.content_version,
+            inputs=fetched.inputs,
         )
 
     @property

@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.expected import expected_of
-from transforms.explain.known import Columns, extra_columns_of, known_columns
+from transforms.explain.known import Columns, box_columns, class_label_columns, extra_columns_of
 from transforms.explain.loading import FailedImage, LoadedImage
+from transforms.explain.meaning import label_columns, value_columns
 from transforms.explain.settings import ExplainSettings
 from transforms.images import narrowed
 from transforms.model import BatchExplanation, ModelCard
@@ -34,14 +35,21 @@ def explained_rows(
     columns |= region_statistics(cams, dict(settings.regions), status, card.seen)
     refs = [image.ref for image in of_rows]
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
-    columns |= _prediction(explanation, places, card)
+    if card.output_kind == "value":
+        columns |= value_columns(of_rows, explanation, places, card)
+    else:
+        columns |= _prediction(explanation, places, card)
     columns |= _faithfulness(explanation, places, columns)
     measured = image_covariates(
         np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
-    columns |= known_columns(refs, cams, placements, status, columns["predicted_index"], card, settings)
-    if "expected_index" in settings.schema.names:
+    columns |= box_columns(refs, cams, placements, status, settings)
+    if card.output_kind == "multi_label":
+        columns |= label_columns(of_rows, explanation, places, card)
+    elif card.output_kind != "value":
+        columns |= class_label_columns(refs, columns["predicted_index"], card)
+    if card.output_kind != "value" and "expected_index" in settings.schema.names:
         columns |= _expected(of_rows, image_of, columns["predicted_index"], explanation, card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]
     columns["overlay_uri"] = [
@@ -126,14 +134,18 @@ def _prediction(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndar
 
 
 def _faithfulness(explanation: BatchExplanation, places: tuple[np.ndarray, np.ndarray], columns: Columns) -> Columns:
-    """How far the probability drops where the head sees only what the map shows, and where it sees all but that."""
+    """How far the probability drops where the head sees only what the map shows, and where it sees all but that.
+
+    Of a model that gives values: how far the value does.
+    """
     has_mass = np.isin(columns["status"], (Status.OK, Status.FLAT))
+    whole = columns["predicted_value"] if "predicted_value" in columns else columns["target_probability"]
     drops = {}
     for name, rerun in (
         ("feature_keep_drop", explanation.kept_probabilities),
         ("feature_remove_drop", explanation.removed_probabilities),
     ):
-        drops[name] = np.where(has_mass, columns["target_probability"] - rerun[places], np.nan)
+        drops[name] = np.where(has_mass, whole - rerun[places], np.nan)
     return drops
 
 

@@ -27,6 +27,8 @@ class ExplainSettings:
     max_failures: int = 0  # images that fail one after another at the start of a worker, before it stops; 0: any number
     normalized_boxes: bool = False  # the boxes of the manifest are in 0..1 of the image, not in pixels
     extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
+    # The manifest's names of ImageRef.extra, for the model's other inputs; None: images are loaded, not explained.
+    input_columns: tuple[str, ...] | None = None
     archive: str | None = None  # URI of the tar for the overlays of the shard at hand
 
     def of_shard(self, shard_id: str) -> "ExplainSettings":

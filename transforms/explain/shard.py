@@ -25,7 +25,7 @@ from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
 from transforms.overlays import encode_tar, member_of
 from transforms.records import Shard, ShardResult
-from transforms.storage import Storage
+from transforms.storage import SequentialReader, Storage
 from transforms.versions import check_versions, versions_here
 
 _FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each
@@ -105,9 +105,11 @@ def explain_shard(
             storage.put(uri, content, durable=False)  # an overlay can be made again
         tally.count("bytes_written", len(content))
 
-    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally))
+    containers = SequentialReader(shard.refs, storage)
+    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally, containers))
     with (
         tally.timing(WHOLE),
+        contextlib.closing(containers),
         contextlib.closing(images),
         WritesBehind(put, _WRITERS, _WRITTEN_BEHIND) as put_behind,
         ThreadPoolExecutor(_FINISHERS, "finish") as finishers,

@@ -5,7 +5,7 @@ from array import array
 
 import numpy as np
 
-from transforms.duplicates import describe_conflict, labels_of
+from transforms.duplicates import describe_conflict, label_text, labels_of
 from transforms.manifest.manifest import Manifest, ManifestError
 from transforms.manifest.read import read_manifest
 from transforms.storage import Storage
@@ -19,9 +19,9 @@ def refuse_conflicts(manifest: Manifest, storage: Storage) -> None:
     """
     images, labels = array("Q"), array("Q")
     for ref in read_manifest(manifest, storage):
-        if ref.label is not None:
+        if (label := label_text(ref)) is not None:
             images.append(int(ref.image_id[:16], 16))
-            labels.append(zlib.crc32(ref.label.encode()) << 32 | zlib.adler32(ref.label.encode()))
+            labels.append(zlib.crc32(label.encode()) << 32 | zlib.adler32(label.encode()))
     ids, classes = np.frombuffer(images, np.uint64), np.frombuffer(labels, np.uint64)
     order = np.lexsort((classes, ids))
     ids, classes = ids[order], classes[order]
@@ -33,5 +33,5 @@ def refuse_conflicts(manifest: Manifest, storage: Storage) -> None:
     raise ManifestError(
         f"{manifest.shown}: {len(ambiguous):,} images have several labels: "
         f"{describe_conflict(lines[0].uri, labels_of(lines))}; correct them, or set input.conflicts: first to take the "
-        "first line's"
+        "first line's, or multi where all of them are true"
     )

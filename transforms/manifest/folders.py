@@ -23,7 +23,7 @@ def folder_of(uri: str) -> str | None:
 
 def labelled_by_folder(ref: ImageRef) -> ImageRef:
     """The same image with the name of its folder as label."""
-    return dataclasses.replace(ref, label=folder_of(ref.uri))
+    return dataclasses.replace(ref, label=folder_of(ref.uri), labels=None)
 
 
 @dataclasses.dataclass

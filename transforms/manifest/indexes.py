@@ -91,7 +91,7 @@ def _read_facts(uri: str, storage: Storage) -> IndexFacts | None:
     """None where there is no such index, or it is none."""
     try:
         with storage.open(uri) as file:
-            tree = json.loads((pq.ParquetFile(file).schema_arrow.metadata or {})[_KEY])
+            tree = json.loads((pq.ParquetFile(file).metadata.metadata or {})[_KEY])
     except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
         return None
     return IndexFacts(

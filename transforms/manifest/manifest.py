@@ -44,6 +44,7 @@ class Manifest:
     format: ManifestFormat = "auto"  # auto: told from its name
     uri_column: str = "uri"
     label_column: str | None = "label"
+    label_columns: tuple[str, ...] = ()  # a column for each class, 1 where it is true of the image
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
     expected_column: str | None = None
@@ -71,6 +72,7 @@ class Manifest:
         names = (
             self.uri_column,
             self.label_column,
+            *self.label_columns,
             self.targets_column,
             self.boxes_column,
             self.expected_column,

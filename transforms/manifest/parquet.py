@@ -90,6 +90,11 @@ def _image_column(parquet: pq.ParquetFile, manifest: Manifest) -> ImageColumn | 
     if manifest.uri_column in found and found[manifest.uri_column].leaf == manifest.uri_column:
         return None  # texts whose writer did not say so
     likely = structs if len(structs) == 1 else named
+    if not likely and found and manifest.uri_column not in names:
+        raise ManifestError(
+            f"{manifest.shown}: there is no column {manifest.uri_column}; the manifest has {', '.join(names)}; name "
+            f"the column of URIs in input.columns, or the column of images, such as {{image: {next(iter(found))}}}"
+        )
     return likely[0] if likely else None
 
 

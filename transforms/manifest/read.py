@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from transforms.manifest.boxes import parse_boxes
-from transforms.manifest.cells import cell_text, parse_label, parse_targets
+from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_label, parse_targets, parse_text
 from transforms.manifest.folders import folder_of
 from transforms.manifest.formats import Line, format_of_name, numbered_lines, without_uri
 from transforms.manifest.manifest import SPAN, Manifest, ManifestError, Piece
@@ -101,28 +101,42 @@ def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
 
 def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
     """The image of a line; raises ManifestError where its cells cannot be read."""
-    written, label, targets, boxes = read_cells(line, number, manifest)
+    written, label, targets, boxes, labels = read_cells(line, number, manifest)
     uri = storage.join(base, written)
     if manifest.labels == "folder":
-        label = folder_of(uri)
-    elif manifest.label_names and label is not None and label.isdecimal() and int(label) < len(manifest.label_names):
-        label = manifest.label_names[int(label)]
-    return ImageRef(
+        label, labels = folder_of(uri), None
+    ref = ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
         label=label,
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
-        expected=parse_label(line.get(manifest.expected_column or "")),
+        expected=parse_text(line.get(manifest.expected_column or "")),
+        labels=labels,
         span=line.get(SPAN),
+    )
+    return with_named_label(ref, manifest) if manifest.label_names and manifest.labels != "folder" else ref
+
+
+def with_named_label(ref: ImageRef, manifest: Manifest) -> ImageRef:
+    """The same image with the name of its class as label, where its label is a number of the data set's own."""
+    names = manifest.label_names
+
+    def named(label: str) -> str:
+        return names[int(label)] if label.isdecimal() and int(label) < len(names) else label
+
+    return dataclasses.replace(
+        ref,
+        label=None if ref.label is None else named(ref.label),
+        labels=None if ref.labels is None else tuple(map(named, ref.labels)),
     )
 
 
 def read_cells(
     line: Line, number: int, manifest: Manifest
-) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None]:
-    """URI, label, targets and boxes of a line, or a ManifestError."""
+) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None, Labels | None]:
+    """URI, label, targets, boxes and all labels of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
     if isinstance(written, bytes):  # a column of texts whose writer did not say so
         try:
@@ -134,6 +148,10 @@ def read_cells(
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
         boxes = parse_boxes(line.get(manifest.boxes_column or ""), manifest.box_format)
+        label, labels = parse_label(line.get(manifest.label_column or ""))
+        if manifest.label_columns:
+            labels = parse_flags({name: line.get(name) for name in manifest.label_columns})
+            label = labels[0] if len(labels) == 1 else None
     except ValueError as error:
         raise ManifestError(f"{manifest.shown}, line {number}: {error}") from None
-    return written, parse_label(line.get(manifest.label_column or "")), targets, boxes
+    return written, label, targets, boxes, labels

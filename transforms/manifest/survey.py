@@ -13,6 +13,7 @@ from transforms.manifest.folders import FolderSurvey
 from transforms.manifest.formats import Line, format_of, numbered_lines
 from transforms.manifest.hugging_face import FILE_NAME, is_hugging_face
 from transforms.manifest.indexes import IndexFacts, index_of
+from transforms.manifest.label_kinds import LabelKind, LabelTally
 from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import CONTAINERS, SPAN, Manifest, ManifestError, Piece
 from transforms.manifest.many_files import files_of, kind_of_file
@@ -42,6 +43,7 @@ class ManifestSummary:
     folders: tuple[tuple[str, int], ...] = ()  # of a listing without labels: folder -> images, while they are few
     label_names: tuple[str, ...] = ()  # what the data set calls its classes, where it says so
     has_containers: bool = False  # its files hold the images themselves
+    labels: LabelKind = "none"  # what they look like, all together
     sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
 
 
@@ -75,11 +77,10 @@ class _Found:
 
     def __init__(self, manifest: Manifest, sample: int):
         self.manifest = manifest
-        self.sample_size = sample
         self.sample = Sample[tuple[Manifest, Line]](sample)
         self.count = 0
         self.columns: dict[str, None] = {}
-        self.boxes, self.folders = BoxSurvey(), FolderSurvey()
+        self.boxes, self.folders, self.labels = BoxSurvey(), FolderSurvey(), LabelTally()
         self.passed_over = Counter[str]()
         self.is_listing = False
         self.has_containers = False
@@ -90,8 +91,9 @@ class _Found:
         before, base = self.count, base_of(manifest)
         self.is_listing = piece is None and format_of(manifest, storage) in ("glob", "directory")
         for number, line in numbered_lines(manifest, storage, self.passed_over, piece):
-            written, _, _, boxes = read_cells(line, number, manifest)
+            written, label, _, boxes, labels = read_cells(line, number, manifest)
             self.count += 1
+            self.labels.see(label, labels)
             self.sample.see(storage.join(base, written), number, (manifest, line))
             self.columns.update(dict.fromkeys(line.keys() - self.columns.keys()))
             if boxes is not None:
@@ -112,17 +114,16 @@ class _Found:
         self.folders.add(facts.folders)
 
     def sample_pieces(self, pieces: Sequence[Piece], storage: Storage) -> None:
-        """Lines for the sample from the beginnings of some pieces, far from each other."""
-        if not self.sample_size:
-            return
-        step = -(-len(pieces) // _SAMPLED_PIECES)
+        """What labels look like, and lines for the sample, from the beginnings of some pieces, far from each other."""
+        step = max(1, -(-len(pieces) // _SAMPLED_PIECES))
         for piece in pieces[::step]:
             own = of_piece(self.manifest, piece)
             lines = numbered_lines(
                 own, storage, piece=dataclasses.replace(piece, count=min(piece.count, _SAMPLED_LINES))
             )
             for number, line in lines:
-                written, *_ = read_cells(line, number, own)
+                written, label, _, _, labels = read_cells(line, number, own)
+                self.labels.see(label, labels)
                 self.sample.see(storage.join(base_of(own), written), number, (own, line))
 
     def summary(self, pieces: tuple[Piece, ...], storage: Storage) -> ManifestSummary:
@@ -134,9 +135,10 @@ class _Found:
                 + (f" ({others})" if others else "")
             )
         boxes = self.boxes.note(manifest.box_format)
+        extra_columns = tuple(sorted(self.columns.keys() - set(manifest.own_columns) - {SPAN}))
         return ManifestSummary(
             count=self.count,
-            extra_columns=tuple(sorted(self.columns.keys() - set(manifest.own_columns) - {SPAN})),
+            extra_columns=extra_columns,
             own_columns=frozenset(self.columns) & frozenset(manifest.own_columns),
             passed_over=others,
             notes=(*near_misses(self.columns, manifest), *([boxes] if boxes else [])),
@@ -146,8 +148,10 @@ class _Found:
             has_containers=self.has_containers,
             folders=self.folders.found if self.is_listing else (),
             sample=tuple(
-                image_ref(line, number, own, base_of(own), storage) for number, (own, line) in self.sample.lines()
+                image_ref(line, number, dataclasses.replace(own, extra_columns=extra_columns), base_of(own), storage)
+                for number, (own, line) in self.sample.lines()
             ),
+            labels="names" if manifest.labels == "folder" else self.labels.kind,
         )
 
 

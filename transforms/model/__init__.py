@@ -9,25 +9,34 @@ if TYPE_CHECKING:
     from transforms.model.cam.methods import METHODS
     from transforms.model.compile import compile_live, compile_model, export_model, inspect_model
     from transforms.model.compiled import load_compiled, read_card
+    from transforms.model.compiled_files import digest_of_all
     from transforms.model.errors import ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
+    from transforms.model.extra_inputs import ExtraInput, input_rows
     from transforms.model.no_model import NO_MODEL
-    from transforms.model.options import InterpolationOption, ModelOptions, Score
+    from transforms.model.options import InputOption, InterpolationOption, ModelOptions, OutputKind, Score
+    from transforms.model.planned import PlannedModel
 
 __all__ = [
     "METHODS",
     "NO_MODEL",
     "BatchExplanation",
+    "ExtraInput",
     "GradCamModel",
+    "InputOption",
     "Inspection",
     "InterpolationOption",
     "ModelCard",
     "ModelOptions",
     "ModelRefused",
+    "OutputKind",
+    "PlannedModel",
     "Score",
     "compile_live",
     "compile_model",
+    "digest_of_all",
     "export_model",
+    "input_rows",
     "inspect_model",
     "load_compiled",
     "read_card",

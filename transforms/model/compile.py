@@ -14,6 +14,8 @@ from transforms.model.explanation import ModelCard
 from transforms.model.load import digest_source
 from transforms.model.no_model import NO_MODEL, no_model_card
 from transforms.model.options import ModelOptions
+from transforms.model.planned import PlannedModel
+from transforms.model.thresholds import with_thresholds
 from transforms.storage import StateError, Storage, list_files, uris
 
 if TYPE_CHECKING:
@@ -22,11 +24,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger("beam-gradcam")
 
 
-def compile_model(options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
+def compile_model(
+    options: ModelOptions, directory: str, storage: Storage, planned: PlannedModel | None = None
+) -> ModelCard:
     """Compile a model into ``<directory>/<fingerprint>/``, or find it there.
 
     Args:
         directory: any fsspec URL.
+        planned: the same model, where more than the compiled one will be asked of it: it is loaded once.
 
     Returns:
         The card that lies beside the compiled model.
@@ -38,14 +43,13 @@ def compile_model(options: ModelOptions, directory: str, storage: Storage) -> Mo
         nothing = no_model_card(options)
         _write_card(nothing, uris.join(directory, nothing.fingerprint), storage)
         return nothing
+    options = with_thresholds(options, storage)
     digest = digest_source(options, storage)
     card = _find(directory, digest, storage)
     if card is not None:
         return card
 
-    from transforms.model.load import load_model
-
-    return _compile(load_model(options, storage), options, digest, directory, storage)
+    return _compile(planned or PlannedModel(options, storage), digest, directory, storage)
 
 
 def compile_live(model: Any, options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
@@ -54,17 +58,17 @@ def compile_live(model: Any, options: ModelOptions, directory: str, storage: Sto
     Args:
         options: ``source`` is what the model is called; ``weights`` and ``signature`` mean nothing here.
     """
-    from transforms.model.load import load_live
-
-    return _compile(load_live(model, options, storage), options, "live", directory, storage)
+    return _compile(PlannedModel(options, storage, model), "live", directory, storage)
 
 
-def _compile(traced: Any, options: ModelOptions, digest: str, directory: str, storage: Storage) -> ModelCard:
-    plan, graph, card = _plan(traced, options, digest)
+def _compile(planned: PlannedModel, digest: str, directory: str, storage: Storage) -> ModelCard:
+    graph, card = _folded(planned, digest)
     folder = uris.join(directory, card.fingerprint)
     # The same fingerprint is the same model, but what it is called may have changed.
     there = _whole(folder, storage)
-    card = dataclasses.replace(card, files=_write(plan, graph, folder, storage) if there is None else there.files)
+    card = dataclasses.replace(
+        card, files=_write(planned.plan, graph, folder, storage) if there is None else there.files
+    )
     _write_card(card, folder, storage)
     return read_card(folder, storage)
 
@@ -77,10 +81,10 @@ def export_model(options: ModelOptions, directory: str, storage: Storage) -> Mod
     """
     if next(storage.walk(directory), None) is not None:
         raise ModelRefused(f"{directory} is not empty; name a new folder for the compiled model")
-    from transforms.model.load import load_model
-
-    plan, graph, card = _plan(load_model(options, storage), options, digest_source(options, storage))
-    card = dataclasses.replace(card, files=_write(plan, graph, directory, storage))
+    options = with_thresholds(options, storage)
+    planned = PlannedModel(options, storage)
+    graph, card = _folded(planned, digest_source(options, storage))
+    card = dataclasses.replace(card, files=_write(planned.plan, graph, directory, storage))
     _write_card(card, directory, storage)
     return card
 
@@ -118,15 +122,13 @@ def _whole(folder: str, storage: Storage, digest: str | None = None) -> ModelCar
     return card
 
 
-def _plan(traced: Any, options: ModelOptions, digest: str) -> tuple[Any, Any, ModelCard]:
-    """What is needed to write the compiled model, and its card."""
+def _folded(planned: PlannedModel, digest: str) -> tuple[Any, ModelCard]:
+    """The graph of the compiled model, and its card."""
     from transforms.model.cam import folded_graph
-    from transforms.model.plan import card_of, make_plan
+    from transforms.model.plan import card_of
 
-    plan = make_plan(traced, options)
-    graph, notes = folded_graph(plan)
-    card = card_of(plan, digest, notes)
-    return plan, graph, card
+    graph, notes = folded_graph(planned.plan)
+    return graph, card_of(planned.plan, digest, notes)
 
 
 def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:
@@ -156,7 +158,5 @@ def inspect_model(options: ModelOptions, storage: Storage) -> "Inspection":
         ModelRefused: as :func:`compile_model`.
     """
     from transforms.model.cam import describe
-    from transforms.model.load import load_model
-    from transforms.model.plan import make_plan
 
-    return describe(make_plan(load_model(options, storage), options))
+    return describe(PlannedModel(options, storage).plan)

@@ -7,6 +7,7 @@ compiled already is found without it.
 
 import dataclasses
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,9 @@ def read_card(directory: str, storage: Storage) -> ModelCard:
     uri = uris.join(directory, _CARD)
     state = read_state(uri, storage)
     card = decode_state(ModelCard, state, uri, _WHAT, _REMEDY)
-    if b'"seen"' not in state:
-        # Made by an earlier version, which did not ask what the model sees: it stands for no source any more.
+    if b'"seen"' not in state or b'"output_kind"' not in state:
+        # Made by an earlier version, which did not ask what the model sees or what its output means: it stands for no
+        # source any more.
         card = dataclasses.replace(card, source_digest="")
     sizes = (card.input_height, card.input_width, card.class_count, card.cam_height, card.cam_width)
     if not all(0 < size <= _LARGEST for size in sizes):
@@ -55,11 +57,12 @@ class CompiledModel:
         self._explain = saved_model.signatures["explain"]
         self._lock = threading.Lock()
 
-    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+    def explain(self, images: np.ndarray, targets: np.ndarray, extra: Sequence[np.ndarray] = ()) -> BatchExplanation:
         """See the protocol. There is one traced function for all batch sizes: nothing is ever traced again.
 
         Raises:
-            ValueError: images or targets of the wrong type or shape, or a target that the model does not have.
+            ValueError: images, targets or other inputs of the wrong type or shape, or a target that the model does not
+                have.
         """
         from transforms.model.tensorflow import tf
 
@@ -72,8 +75,13 @@ class CompiledModel:
         count = self.card.class_count
         if targets.size and not -count <= targets.min() <= targets.max() < count:
             raise ValueError(f"targets are {targets.min()} to {targets.max()}; the model has {count} classes")
+        wanted = [(one.dtype, (len(images), *one.shape)) for one in self.card.inputs]
+        if [(array.dtype.name, array.shape) for array in extra] != wanted:
+            found = [f"{array.dtype} {array.shape}" for array in extra]
+            raise ValueError(f"the other inputs are {found}, the model takes {wanted}")
+        more = {f"input_{number}": tf.constant(array) for number, array in enumerate(extra)}
         with self._lock:
-            outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32))
+            outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32), **more)
             arrays = {name: output.numpy() for name, output in outputs.items()}
         return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
 
@@ -102,7 +110,8 @@ def load_compiled(
         if key not in _loaded:
             model = _load(card, directory, storage)
             blank = np.zeros((batch_size, card.input_height, card.input_width, 3), card.pixel_type)
-            model.explain(blank, np.full((batch_size, 1), -1, np.int32))
+            ones = [np.ones((batch_size, *one.shape), one.dtype) for one in card.inputs]
+            model.explain(blank, np.full((batch_size, 1), -1, np.int32), ones)
             _loaded[key] = model
         return _loaded[key]
 

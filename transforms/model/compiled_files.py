@@ -3,6 +3,7 @@ loaded. No TensorFlow here."""
 
 import functools
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ _REMEDY = "something has changed it since; run the same command again, which com
 def digest_of(file: Any) -> str:
     """SHA-256 of a binary file, some at a time."""
     return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_all(digests: Mapping[str, str]) -> str:
+    """One digest (32 hex digits) for the files of a model; empty where there are none."""
+    if not digests:
+        return ""
+    return hashlib.blake2b(json.dumps(sorted(digests.items())).encode(), digest_size=16).hexdigest()
 
 
 def digests_below(folder: Path) -> dict[str, str]:

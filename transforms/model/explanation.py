@@ -2,10 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from transforms.model.extra_inputs import ExtraInput
+from transforms.model.options import OutputKind
 from transforms.placement import WHOLE, Placement
 from transforms.records import Box
 from transforms.sampling import Sampling
@@ -21,7 +24,7 @@ class ModelCard:
     source_digest: str  # digest of the source's bytes and of the options: finds the compiled model without compiling
     input_height: int  # pixels
     input_width: int
-    class_count: int
+    class_count: int  # of values, where these are what the model gives
     class_names: tuple[str, ...] | None
     target_layer: str  # as a person would name it: Keras layer path, or tensor name
     target_tensor: str
@@ -33,12 +36,15 @@ class ModelCard:
     preprocessing: dict[str, object]  # scale, offset, bgr and bits as used, their name; the fields of the sampling
     notes: tuple[str, ...]  # what a user should know: assumptions made, custom gradients stripped ...
     versions: dict[str, str]
+    output_kind: OutputKind = "classes"
+    inputs: tuple[ExtraInput, ...] = ()  # those beside the image
+    thresholds: tuple[float, ...] | None = None  # multi_label: from which probability on each class is found
     seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
     files: dict[str, str] = dataclasses.field(default_factory=dict)  # path -> SHA-256, of what TensorFlow loads
 
     @functools.cached_property
     def classes(self) -> Classes:
-        return Classes(self.class_count, self.class_names)
+        return Classes(self.class_count, self.class_names, self.output_kind == "value")
 
     @functools.cached_property
     def sampling(self) -> Sampling:
@@ -67,7 +73,7 @@ class BatchExplanation:
     cams: np.ndarray  # float32 [B, K, h, w], signed: before the ReLU, not normalised
     classes: np.ndarray  # int32 [B, K], the target classes, ranks resolved
     scores: np.ndarray  # float32 [B, C], logits (or whatever was before the output activation)
-    probabilities: np.ndarray  # float32 [B, C], 0..1
+    probabilities: np.ndarray  # float32 [B, C], 0..1; of a model that gives values the scores again
     target_scores: np.ndarray  # float32 [B, K], the values that were differentiated
     evidence: np.ndarray  # float32 [B, K], sum over cells and channels of gradient * activation
     kept_probabilities: np.ndarray  # float32 [B, K], of the target class, when the head sees A H: what the map shows
@@ -84,8 +90,10 @@ class GradCamModel(Protocol):
 
     card: ModelCard
 
-    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+    def explain(self, images: np.ndarray, targets: np.ndarray, extra: Sequence[np.ndarray] = ()) -> BatchExplanation:
         """Explain RGB ``images`` ``[B, H, W, 3]`` of the card's pixel type for ``targets`` int32 ``[B, K]``.
+
+        The other inputs of the model, if any, are ``extra``, ``[B, ...]`` each, in the order of the card's inputs.
 
         A target of 0..C-1 is a class; -1 stands for the class with the highest score, -2 for the second, and so on.
         """

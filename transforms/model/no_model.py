@@ -1,5 +1,7 @@
 """``none``: no model at all, to see what everything around one costs. No TensorFlow."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from transforms.model.choose_sampling import choose_sampling
@@ -57,7 +59,7 @@ class NoModel:
         self._scores = scores
         self._probabilities = np.exp(scores) / np.exp(scores).sum()
 
-    def explain(self, images: np.ndarray, targets: np.ndarray) -> BatchExplanation:
+    def explain(self, images: np.ndarray, targets: np.ndarray, extra: Sequence[np.ndarray] = ()) -> BatchExplanation:
         """See the protocol."""
         card, shape = self.card, targets.shape
         rows = (np.arange(card.cam_height) * card.input_height) // card.cam_height

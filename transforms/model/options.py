@@ -1,13 +1,18 @@
 """What a user may say about a model. No TensorFlow here: the configuration is read without it."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
+from transforms.manifest import LabelKind
 from transforms.placement import Resize
 from transforms.sampling import Interpolation, Sampling
 
 Score = Literal["logit", "probability"]
+InputOption = str | Sequence[str] | Mapping[str, Any]
+"""A column of the manifest, several, or ``{value: numbers}``: the same for all images."""
 InterpolationOption = Literal["auto", Interpolation]
+OutputKind = Literal["classes", "multi_label", "binary", "value", "embedding"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +22,7 @@ class ModelOptions:
     source: str  # path or URL of a model, hub:HANDLE, keras:NAME, bundled:NAME, package.module:function, or none
     weights: str | None = None  # path or URL of a weights file, for sources that are architectures
     output: str | None = None  # name of the output with the class scores; None: the only one
+    inputs: Mapping[str, InputOption] = dataclasses.field(default_factory=dict)  # those beside the image, by name
     signature: str | None = None  # signature of a SavedModel; None: serving_default, or the only one
     class_names: str | tuple[str, ...] | None = "auto"  # the names, the path of a file with one a line, or auto
     input_size: str | tuple[int, int] = "auto"  # (height, width) in pixels, or auto
@@ -30,6 +36,10 @@ class ModelOptions:
     pad_color: tuple[int, int, int] = Sampling.pad_color
     target_layer: str | int = "auto"  # Keras layer name or path, tensor name, regular expression, index, or auto
     score: Score = "logit"  # what is differentiated: before or after the output activation
+    output_kind: Literal["auto"] | OutputKind = "auto"  # what the output means
+    # multi_label: from which probability on a class is found; for all, for each, or a file with one a line; None: 0.5
+    threshold: float | str | tuple[float, ...] | None = None
+    labels: LabelKind = "none"  # what the labels of the manifest look like: evidence for output_kind
     trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
     method: str = "gradcam"  # one of transforms.model.METHODS
     contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score

@@ -9,7 +9,7 @@ What the door of each scheme checks, beside ``input.allowed_schemes`` (of all li
 | s3, gs, abfs, az and the like | in the config only | bucket and key | |
 | ftp, sftp, ssh, smb, hdfs | all addresses, at first | host and path | an address that changes then; links there |
 | webhdfs | all addresses, at first | host and path | the same, and where data nodes are |
-| zip, tar, libarchive | those of the archive | the archive | members: nothing is unpacked |
+| zip, tar, libarchive, tfrecord, parquet | those of the file | the file | members: nothing is unpacked |
 | simplecache, filecache, blockcache, cached | those behind | those behind; no path of its own | |
 | dir | those behind | refused | |
 | reference, dask, generic | refused unless allowed_schemes names them | refused | where they lead |
@@ -25,8 +25,19 @@ from collections.abc import Iterable
 
 from transforms.records import ImageFailure, Stage, Status
 from transforms.storage.hosts import addresses_of, climbs, is_address, is_public, origin_of
-from transforms.storage.uris import ARCHIVES, CACHES, Link, is_local, links_of, local_path, same_store, schemes_of
+from transforms.storage.uris import (
+    ARCHIVES,
+    CACHES,
+    CONTAINERS,
+    Link,
+    is_local,
+    links_of,
+    local_path,
+    same_store,
+    schemes_of,
+)
 
+_WITHIN = frozenset({"data", *CONTAINERS})  # they lead no further than the links behind them
 _ANYWHERE = {"reference", "dask", "generic"}
 _CHECKED_LATER = {"http", "https"}  # names: when they are connected to
 
@@ -52,7 +63,7 @@ class Doors:
         if schemes is not None:
             allowed = frozenset(schemes)
         elif not is_local(manifest):
-            allowed = own.union({"data"}, *map(same_store, own))  # what the manifest holds itself leads nowhere
+            allowed = own.union(_WITHIN, *map(same_store, own))
         origin = _origin(links_of(manifest)[-1])
         return cls(allowed, tuple(roots), frozenset([origin] if origin else []))
 
@@ -95,7 +106,7 @@ class Doors:
 
     def _check_scheme(self, scheme: str) -> None:
         if self.allowed_schemes is not None and scheme not in self.allowed_schemes:
-            allowed = ", ".join(sorted(self.allowed_schemes - {"data"})) or "data"
+            allowed = ", ".join(sorted(self.allowed_schemes - _WITHIN or self.allowed_schemes))
             raise ForbiddenError(
                 f"scheme {scheme!r} is not allowed, only {allowed}; input.allowed_schemes can allow it"
             )

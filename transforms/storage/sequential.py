@@ -65,8 +65,6 @@ class SequentialReader:
             return self._image_of(ref, block, content, max_bytes)
         except (ArchiveChanged, OSError, ValueError, TimeoutError):
             return None
-        finally:
-            self._release(block)
 
     def _plan(self, ref: ImageRef) -> None:
         found = split_member(ref.uri)
@@ -128,7 +126,12 @@ class SequentialReader:
             return member.pick(images, max_bytes)
         return member.read(read_range, max_bytes)
 
-    def _release(self, block: _Block) -> None:
+    def let_go(self, ref: ImageRef) -> None:
+        """Whoever wanted the image has it, or wants it no more: said once of each."""
+        place = self._block_of.pop(ref.uri, None)
+        if place is None:
+            return
+        block = self._blocks[place]
         with self._lock:
             block.left -= 1
             if not block.left:

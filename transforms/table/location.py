@@ -128,6 +128,7 @@ class TableLocation:
     run_id: str
     fingerprint: str
     targets: str = "predicted"  # rows of other target classes do not make an image done
+    model_digest: str = ""  # of the compiled model's files; every part says which made its rows
     token: str | None = None  # of the launcher whose lease lets workers commit; None: there is no lease to look at
 
     @property

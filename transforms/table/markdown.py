@@ -13,7 +13,7 @@ _BEGIN, _END = "<!-- columns -->", "<!-- /columns -->"
 
 def columns_markdown() -> str:
     """One table for each group of columns."""
-    kinds = {field.name: str(field.type).replace("list<item: float>", "list<float>") for field in statistics_schema()}
+    kinds = {field.name: str(field.type).replace("list<item: ", "list<") for field in statistics_schema()}
     blocks = []
     for group, columns in column_meanings().items():
         lines = [f"**{group}**", "", "| column | type | meaning |", "|---|---|---|"]

@@ -37,6 +37,7 @@ class PartFooter:
     seconds: dict[str, float]  # per step, added up over the threads
     events: dict[str, int]
     committed: str  # ISO 8601, UTC
+    model_digest: str = ""  # of the compiled model's files; parts of earlier versions do not say
 
 
 def encode_part(result: ShardResult, table: TableLocation) -> bytes:
@@ -53,6 +54,7 @@ def encode_part(result: ShardResult, table: TableLocation) -> bytes:
         seconds=result.seconds,
         events=result.events,
         committed=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        model_digest=table.model_digest,
     )
     return _encode(result.rows, footer)
 

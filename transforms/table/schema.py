@@ -26,9 +26,9 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
          "input.detect_changes"),
         ("width", pa.int32(), "pixels, after EXIF orientation"),
         ("height", pa.int32(), "pixels, after EXIF orientation"),
-        ("status", pa.string(), "OK, ZERO, FLAT, NONFINITE, BAD_TARGET, FETCH_ERROR, DECODE_ERROR, TOO_LARGE, "
-         "UNSUPPORTED or MODEL_ERROR"),
-        ("error_stage", pa.string(), "fetch, decode, target or compute; NULL unless failed"),
+        ("status", pa.string(), "OK, ZERO, FLAT, NONFINITE, BAD_TARGET, BAD_INPUT, FETCH_ERROR, DECODE_ERROR, "
+         "TOO_LARGE, UNSUPPORTED or MODEL_ERROR"),
+        ("error_stage", pa.string(), "fetch, decode, target, input or compute; NULL unless failed"),
         ("error_type", pa.string(), "class of the error; NULL unless failed"),
         ("error_message", pa.string(), "at most 500 characters; NULL unless failed"),
         ("fingerprint", pa.string(), "digest of model weights, target layer, method, score space, preprocessing and "
@@ -40,13 +40,28 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("predicted_probability", pa.float32(), "its probability, 0..1"),
         ("target_index", pa.int32(), "class that the map explains"),
         ("target_name", pa.string(), "its name; NULL without class names"),
-        ("target_reason", pa.string(), "predicted, top_k, label or listed"),
+        ("target_reason", pa.string(), "predicted, top_k, label, listed, above, or value: one of the values that the "
+         "model gives"),
         ("target_rank", pa.int32(), "1 = highest score"),
         ("target_score", pa.float32(), "the value that was differentiated, in logits by default"),
         ("target_probability", pa.float32(), "0..1"),
         ("margin", pa.float32(), "target score - best other score"),
         ("label_index", pa.int32(), "true class; NULL without a label, or where no class is called so"),
-        ("is_correct", pa.bool_(), "predicted_index = label_index; NULL without a label"),
+        ("is_correct", pa.bool_(), "predicted_index = label_index; of several labels: the outcome is TP or TN; NULL "
+         "without a label"),
+    ],
+    "Several labels (NULL unless the model's output is multi_label)": [
+        ("outcome", pa.string(), "of the target class: TP, FP, FN or TN, found where its probability reaches "
+         "model.threshold; NULL without labels"),
+        ("label_indices", pa.list_(pa.int32()), "all true classes; NULL without labels"),
+        ("found_indices", pa.list_(pa.int32()), "all classes whose probability reaches model.threshold"),
+        ("class_probabilities", pa.list_(pa.float32()), "of all classes; in the first row of an image, and for at "
+         "most 1000 classes"),
+    ],
+    "Values (NULL unless the model's output is a value)": [
+        ("predicted_value", pa.float32(), "what the model gives; target_index says which of its values this is"),
+        ("label_value", pa.float32(), "the true value; NULL without a label that is a number"),
+        ("error", pa.float32(), "predicted_value - label_value"),
     ],
     "Magnitude (score units)": [
         ("cam_max", pa.float32(), "max S"),
@@ -57,9 +72,9 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
     ],
     "Faithfulness in feature space (NULL where M = 0)": [
         ("feature_keep_drop", pa.float32(), "target_probability - that of the head on A H, the activations under the "
-         "heatmap H = P / max P alone; -1..1, low is faithful"),
+         "heatmap H = P / max P alone; -1..1, low is faithful; of a value: predicted_value - that of the head"),
         ("feature_remove_drop", pa.float32(), "target_probability - that of the head on A (1 - H), all but them; "
-         "-1..1, high is faithful"),
+         "-1..1, high is faithful; of a value: predicted_value - that of the head"),
     ],
     "Shape (NULL where M = 0)": [
         ("entropy", pa.float32(), "-sum(p ln p) / ln n, 0..1"),

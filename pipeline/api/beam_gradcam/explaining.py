@@ -22,6 +22,7 @@ from transforms.explain import (
     load_images,
 )
 from transforms.images import DecodedImage
+from transforms.model import ModelCard
 from transforms.placement import Placement
 from transforms.records import ImageRef
 from transforms.storage import Storage
@@ -52,14 +53,21 @@ class _ContentLoader(ImageLoader):
             return self.place(fetched, DecodedImage(pixels, pixels.shape[1], pixels.shape[0]), None, None)
 
 
+def load_sources(
+    sources: Sequence[Source], card: ModelCard, settings: ExplainSettings, storage: Storage, tally: Tally
+) -> Generator[LoadedImage | FailedImage]:
+    """Images as the model takes them, each once, in order."""
+    contents = {source.ref: source.content for source in sources if source.content is not None}
+    loader = _ContentLoader(card, settings, storage, tally, contents)
+    return load_images(dict.fromkeys(source.ref for source in sources), loader)
+
+
 def explain_sources(
     sources: Sequence[Source], explainer: BatchExplainer, settings: ExplainSettings, storage: Storage, tally: Tally
 ) -> list[Result]:
     """Explain images; the results are in the order of the sources. What is there twice is explained once."""
     results: dict[ImageRef, Result] = {}
-    contents = {source.ref: source.content for source in sources if source.content is not None}
-    loader = _ContentLoader(explainer.card, settings, storage, tally, contents)
-    images = load_images(dict.fromkeys(source.ref for source in sources), loader)
+    images = load_sources(sources, explainer.card, settings, storage, tally)
 
     def put(uri: str, content: bytes) -> None:
         with tally.timing("write"):

@@ -3,24 +3,38 @@
 import tempfile
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from beam_gradcam.explained import Explained, Explanation
 from beam_gradcam.explaining import explain_sources
 from beam_gradcam.settings import Targets, explain_settings, model_options
-from beam_gradcam.sources import source_of
+from beam_gradcam.sources import Source, source_of
 from transforms.explain import BatchExplainer, Tally
-from transforms.model import GradCamModel, ModelCard, compile_live, compile_model, load_compiled
+from transforms.model import (
+    GradCamModel,
+    ModelCard,
+    ModelOptions,
+    PlannedModel,
+    compile_live,
+    compile_model,
+    load_compiled,
+)
 from transforms.records import Box
 from transforms.storage import Storage, uris
+
+if TYPE_CHECKING:
+    from beam_gradcam.checking import Checked
 
 
 class Model:
     """A compiled Grad-CAM model. Safe to use from several threads: one batch at a time is computed."""
 
-    def __init__(self, model: GradCamModel, folder: str, storage: Storage, batch_size: int):
+    def __init__(
+        self, model: GradCamModel, options: ModelOptions, live: Any, folder: str, storage: Storage, batch_size: int
+    ):
+        self._options, self._live = options, live
         self.folder = folder  # URI of the compiled model, a SavedModel with explanation.json beside it
         self._storage = storage
         self._explainer = BatchExplainer(model, batch_size)
@@ -52,7 +66,7 @@ class Model:
         Raises:
             UserError: the targets, or something that is no image.
         """
-        sources = [source_of(image) for image in ([images] if isinstance(images, str | bytes) else images)]
+        sources = self._sources(images)
         settings = explain_settings(self.card, targets, regions or {}, self._explainer.batch_size)
         results = explain_sources(sources, self._explainer, settings, self._storage, Tally())
         tables = [rows for rows, _, _ in results]
@@ -62,6 +76,32 @@ class Model:
             for row, cam in zip(rows.to_pylist(), cams, strict=True)
         ]
         return Explained(explanations, pa.concat_tables([settings.schema.empty_table(), *tables]).combine_chunks())
+
+    def check(self, images: Iterable[Any], min_agreement: float = 0.98) -> "Checked":
+        """Score images under each plausible preprocessing, as a job does before it starts; some 64 will do.
+
+        Args:
+            images: as for :meth:`explain`. Labels, and ``expected`` (your own predictions), make it see more.
+            min_agreement: with your own predictions, 0..1.
+
+        Returns:
+            The table, and in ``refusal`` why a job would not start, or None. The model is loaded for it once more.
+
+        Raises:
+            UserError: none of the images can be loaded.
+        """
+        from beam_gradcam.checking import check_sources  # which needs TensorFlow
+
+        sources = self._sources(images)
+        settings = explain_settings(self.card, "predicted", {}, self._explainer.batch_size)
+        return check_sources(
+            sources, PlannedModel(self._options, self._storage, self._live), settings, self._storage, min_agreement
+        )
+
+    def _sources(self, images: Iterable[Any]) -> list[Source]:
+        return [
+            source_of(image, self.card.inputs) for image in ([images] if isinstance(images, str | bytes) else images)
+        ]
 
 
 def open_model(
@@ -102,7 +142,8 @@ def open_model(
         temporary, folder = None, storage.absolute(models)
     card = compile_live(model, chosen, folder, storage) if live else compile_model(chosen, folder, storage)
     place = uris.join(folder, card.fingerprint)
-    opened = Model(load_compiled(place, storage, batch_size), place, storage, batch_size)
+    compiled = load_compiled(place, storage, batch_size)
+    opened = Model(compiled, chosen, model if live else None, place, storage, batch_size)
     if temporary is not None:
         weakref.finalize(opened, temporary.cleanup)
     return opened

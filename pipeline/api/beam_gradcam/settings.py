@@ -54,5 +54,6 @@ def explain_settings(
         overlays=None if overlays is None else OverlaySettings(),
         overlay_folder=overlays,
         batch_size=batch_size,
+        input_columns=tuple(column for one in card.inputs for column in one.columns),
         regions=tuple((name, (x0, y0, x1, y1)) for name, (x0, y0, x1, y1) in checked.items()),
     )

@@ -103,7 +103,10 @@ class _ExplainBatch(beam.DoFn):
         )
 
     def process(self, elements: list[Any]) -> Iterator[Any]:
-        sources = [source_of(element[1] if isinstance(element, tuple) else element) for element in elements]
+        card = self._explainer.card
+        sources = [
+            source_of(element[1] if isinstance(element, tuple) else element, card.inputs) for element in elements
+        ]
         tally = Tally()
         results = explain_sources(sources, self._explainer, self._settings, self._storage, tally)
         report_metrics(pa.concat_tables([rows for rows, _, _ in results]), tally)

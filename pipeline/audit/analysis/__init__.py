@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pipeline.audit.analysis.galleries import find_galleries, rows_of, rules
     from pipeline.audit.analysis.health import Health, check_health
     from pipeline.audit.analysis.intervals import Means, group_means
+    from pipeline.audit.analysis.labels import LabelAudit, audit_labels
     from pipeline.audit.analysis.pairs import (
         CHANGES,
         PAIR_SCHEMA,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         match_images,
         matching_key,
     )
+    from pipeline.audit.analysis.values import ValueAudit, ValueBin, audit_values
 
 __all__ = [
     "CHANGES",
@@ -30,9 +32,14 @@ __all__ = [
     "Correlate",
     "Health",
     "ImageCounts",
+    "LabelAudit",
     "MeanMaps",
     "Means",
+    "ValueAudit",
+    "ValueBin",
     "audit_classes",
+    "audit_labels",
+    "audit_values",
     "check_health",
     "compare_pairs",
     "find_clusters",

@@ -124,10 +124,10 @@ def mean_maps(table: AuditTable, indices: Sequence[int], height: int, width: int
 
 
 def _accuracy(table: AuditTable, group_of: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall by class; NaN where no image has a label."""
+    """Precision and recall by class; NaN where no image has a label, or several may be true of it."""
     images = (
         "SELECT image_id, any_value(predicted_index) AS predicted, any_value(label_index) AS label FROM statistics "
-        "WHERE label_index IS NOT NULL AND predicted_index IS NOT NULL GROUP BY image_id"
+        "WHERE label_index IS NOT NULL AND predicted_index IS NOT NULL AND outcome IS NULL GROUP BY image_id"
     )
     shares = []
     for column in ("predicted", "label"):

@@ -53,6 +53,7 @@ def cluster_class(maps: np.ndarray, probabilities: np.ndarray, ids: Sequence[str
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         distances = np.linalg.norm(roots[members] - roots[members].mean(axis=0), axis=1) / np.sqrt(2)
+        known = probabilities[members][~np.isnan(probabilities[members])]  # none where the model gives values
         nearest = members[np.argsort(distances, kind="stable")[:MEDOIDS]]
         clusters.append(
             Cluster(
@@ -60,7 +61,7 @@ def cluster_class(maps: np.ndarray, probabilities: np.ndarray, ids: Sequence[str
                 size=len(members),
                 share=len(members) / count,
                 dispersion=float(distances.mean()),
-                probability=float(np.nanmean(probabilities[members])),
+                probability=float(known.mean()) if known.size else float("nan"),
                 mean=maps[members].mean(axis=0) * height * width,
                 medoids=tuple(ids[place] for place in nearest),
             )

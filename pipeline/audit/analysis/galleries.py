@@ -7,7 +7,10 @@ from pipeline.audit.inputs import AuditTable
 
 GALLERY_SIZE = 12
 
-_ROW = "image_id, uri, target_index, target_name, target_probability, label_index, is_correct, overlay_uri"
+_ROW = (
+    "image_id, uri, target_index, target_name, target_probability, label_index, is_correct, "
+    "predicted_value, overlay_uri"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,14 @@ def rules(table: AuditTable) -> list[Rule]:
              "point_hit > 0 AND target_rank = 1 AND NOT is_correct", "gt_lift", "gt_mass DESC",
              "× uniform on the object"),
         Rule("confidently_wrong", "Wrong and confident", "Wrong predictions, the most probable first.",
-             "NOT is_correct AND target_rank = 1", "target_probability", "target_probability DESC", ""),
+             "NOT is_correct AND target_rank = 1 AND outcome IS NULL", "target_probability", "target_probability DESC",
+             ""),
+        Rule("false_alarm", "Found, but not there", "Labels that are found and not true, the most probable first.",
+             "outcome = 'FP'", "target_probability", "target_probability DESC", ""),
+        Rule("missed", "There, but not found", "Labels that are true and not found, the least probable first.",
+             "outcome = 'FN'", "target_probability", "target_probability", ""),
+        Rule("error", "Furthest off", "Values that are furthest from their labels.",
+             "error IS NOT NULL", "error", "abs(error) DESC", "more than the label"),
         Rule("border", "Border lovers", "Most mass in the outer ring of cells.",
              has_map, "border_lift", "border_lift DESC", "× uniform in the border"),
         Rule("corner", "Corner lovers", "Most mass in one corner.",

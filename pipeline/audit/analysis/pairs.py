@@ -71,10 +71,10 @@ def match_images(table: AuditTable, key: str) -> ImageCounts:
         )
     table.database.execute(
         "CREATE TABLE images AS SELECT CASE WHEN b.key IS NULL THEN 'new' WHEN a.key IS NULL THEN 'gone' "
-        "WHEN b.explained AND a.explained THEN CASE WHEN a.predicted = b.predicted THEN 'same class' "
-        "ELSE 'changed class' END WHEN b.explained THEN 'newly failing' WHEN a.explained THEN 'recovered' "
-        "ELSE 'still failing' END AS fate, coalesce(a.image_id, b.image_id) AS image_id, "
-        "b.image_id AS image_id_before, coalesce(a.uri, b.uri) AS uri, "
+        "WHEN b.explained AND a.explained THEN CASE WHEN a.predicted IS NOT DISTINCT FROM b.predicted "
+        "THEN 'same class' ELSE 'changed class' END WHEN b.explained THEN 'newly failing' "
+        "WHEN a.explained THEN 'recovered' ELSE 'still failing' END AS fate, "
+        "coalesce(a.image_id, b.image_id) AS image_id, b.image_id AS image_id_before, coalesce(a.uri, b.uri) AS uri, "
         "b.predicted AS predicted_before, a.predicted AS predicted_after, b.predicted_name AS name_before, "
         "a.predicted_name AS name_after, b.probability AS probability_before, a.probability AS probability_after, "
         "b.error AS error_before, a.error AS error_after FROM before_images b FULL JOIN after_images a USING (key)"

@@ -1,5 +1,6 @@
 """The images that a run explained, loaded again the way that the run loaded them."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from pipeline.audit.inputs.database import quoted
@@ -11,7 +12,7 @@ from transforms.model import read_card
 from transforms.overlays import OverlaySettings
 from transforms.records import Box, ImageRef
 from transforms.storage import Storage
-from transforms.table import statistics_schema
+from transforms.table import column_names_for, statistics_schema
 
 
 def settings_of(
@@ -33,12 +34,22 @@ def settings_of(
 def sampled_images(table: AuditTable, run: Run, count: int, storage: Storage) -> list[LoadedImage]:
     """The images with a map whose ids, which are hashes, are the smallest; those that are gone or have
     changed by now are left out."""
+    card, settings = read_card(run.model, storage), settings_of(run)
+    columns = tuple(column for one in card.inputs for column in one.columns)
+    stored = column_names_for(columns, table.regions)
+    cells = "".join(f', any_value({quoted(name)}) AS "input {place}"' for place, name in enumerate(stored))
     rows = table.records(
-        "SELECT image_id, any_value(uri) AS uri, any_value(content_sha256) AS digest "
+        f"SELECT image_id, any_value(uri) AS uri, any_value(content_sha256) AS digest{cells} "
         f"FROM {quoted(table.name)} WHERE status IN ('OK', 'FLAT') "
         f"GROUP BY image_id ORDER BY image_id LIMIT {int(count)}"
     )
-    images = [Explained(ImageRef(row["uri"], row["image_id"]), row["digest"]) for row in rows]
-    loader = ImageLoader(read_card(run.model, storage), settings_of(run), run.guarded(storage))
+    images = [
+        Explained(
+            ImageRef(row["uri"], row["image_id"], extra=tuple(row[f"input {place}"] for place in range(len(columns)))),
+            row["digest"],
+        )
+        for row in rows
+    ]
+    loader = ImageLoader(card, dataclasses.replace(settings, input_columns=columns), run.guarded(storage))
     loaded = reload_images(images, loader)
     return [image for image in loaded if isinstance(image, LoadedImage)]

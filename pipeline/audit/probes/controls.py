@@ -55,6 +55,9 @@ def write_controls(table: AuditTable, run: Run, model: GradCamModel, storage: St
         "grey": np.broadcast_to(np.linspace(0, 255, IMAGES).astype(np.uint8)[:, None, None, None], (IMAGES, *size, 3)),
         "shuffled": [_shuffled(photo.model_input, rng) for photo in photos],
     }
+    # Where the model has other inputs than the image, those of the photos.
+    ones = tuple(np.ones(one.shape, one.dtype) for one in card.inputs)
+    beside = [photo.inputs for photo in photos] or [ones]
     images = []
     for control, pictures in inputs.items():
         placement = place(size[1], size[0], *size, "stretch", seen=card.seen)
@@ -63,7 +66,8 @@ def write_controls(table: AuditTable, run: Run, model: GradCamModel, storage: St
             ref = ImageRef(uri, image_id_of(uri), extra=(control,))
             target = ImageTargets((-1,), "predicted")
             pixels = np.ascontiguousarray(pixels if pixels.dtype == card.pixel_type else widened(pixels))
-            images.append(LoadedImage(ref, target, "", 0, placement, pixels, None))
+            image = LoadedImage(ref, target, "", 0, placement, pixels, None)
+            images.append(dataclasses.replace(image, inputs=beside[number % len(beside)]))
     classes = rng.integers(0, card.class_count, len(photos)).tolist()
     for photo, chosen in zip(photos, classes, strict=True):
         targets = {"photos": ImageTargets((-1,), "predicted"), "random class": ImageTargets((chosen,), "listed")}
@@ -110,7 +114,9 @@ def _explain(images: list[LoadedImage], run: Run, model: GradCamModel) -> pa.Tab
     for start in range(0, len(images), size):
         batch = images[start : start + size]
         codes = np.array([image.targets.codes for image in batch], np.int32)
-        explanation = model.explain(np.stack([image.model_input for image in batch]), codes)
+        extra = [np.stack(values) for values in zip(*(image.inputs for image in batch), strict=True)]
+        inputs = np.stack([image.model_input for image in batch])
+        explanation = model.explain(inputs, codes, *([extra] if extra else []))
         tables.append(explained_rows(batch, explanation, model.card, settings))
     return pa.concat_tables(tables)
 

@@ -6,6 +6,7 @@ under the insertion curve, compared with the same map whose cells have changed p
 """
 
 import io
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -24,14 +25,15 @@ STEPS = 10
 CURVES = ("deletion", "insertion", "deletion_shuffled", "insertion_shuffled")
 _BLUR = 8  # the standard deviation of the blur is the longer side divided by this: colours stay, shapes do not
 _SEED = 0
+_HIGHEST = "coalesce(target_probability, predicted_value)"  # a value has no probability
 
 
 def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamModel, storage: Storage) -> str:
     """Measure up to ``count`` images, each for its most probable explained class, and write a row for each."""
     images = sampled_images(table, run, count, storage)
     best = table.records(
-        "SELECT image_id, arg_max(target_index, target_probability) AS target, "
-        "arg_max(cam, target_probability) AS cam, "
+        f"SELECT image_id, arg_max(target_index, {_HIGHEST}) AS target, "
+        f"arg_max(cam, {_HIGHEST}) AS cam, "
         f"any_value(cam_height) AS height, any_value(cam_width) AS width FROM {table.name} "
         "WHERE status IN ('OK', 'FLAT') AND image_id IN (SELECT unnest($ids)) GROUP BY image_id",
         {"ids": [image.ref.image_id for image in images]},
@@ -43,7 +45,9 @@ def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamMo
         row = by_id[image.ref.image_id]
         cam = np.array(row["cam"], np.float32).reshape(row["height"], row["width"])
         shuffled = rng.permutation(cam.ravel()).reshape(cam.shape)
-        areas = [areas_under_curves(image.model_input, each, row["target"], model) for each in (cam, shuffled)]
+        areas = [
+            areas_under_curves(image.model_input, each, row["target"], model, image.inputs) for each in (cam, shuffled)
+        ]
         values = dict(zip(CURVES, np.concatenate(areas).tolist(), strict=True))
         rows.append({"image_id": image.ref.image_id, "target_index": row["target"]} | values)
     schema = pa.schema(
@@ -55,7 +59,9 @@ def write_faithfulness(table: AuditTable, run: Run, count: int, model: GradCamMo
     return run.files.faithfulness
 
 
-def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel) -> np.ndarray:
+def areas_under_curves(
+    pixels: np.ndarray, cam: np.ndarray, target: int, model: GradCamModel, inputs: Sequence[np.ndarray] = ()
+) -> np.ndarray:
     """Deletion and insertion of one map: mean probability of the class over 0, 10, ... 100 % of the pixels.
 
     Of those that the model sees: the others are left as they are.
@@ -63,6 +69,7 @@ def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: 
     Args:
         pixels: the model input, uint8 ``[H, W, 3]``.
         cam: the map, ``[h, w]``.
+        inputs: the image's row of each other input of the model.
 
     Returns:
         float64 ``[2]``, 0..1.
@@ -76,7 +83,8 @@ def areas_under_curves(pixels: np.ndarray, cam: np.ndarray, target: int, model: 
     top = np.zeros((STEPS + 1, height, width, 1), bool)
     top[:, rows, columns, 0] = rank.reshape(1, *heatmap.shape) < limits[:, None, None]
     changed = np.concatenate([np.where(top, blurred, pixels), np.where(top, pixels, blurred)])
-    explanation = model.explain(changed, np.full((len(changed), 1), target, np.int32))
+    extra = [np.repeat(row[None], len(changed), axis=0) for row in inputs]
+    explanation = model.explain(changed, np.full((len(changed), 1), target, np.int32), *([extra] if extra else []))
     curves = explanation.probabilities[:, target].astype(np.float64).reshape(2, STEPS + 1)
     return (curves[:, 1:] + curves[:, :-1]).mean(axis=1) / 2
 

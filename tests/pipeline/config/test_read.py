@@ -41,7 +41,8 @@ def test_every_mistake_is_said_at_once_with_its_path_and_what_would_be_right():
         "input.limit: 0 is wrong; should be greater than or equal to 1",
         "model.sorce: unknown key; did you mean source?",
         "explain.targets: 'top' is wrong; 'top' is not a choice of target classes; write predicted, label, "
-        "top_k:N with N >= 1, or a list of class indices and names such as [281, tabby]",
+        "top_k:N with N >= 1, above:P with a probability such as 0.5, or a list of class indices and names such as "
+        "[281, tabby]",
         "overlays.colour: unknown key; did you mean colormap?",
         "nonsense: unknown key; the config has input, model, explain, overlays, output, run, audit, compare, storage, "
         "beam",
@@ -105,7 +106,9 @@ def test_local_yaml_has_every_key_with_its_default():
 
     known = keys(Config())
     assert written["input"].pop("columns") == {"uri": "uri"}  # the others must exist once they are named
-    assert all(f"{name}: {name}" in path.read_text() for name in known["input"].pop("columns"))
+    others = known["input"].pop("columns")
+    assert "labels: [cat, grass]" in path.read_text()
+    assert all(f"{name}: {name}" in path.read_text() for name in others if name != "labels")
     assert written_keys(written, known) == known
     assert config.model_copy(update={"input": Config().input}) == Config()
     changed = {name: value for name, value in config.input if value != getattr(Config().input, name)}

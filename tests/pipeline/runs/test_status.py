@@ -9,6 +9,7 @@ from synthetic import Example, write_run
 from pipeline.runs.lease import Lease
 from pipeline.runs.record import NoRunError, find_run, list_runs
 from pipeline.runs.status import print_status, status_of
+from transforms.model import digest_of_all
 from transforms.storage.storage import Storage
 from transforms.table.location import TableLocation
 
@@ -78,3 +79,13 @@ def test_what_is_not_there_is_said_with_what_is(output, tmp_path):
         list_runs(str(tmp_path), STORAGE)
     with pytest.raises(NoRunError, match="has no run 'r9'; it has: r1, r2"):
         find_run(str(output), "r9", STORAGE)
+
+
+def test_parts_that_another_model_has_made_are_counted(tmp_path):
+    cam, scores = np.eye(7, dtype=np.float32), (1.0, 0.0, 0.0)
+    write_run(tmp_path, "r1", [Example("a", cam, scores)], fingerprint="one", model_digest=digest_of_all({"f": "1"}))
+    record = tmp_path / "runs" / "r1" / "run.json"
+    for files, others in (({"f": "1"}, 0), ({"f": "2"}, 1), ({}, 0)):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"model_files": files}))
+        assert status_of(find_run(str(tmp_path), "r1", STORAGE), STORAGE).other_models == others
+        assert ("1 parts of r1 were made by other model files" in said(tmp_path)) == bool(others)

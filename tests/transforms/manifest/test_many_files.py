@@ -66,6 +66,7 @@ def test_every_piece_knows_its_place_whoever_reads_it(folder, monkeypatch):
 
 def test_a_mistake_is_named_with_its_file_and_line(tmp_path, monkeypatch):
     monkeypatch.setattr("transforms.manifest.survey._ROWS_OF_A_PIECE", 2)
+    monkeypatch.setattr("transforms.manifest.survey._SAMPLED_LINES", 1)  # else the survey finds it
     table = pa.table({"uri": ["a", "b", "c", None, "e"]})
     pq.write_table(table, tmp_path / "1.parquet", row_group_size=1)
     manifest = dataclasses.replace(
@@ -73,6 +74,9 @@ def test_a_mistake_is_named_with_its_file_and_line(tmp_path, monkeypatch):
     )
     with pytest.raises(ManifestError, match=r"1\.parquet, line 4: the line has no URI"):
         list(read_piece(manifest.pieces[1], dataclasses.replace(manifest, pieces=()), STORAGE))
+    monkeypatch.setattr("transforms.manifest.survey._SAMPLED_LINES", 2)
+    with pytest.raises(ManifestError, match=r"1\.parquet, line 4: the line has no URI"):
+        survey_manifest(Manifest(str(tmp_path)), STORAGE)
     (tmp_path / "2.csv").write_text("uri,label\na,1\nb\n")
     with pytest.raises(ManifestError, match=r"2\.csv, line 3: 1 cells where the header has 2"):
         survey_manifest(Manifest(str(tmp_path)), STORAGE)

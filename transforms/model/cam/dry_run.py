@@ -7,7 +7,7 @@ import numpy as np
 from transforms.images import widened
 from transforms.model.cam.explainer import model_input
 from transforms.model.errors import ModelRefused
-from transforms.model.graph import FlatGraph, fold_graph, node_name, splice
+from transforms.model.graph import FlatGraph, fold_graph, made_up_inputs, node_name, splice
 from transforms.model.plan import Plan, refusing_failures
 from transforms.model.tensorflow import tf
 
@@ -47,7 +47,7 @@ def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
             f"trained with another size than {plan.input_height} x {plan.input_width}, set model.input_size."
         )
     notes: tuple[str, ...] = ()
-    unknown = int((~np.isfinite(scores).all(axis=1)).sum())
+    unknown = int((~np.isfinite(scores).reshape(len(scores), -1).all(axis=1)).sum())
     if unknown:  # no reason to refuse: a gray picture divided by its own deviation, and photos may do well
         notes = (
             f"the scores of {unknown} of {len(images)} made-up images are not finite; such photos become NONFINITE "
@@ -75,8 +75,9 @@ def refuse_mixed_batches(plan: Plan, module: tf.Module) -> None:
         ModelRefused: they do, or they differ from run to run.
     """
     images = sample_images(plan)
-    together = module.predict(images)["scores"].numpy()
-    others = module.predict(images[[0, 3, 3, 1]])["scores"].numpy()
+    extra = list(made_up_inputs(plan.flat, len(images)).values())
+    together = module.predict(images, *extra)["scores"].numpy()
+    others = module.predict(images[[0, 3, 3, 1]], *extra)["scores"].numpy()
     error = max(_relative_error(others[0], together[0]), _relative_error(others[3], together[1]))
     if error > _INDEPENDENT:
         raise ModelRefused(
@@ -88,9 +89,12 @@ def refuse_mixed_batches(plan: Plan, module: tf.Module) -> None:
 def _scores_and_gradient(plan: Plan, graph: FlatGraph, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits, features, and the gradient of a random mixture of all classes, which is zero only if that of each is."""
 
+    beside = made_up_inputs(graph, len(images))
+
     @tf.function(autograph=False)
     def run(images: tf.Tensor, weights: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        feeds = {node_name(graph.input): model_input(images, plan), **weights}
+        others = {name: tf.constant(array) for name, array in beside.items()}
+        feeds = {node_name(graph.input): model_input(images, plan), **weights, **others}
         features, scores = splice(graph.graph_def, feeds, [plan.target.tensor, plan.scores.tensor])
         mixture = tf.random.stateless_normal(tf.shape(scores), [1, 2], dtype=scores.dtype)
         return [tf.cast(t, tf.float32) for t in (scores, features, tf.gradients(scores, features, mixture)[0])]

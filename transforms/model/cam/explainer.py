@@ -18,8 +18,9 @@ class Explainer(tf.Module):
     """Two functions, ``explain`` and ``predict``, each of which gives the arrays of a ``BatchExplanation`` by name.
 
     ``explain(images [B, H, W, 3] of the plan's pixel type, targets int32 [B, K])``; ``predict(images)`` is for the
-    class with the highest score. One forward pass; then the part behind the target layer is differentiated once per
-    target class, and run twice more: on the features that the map shows, and on the rest.
+    class with the highest score. The other inputs of the model, if any, come behind, ``[B, ...]`` each. One forward
+    pass; then the part behind the target layer is differentiated once per target class, and run twice more: on the
+    features that the map shows, and on the rest.
 
     Args:
         plan: what is explained, and how.
@@ -42,15 +43,17 @@ class Explainer(tf.Module):
         self._head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
         images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], plan.pixel_type, "images")
         targets = tf.TensorSpec([None, None], tf.int32, "targets")
-        self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets])
-        self.predict = tf.function(self._predict, autograph=False, input_signature=[images])
+        extra = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(plan.extra)]
+        self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets, *extra])
+        self.predict = tf.function(self._predict, autograph=False, input_signature=[images, *extra])
 
-    def _predict(self, images: Tensor) -> dict[str, Tensor]:
-        return self.explain(images, tf.fill([tf.shape(images)[0], 1], -1))
+    def _predict(self, images: Tensor, *extra: Tensor) -> dict[str, Tensor]:
+        return self.explain(images, tf.fill([tf.shape(images)[0], 1], -1), *extra)
 
-    def _explain(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def _explain(self, images: Tensor, targets: Tensor, *extra: Tensor) -> dict[str, Tensor]:
         plan, graph, head = self._plan, self._graph, self._head
         feeds = {node_name(graph.input): model_input(images, plan), **self._weights()}
+        feeds |= dict(zip(map(node_name, graph.extra), extra, strict=True))
         beside = [name for name in head.others if node_name(name) not in feeds]
         features, output, *more = splice(graph.graph_def, feeds, [*plan.keep, *beside])
         means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
@@ -68,7 +71,7 @@ class Explainer(tf.Module):
             maps["cams"],
             classes,
             channel_axis=None if means else plan.target.channel_axis,
-            at_once=bool(means) and not beside,  # it reads only weights besides
+            at_once=bool(means) and not beside and not extra,  # it reads only weights besides
         )
         return {
             **maps,
@@ -146,16 +149,20 @@ def model_input(images: Tensor, plan: Plan) -> Tensor:
 def class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
     """Scores and probabilities, float32 ``[B, C]``.
 
-    A single unit ``z`` stands for the two classes ``[-z, z]``, a single probability ``p`` for ``[1 - p, p]``.
+    A single unit ``z`` stands for the two classes ``[-z, z]``, a single probability ``p`` for ``[1 - p, p]``. Values
+    have no probabilities: the values stand for them too.
     """
     scores = tf.cast(tf.reshape(output, [-1, plan.scores.units]), tf.float32)
+    if plan.scores.kind == "value":
+        return scores, scores
     if plan.scores.are_probabilities:
         scores = tf.concat([1 - scores, scores], 1) if plan.scores.units == 1 else scores
         return scores, scores
     if plan.scores.units == 1:
         scores = tf.concat([-scores, scores], 1)
         return scores, tf.sigmoid(scores)
-    return scores, tf.sigmoid(scores) if plan.scores.activation == "sigmoid" else tf.nn.softmax(scores)
+    each = plan.scores.activation == "sigmoid" or plan.scores.kind == "multi_label"
+    return scores, tf.sigmoid(scores) if each else tf.nn.softmax(scores)
 
 
 def _resolve(targets: Tensor, scores: Tensor) -> Tensor:

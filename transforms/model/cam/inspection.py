@@ -5,7 +5,7 @@ import json
 
 from transforms.model.cam.dry_run import sample_images
 from transforms.model.cam.explainer import model_input
-from transforms.model.graph import node_name, splice
+from transforms.model.graph import made_up_inputs, node_name, splice
 from transforms.model.plan import FeatureMap, Plan, refusing_failures
 from transforms.model.tensorflow import tf
 from transforms.records import Box
@@ -40,6 +40,7 @@ class Inspection:
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
     score_output: str  # the output that holds the class scores
     logits_tensor: str
+    output_kind: str  # classes, multi_label, binary or value
     activation: str  # what was peeled off the output: softmax, sigmoid or none
     class_count: int
     class_names: tuple[str, ...] | None
@@ -74,6 +75,7 @@ def describe(plan: Plan) -> Inspection:
         outputs=plan.outputs,
         score_output=plan.scores.output,
         logits_tensor=plan.scores.tensor,
+        output_kind=plan.scores.kind,
         activation=plan.scores.activation,
         class_count=plan.scores.class_count,
         class_names=plan.class_names,
@@ -96,11 +98,12 @@ def describe(plan: Plan) -> Inspection:
 
 def _mean_gradients(plan: Plan, maps: list[FeatureMap]) -> list[float | None]:
     """Mean magnitude of the gradient with respect to each map; None where there is none."""
-    graph = plan.flat
+    graph, pictures = plan.flat, sample_images(plan)
 
     @tf.function(autograph=False)
     def run(images: tf.Tensor, weights: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        feeds = {node_name(graph.input): model_input(images, plan), **weights}
+        others = {name: tf.constant(array) for name, array in made_up_inputs(graph, len(pictures)).items()}
+        feeds = {node_name(graph.input): model_input(images, plan), **weights, **others}
         *features, scores = splice(graph.graph_def, feeds, [*(m.tensor for m in maps), plan.scores.tensor])
         mixture = tf.random.stateless_normal(tf.shape(scores), [1, 2], dtype=scores.dtype)
         gradients: dict[str, tf.Tensor] = {}
@@ -115,7 +118,7 @@ def _mean_gradients(plan: Plan, maps: list[FeatureMap]) -> list[float | None]:
             break
         return gradients
 
-    images = tf.constant(sample_images(plan))
+    images = tf.constant(pictures)
     with refusing_failures():
         gradients = run(images, {name: tf.constant(array) for name, array in graph.weights.items()})
     return [float(gradients[m.tensor]) if m.tensor in gradients else None for m in maps]

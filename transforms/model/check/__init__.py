@@ -5,20 +5,19 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.model.check.measure import CheckedImages, ModelUnderCheck, measure_pixels, open_model
+    from transforms.model.check.images import CheckedImages
+    from transforms.model.check.measure import measure_pixels
     from transforms.model.check.reference import reference_arrays
     from transforms.model.check.table import PixelCheck, PixelRow
     from transforms.model.check.verdict import Verdict, judge
 
 __all__ = [
     "CheckedImages",
-    "ModelUnderCheck",
     "PixelCheck",
     "PixelRow",
     "Verdict",
     "judge",
     "measure_pixels",
-    "open_model",
     "reference_arrays",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -2,11 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
 from transforms.model.preprocessing import NAMED, SIXTEEN_BITS, Preprocessing
-
-_COLOURS = np.array([[0, 0, 0], [255, 128, 64]], np.uint8)
 
 
 def candidates_beside(taken: Preprocessing, integers: bool = False) -> tuple[Preprocessing, ...]:
@@ -19,11 +15,6 @@ def candidates_beside(taken: Preprocessing, integers: bool = False) -> tuple[Pre
     others = (order,) if integers else (*NAMED.values(), order, SIXTEEN_BITS)
     found = [taken]
     for other in others:
-        if not any(_are_equal(other, each) for each in found):
+        if not any(other.same_as(each) for each in found):
             found.append(other)
     return tuple(found)
-
-
-def _are_equal(first: Preprocessing, second: Preprocessing) -> bool:
-    """They make the same of every picture: told by what they make of two colours."""
-    return bool(np.allclose(first.apply(_COLOURS), second.apply(_COLOURS), rtol=1e-5, atol=1e-5))

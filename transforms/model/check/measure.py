@@ -2,99 +2,118 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from transforms.expected import Expected, agreement
+from transforms.expected import agreement
 from transforms.model.check.candidates import candidates_beside
 from transforms.model.check.forward import Forward
+from transforms.model.check.images import CheckedImages
 from transforms.model.check.measures import mcnemar, mutual_information, spread
 from transforms.model.check.reference import input_difference
 from transforms.model.check.table import PixelCheck, PixelRow
-from transforms.model.expectation import Evidence
-from transforms.model.explanation import ModelCard
-from transforms.model.load import load_model
-from transforms.model.options import ModelOptions
-from transforms.model.plan import Plan, card_of, make_plan
+from transforms.model.check.values import value_agreement, value_row
+from transforms.model.plan import Plan
+from transforms.model.planned import PlannedModel
 from transforms.model.preprocessing import Preprocessing
 from transforms.model.tensorflow import tf
 from transforms.statistics import jensen_shannon_distance
-from transforms.storage import Storage
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ModelUnderCheck:
-    """A loaded model, and why it is given the pixels that it is given."""
-
-    plan: Plan
-    evidence: Evidence
-    card: ModelCard
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CheckedImages:
-    """The images of a check, and what is known about each; N of them."""
-
-    pixels: np.ndarray  # uint8 RGB [N, H, W, 3], at the size of the model's input
-    labels: Sequence[int | None]
-    expected: Sequence[Expected | None]  # the user's own predictions
-    references: np.ndarray | None = None  # float [N, H, W, 3]: what the user's own code feeds to the model
-
-
-def open_model(options: ModelOptions, storage: Storage) -> ModelUnderCheck:
-    """Load a model for a check, uncompiled.
-
-    Raises:
-        ModelRefused: it cannot be loaded or explained as asked.
-    """
-    traced = load_model(options, storage)
-    plan = make_plan(traced, options)
-    assert traced.evidence is not None  # loading has seen to it
-    return ModelUnderCheck(plan, traced.evidence, card_of(plan, ""))
-
-
-def measure_pixels(model: ModelUnderCheck, images: CheckedImages) -> PixelCheck:
+def measure_pixels(
+    model: PlannedModel, images: CheckedImages, filters: Mapping[str, np.ndarray] | None = None
+) -> PixelCheck:
     """Score the images under each plausible preprocessing.
+
+    Args:
+        filters: the same images resized in other ways, uint8 RGB ``[N, H, W, 3]``, by the name of the filter: scored as
+            the preprocessing that is taken would have them, and the best of the others.
 
     Raises:
         ModelRefused: the model fails on them.
     """
     clock = time.monotonic()
-    plan, forward = model.plan, Forward(model.plan)
-    labels = np.array([-1 if label is None else label for label in images.labels], np.int64)
-    references = None if images.references is None else forward.maps_of(images.references)
-    rows: list[PixelRow] = []
-    taken_right, taken_classes = np.zeros(0, bool), np.zeros(0, np.int64)
-    for preprocessing in candidates_beside(plan.preprocessing, not tf.as_dtype(plan.input_dtype).is_floating):
-        if references is None:
-            probabilities, maps = forward.probabilities(images.pixels, preprocessing), None
-        else:
-            probabilities, maps = forward.maps(images.pixels, preprocessing)
-        predicted = np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
-        right = (predicted == labels)[labels >= 0]
-        if not rows:
-            taken_right, taken_classes = right, predicted
-        row = _row(preprocessing, probabilities, predicted, right, taken_right, plan)
-        row = dataclasses.replace(
-            row,
-            same_class=float((predicted == taken_classes).mean()),
-            agreement=agreement(images.expected, predicted, probabilities),
-        )
-        if references is not None and maps is not None and images.references is not None:
-            row = _with_reference(row, preprocessing, images, predicted, maps, references)
-        rows.append(row)
+    plan, measured = model.plan, _Measured(model.plan, images)
+    own = plan.sampling.filter_name
+    candidates = candidates_beside(plan.preprocessing, not tf.as_dtype(plan.input_dtype).is_floating)
+    rows = [measured.row(preprocessing, images.pixels, own) for preprocessing in candidates]
+    best = max(range(len(rows)), key=lambda place: _merit(rows[place]))
+    crossed = [
+        measured.row(candidates[place], pixels, name)
+        for place in dict.fromkeys((0, best))
+        for name, pixels in (filters or {}).items()
+    ]
+    known = images.labels if images.values is None else np.isfinite(images.values).all(axis=1)
     return PixelCheck(
         fingerprint=model.card.fingerprint,
         images=len(images.pixels),
-        labelled=int((labels >= 0).sum()),
+        labelled=sum(each is not None and each is not False for each in known),
         expected=sum(each is not None for each in images.expected),
         referenced=0 if images.references is None else len(images.references),
         evidence=model.evidence.kind,
         seen=model.evidence.seen,
         rows=tuple(rows),
+        filters=tuple(crossed),
         seconds=round(time.monotonic() - clock, 2),
+        are_values=measured.are_values,
     )
+
+
+def _merit(row: PixelRow) -> tuple[float, ...]:
+    return row.accuracy or 0.0, -(row.error or 0.0), row.mutual_information
+
+
+class _Measured:
+    """A plan's answers for some images; the first that is asked for is what is taken, which the others are held to."""
+
+    def __init__(self, plan: Plan, images: CheckedImages):
+        self._plan, self._images = plan, images
+        self._forward = Forward(plan, images.beside)
+        self._references = None if images.references is None else self._forward.maps_of(images.references)
+        self._taken: np.ndarray | None = None
+        self.are_values = plan.scores.kind == "value"
+
+    def row(self, preprocessing: Preprocessing, pixels: np.ndarray, filter_name: str) -> PixelRow:
+        if self._references is None:
+            outputs, maps = self._forward.probabilities(pixels, preprocessing), None
+        else:
+            outputs, maps = self._forward.maps(pixels, preprocessing)
+        if self._taken is None:
+            self._taken = outputs
+        row = (self._of_values if self.are_values else self._of_classes)(preprocessing, outputs, self._taken)
+        row = dataclasses.replace(row, filter=filter_name)
+        if self._references is None or maps is None:
+            return row
+        row = _with_reference(row, preprocessing.apply(pixels), self._images.references, maps, self._references[1])
+        same = (
+            value_agreement(outputs, self._references[0])
+            if self.are_values
+            else float((_predicted(outputs) == _predicted(self._references[0])).mean())
+        )
+        return dataclasses.replace(row, reference_agreement=same)
+
+    def _of_classes(self, preprocessing: Preprocessing, probabilities: np.ndarray, taken: np.ndarray) -> PixelRow:
+        predicted, of_taken = _predicted(probabilities), _predicted(taken)
+        row = _row(preprocessing, probabilities, predicted, self._right(predicted), self._right(of_taken), self._plan)
+        return dataclasses.replace(
+            row,
+            same_class=float((predicted == of_taken).mean()),
+            agreement=agreement(self._images.expected, predicted, probabilities),
+        )
+
+    def _of_values(self, preprocessing: Preprocessing, values: np.ndarray, taken: np.ndarray) -> PixelRow:
+        labels = np.full(taken.shape, np.nan) if self._images.values is None else self._images.values
+        return value_row(preprocessing, values, labels, taken)
+
+    def _right(self, predicted: np.ndarray) -> np.ndarray:
+        """Of the images with labels, bool."""
+        labelled = [(place, label) for place, label in enumerate(self._images.labels) if label is not None]
+        return np.array([predicted[place] in label for place, label in labelled], bool)
+
+
+def _predicted(probabilities: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(probabilities, nan=-1.0).argmax(axis=1)
 
 
 def _row(
@@ -127,19 +146,13 @@ def _row(
 
 
 def _with_reference(
-    row: PixelRow,
-    preprocessing: Preprocessing,
-    images: CheckedImages,
-    predicted: np.ndarray,
-    maps: np.ndarray,
-    references: tuple[np.ndarray, np.ndarray],
+    row: PixelRow, inputs: np.ndarray, references: np.ndarray | None, maps: np.ndarray, wanted_maps: np.ndarray
 ) -> PixelRow:
-    wanted, wanted_maps = references
+    """How far the model's inputs and the maps are from those of the user's own arrays."""
     distances = jensen_shannon_distance(np.maximum(maps, 0), np.maximum(wanted_maps, 0))
     known = distances[~np.isnan(distances)]
     return dataclasses.replace(
         row,
-        reference_agreement=float((predicted == wanted.argmax(axis=1)).mean()),
-        input_difference=input_difference(preprocessing.apply(images.pixels), images.references),
+        input_difference=input_difference(inputs, references),
         map_distance=float(known.mean()) if len(known) else None,
     )

@@ -24,6 +24,8 @@ class PixelRow:
     agreement: float | None  # with the user's own predictions, of the images that have them
     reference_agreement: float | None = None  # of the predicted class with that of the user's own arrays
     input_difference: float | None = None  # mean absolute difference from them, as a share of their range
+    error: float | None = None  # values: mean absolute difference from the labels; ``wins`` are images nearer to them
+    filter: str = ""  # how the photos were resized, as "bilinear, antialias"
     map_distance: float | None = None  # mean Jensen-Shannon distance of the maps from those of the user's own arrays
 
 
@@ -40,6 +42,8 @@ class PixelCheck:
     seen: str  # for a person
     rows: tuple[PixelRow, ...]
     seconds: float
+    filters: tuple[PixelRow, ...] = ()  # other ways to resize the photos, for what is taken and for the best other
+    are_values: bool = False  # the output is no class: labels alone, and the user's own code, tell preprocessings apart
 
     @property
     def taken(self) -> PixelRow:
@@ -52,7 +56,8 @@ class PixelCheck:
     def decode(cls, content: bytes) -> Self:
         """Raises ValueError, TypeError, KeyError: it is none of this version."""
         fields: dict[str, Any] = json.loads(content)
-        rows = tuple(
-            PixelRow(**{**row, "scale": tuple(row["scale"]), "offset": tuple(row["offset"])}) for row in fields["rows"]
-        )
-        return cls(**{**fields, "rows": rows})
+        return cls(**{**fields, **{name: tuple(map(_row, fields[name])) for name in ("rows", "filters")}})
+
+
+def _row(fields: dict[str, Any]) -> PixelRow:
+    return PixelRow(**{**fields, "scale": tuple(fields["scale"]), "offset": tuple(fields["offset"])})

@@ -13,6 +13,7 @@ _SAME_SPREAD = 0.8
 # Where all images are of one class, the right scores tell them apart least of all, and wrong ones, which are unsure,
 # do so by accident: what is better must be nearly as sure.
 _SURE = 0.6
+_MUCH_NEARER = 0.8  # of the mean error
 # Against a guess: so many times the mutual information and the mean highest probability, with other classes found.
 _GUESS_MUTUAL, _GUESS_CONFIDENCE, _ONLY_SURER = 1.25, 1.5, 0.9
 
@@ -57,10 +58,21 @@ def _against_labels(check: PixelCheck) -> str | None:
     better = [
         row
         for row in check.rows[1:]
-        if row.p_value is not None and row.p_value < LABELS_ALPHA and row.wins > row.losses
+        if row.p_value is not None
+        and row.p_value < LABELS_ALPHA
+        and row.wins > row.losses
+        # Of values nearly every one may be nearer, and hardly so.
+        and (not check.are_values or (row.error or 0.0) <= _MUCH_NEARER * (check.taken.error or 0.0))
     ]
     if not better:
         return None
+    if check.are_values:
+        best = max(better, key=lambda row: row.wins - row.losses)
+        return (
+            f"by {check.labelled} labels {best.name} is better: mean error {_value(best.error)} against "
+            f"{_value(check.taken.error)} ({best.wins} images nearer, {best.losses} further, sign test p = "
+            f"{best.p_value:.1g})"
+        )
     best = max(better, key=lambda row: row.accuracy or 0.0)
     return (
         f"by {check.labelled} labels {best.name} is better: {_percent(best.accuracy)} right against "
@@ -144,6 +156,11 @@ def _nearest(rows: tuple[PixelRow, ...], what: str) -> str:
 
 def _summary(check: PixelCheck) -> str:
     taken = check.taken
+    if check.are_values:
+        error = "there are no labels to hold the values against" if taken.error is None else (
+            f"mean error {_value(taken.error)} of {check.labelled} labels"
+        )  # fmt: skip
+        return f"pixels checked on {check.images} images: {taken.name}: {error}"
     right = "" if taken.accuracy is None else f"{_percent(taken.accuracy)} right, "
     next_best = max(check.rows[1:], key=lambda row: row.mutual_information, default=None)
     beside = "" if next_best is None else f"; the best other is {next_best.name}, {next_best.mutual_information:.2f}"
@@ -151,6 +168,10 @@ def _summary(check: PixelCheck) -> str:
         f"pixels checked on {check.images} images: {taken.name}: {right}mean highest probability "
         f"{taken.confidence:.2f}, mutual information {taken.mutual_information:.2f}{beside}"
     )
+
+
+def _value(number: float | None) -> str:
+    return "-" if number is None else f"{number:.4g}"
 
 
 def _percent(share: float | None) -> str:

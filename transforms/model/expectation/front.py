@@ -13,7 +13,16 @@ import numpy as np
 
 from transforms.model.errors import ModelRefused
 from transforms.model.expectation.ranges import Affine
-from transforms.model.graph import FlatGraph, NodeDef, evaluate, node_name, open_inputs, operations, tensor_name
+from transforms.model.graph import (
+    FlatGraph,
+    NodeDef,
+    evaluate,
+    made_up_inputs,
+    node_name,
+    open_inputs,
+    operations,
+    tensor_name,
+)
 from transforms.model.tensorflow import tf
 
 LUMA = "luma_of_images"  # scope of what loading puts in front of models of one channel; it is not the model's own
@@ -161,7 +170,8 @@ def _measured(flat: FlatGraph, tensors: Sequence[str]) -> Mapping[str, Affine | 
     images = np.tile(pictures, repeats)[slices].astype(np.float32)
     names = [name for name in dict.fromkeys(tensors) if name != flat.input]
     try:
-        found = evaluate(flat.graph_def, {**flat.weights, node_name(flat.input): images}, names)
+        feeds = {**flat.weights, node_name(flat.input): images, **made_up_inputs(flat, len(images))}
+        found = evaluate(flat.graph_def, feeds, names)
     except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
         raise ModelRefused(f"The operations in front of the network cannot be run on one picture: {error}") from error
     return {flat.input: Affine(np.ones(3), np.zeros(3)), **{name: _affine_of(found[name]) for name in names}}

@@ -6,7 +6,7 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.model.graph import operations
-    from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten_function, open_inputs
+    from transforms.model.graph.flatten import CUSTOM_GRADIENT, FlatGraph, flatten_function, made_up_inputs, open_inputs
     from transforms.model.graph.fold import fold_graph
     from transforms.model.graph.graph_def import (
         Graph,
@@ -49,6 +49,7 @@ __all__ = [
     "fold_graph",
     "head_behind",
     "import_graph",
+    "made_up_inputs",
     "names",
     "node_name",
     "open_inputs",

@@ -11,6 +11,7 @@ import numpy as np
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph.graph_def import GraphDef, NodeDef, ancestors, empty_like, node_name, placeholder
+from transforms.model.graph.lookups import without_lookups
 from transforms.model.graph.operations import CALLS
 from transforms.model.tensorflow import tf
 
@@ -35,24 +36,33 @@ class FlatGraph:
     weights: dict[str, np.ndarray]  # node name -> value
     input: str  # tensor name of the images
     outputs: tuple[str, ...]  # tensor names
+    extra: tuple[str, ...] = ()  # tensor names of the other inputs, one row for each image
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What is given for each image."""
+        return self.input, *self.extra
 
 
-def flatten_function(function: Any) -> FlatGraph:
-    """Flatten a ``tf.types.experimental.ConcreteFunction`` of one tensor.
+def flatten_function(function: Any, extra: int = 0) -> FlatGraph:
+    """Flatten a ``tf.types.experimental.ConcreteFunction`` of the images.
+
+    Args:
+        extra: how many tensors it takes behind the images, one row of each for an image.
 
     Raises:
-        ModelRefused: it takes more than one tensor, or calls cannot be inlined.
+        ModelRefused: it takes more tensors, or calls cannot be inlined.
     """
     inputs = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
-    if len(inputs) != 1:
+    if len(inputs) != 1 + extra:
         names = ", ".join(tensor.name for tensor in inputs)
         raise ModelRefused(
             f"The model has {len(inputs)} inputs ({names}); a heatmap is drawn on one image. Wrap the model in one "
             "that takes the image alone and supplies the others."
         )
     outputs = [tensor.name for tensor in function.outputs]
-    graph_def = _inlined(function.graph.as_graph_def(), [inputs[0].name, *outputs])
-    graph_def = ancestors(graph_def, [inputs[0].name, *outputs])
+    fixed = [*(tensor.name for tensor in inputs), *outputs]
+    graph_def = without_lookups(ancestors(_inlined(function.graph.as_graph_def(), fixed), fixed))
     weights, first_reads = _weights(graph_def, function)
 
     flat = empty_like(graph_def)
@@ -61,10 +71,11 @@ def flatten_function(function: Any) -> FlatGraph:
             flat.node.append(placeholder(node.name, weights[node.name]))
         elif node.name not in first_reads:
             _copy_without_control_inputs(node, flat, first_reads)
-    flat = ancestors(flat, [inputs[0].name, *outputs])
+    flat = ancestors(flat, fixed)
     _own_functions(flat)
     kept = {node.name for node in flat.node}
-    return FlatGraph(flat, {n: w for n, w in weights.items() if n in kept}, inputs[0].name, tuple(outputs))
+    image, *others = (tensor.name for tensor in inputs)
+    return FlatGraph(flat, {n: w for n, w in weights.items() if n in kept}, image, tuple(outputs), tuple(others))
 
 
 def _inlined(graph_def: GraphDef, fetches: list[str]) -> GraphDef:
@@ -108,12 +119,26 @@ def _remove(attributes: Any, names: tuple[str, ...]) -> None:
 
 
 def open_inputs(flat: FlatGraph) -> list[str]:
-    """The nodes, besides the images, whose values are not in the flat graph."""
+    """The nodes, besides the inputs, whose values are not in the flat graph."""
+    inputs = set(map(node_name, flat.inputs))
     return [
         node.name
         for node in flat.graph_def.node
-        if node.op == "Placeholder" and node.name not in flat.weights and node.name != node_name(flat.input)
+        if node.op == "Placeholder" and node.name not in flat.weights and node.name not in inputs
     ]
+
+
+def made_up_inputs(flat: FlatGraph, count: int) -> dict[str, np.ndarray]:
+    """Ones for the other inputs of ``count`` images, by node: a factor of 0 would hide the image behind it."""
+    names = set(map(node_name, flat.extra))
+    return {
+        node.name: np.ones(
+            (count, *(dim.size for dim in node.attr["shape"].shape.dim[1:])),
+            tf.as_dtype(node.attr["dtype"].type).as_numpy_dtype,
+        )
+        for node in flat.graph_def.node
+        if node.name in names
+    }
 
 
 def _weights(graph_def: GraphDef, function: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:

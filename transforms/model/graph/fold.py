@@ -45,8 +45,7 @@ def fold_graph(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
 def precompute(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
     """Replace whatever does not depend on the image by its value."""
     graph = import_graph(flat.graph_def)
-    images = graph.get_tensor_by_name(flat.input).op
-    dependent = reachable(images, consumers)
+    dependent = set().union(*(reachable(graph.get_tensor_by_name(name).op, consumers) for name in flat.inputs))
     for operation in graph.get_operations():  # handles of lists and tables have no value to replace them by
         if any(output.dtype in (tf.resource, tf.variant) for output in operation.outputs):
             dependent |= reachable(operation, consumers)
@@ -74,7 +73,7 @@ def precompute(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
             copy = graph_def.node.add()
             copy.CopyFrom(node)
             copy.input[:] = [node_name(renamed[tensor_name(i)]) if tensor_name(i) in known else i for i in node.input]
-    return FlatGraph(ancestors(graph_def, [flat.input, *keep]), kept, flat.input, flat.outputs)
+    return FlatGraph(ancestors(graph_def, [*flat.inputs, *keep]), kept, flat.input, flat.outputs, flat.extra)
 
 
 @dataclasses.dataclass
@@ -115,9 +114,9 @@ def _fold_convolutions(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
     for node in flat.graph_def.node:
         if node.name not in dropped:
             graph_def.node.extend(replaced.get(node.name, [node]))
-    graph_def = ancestors(graph_def, [flat.input, *keep])
+    graph_def = ancestors(graph_def, [*flat.inputs, *keep])
     used = {node.name for node in graph_def.node}
-    return FlatGraph(graph_def, {n: w for n, w in weights.items() if n in used}, flat.input, flat.outputs)
+    return FlatGraph(graph_def, {n: w for n, w in weights.items() if n in used}, flat.input, flat.outputs, flat.extra)
 
 
 def _affine_after(

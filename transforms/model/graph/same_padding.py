@@ -33,9 +33,11 @@ def pad_in_convolutions(flat: FlatGraph, keep: Collection[str]) -> FlatGraph:
         if node.name in padded:
             copy.input[0] = padded[node.name]
             copy.attr["padding"].s = b"SAME"
-    graph_def = ancestors(graph_def, [flat.input, *keep])
+    graph_def = ancestors(graph_def, [*flat.inputs, *keep])
     used = {node.name for node in graph_def.node}
-    return FlatGraph(graph_def, {n: w for n, w in flat.weights.items() if n in used}, flat.input, flat.outputs)
+    return FlatGraph(
+        graph_def, {n: w for n, w in flat.weights.items() if n in used}, flat.input, flat.outputs, flat.extra
+    )
 
 
 def _is_same(convolution: Operation) -> bool:

@@ -33,12 +33,32 @@ def expected_preprocessing(
     Raises:
         ModelRefused: the option makes no sense.
     """
-    if option != "auto":
-        try:
-            said = as_named(parse_preprocessing(option))
-        except ValueError as error:
-            raise ModelRefused(f"model.{error}") from error
-        return Expectation(said, (), Evidence("said", f"model.preprocessing: {said.name}"))
+    if option == "auto":
+        return _found(kind, traced, hub_layers)
+    try:
+        said = as_named(parse_preprocessing(option))
+    except ValueError as error:
+        raise ModelRefused(f"model.{error}") from error
+    notes = _contradiction(said, kind, traced, hub_layers)
+    return Expectation(said, notes, Evidence("said", f"model.preprocessing: {said.name}"))
+
+
+def _contradiction(said: Preprocessing, kind: Kind, traced: TracedModel, hub_layers: frozenset[str]) -> tuple[str, ...]:
+    """A note where the model itself tells another preprocessing than the user."""
+    try:
+        found = _found(kind, traced, hub_layers)
+    except ModelRefused:  # whatever auto would be refused for, the user has said it
+        return ()
+    if found.evidence.kind == "open" or said.same_as(found.preprocessing):
+        return ()
+    return (
+        f"model.preprocessing is {said.name}, where the model tells {found.preprocessing.name}: {found.evidence.seen}. "
+        "It is done as you say",
+    )
+
+
+def _found(kind: Kind, traced: TracedModel, hub_layers: frozenset[str]) -> Expectation:
+    """What a contract promises, or the constants in front of the network tell."""
     if kind == "bundled":
         return Expectation(LITE0, (), Evidence("contract", "(pixels - 127) / 128, as the bundled network was trained"))
     if kind == "hub":
@@ -70,7 +90,7 @@ _UNKNOWN = Front(None, (), ())
 def _flat(traced: TracedModel) -> FlatGraph | None:
     """None where the graph cannot be flattened: such a model cannot be explained, which is said where that is tried."""
     try:
-        return flatten_function(traced.function)
+        return flatten_function(traced.function, len(traced.extra))
     except ModelRefused:
         return None
 

@@ -23,6 +23,7 @@ from transforms.model.load.source import Kind, ModelSource, parse_source
 from transforms.model.load.tensor_sizes import refuse_giant_tensors
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
+from transforms.model.load.training_loss import loss_in_file, loss_in_savedmodel, loss_of_model, losses_of
 from transforms.model.options import ModelOptions
 from transforms.model.tensorflow import tf
 from transforms.storage import Storage
@@ -42,6 +43,8 @@ def load_model(options: ModelOptions, storage: Storage) -> TracedModel:
         raise ModelRefused(
             f"model.weights is for architectures (keras:NAME, package.module:function); {options.source} brings its own"
         )
+    if options.inputs and source.kind in ("bundled", "keras", "hub"):
+        raise ModelRefused(f"model.inputs: {options.source} takes images alone; leave model.inputs out")
     return _completed(_LOADERS[source.kind](source, options, storage), source.kind, options, storage)
 
 
@@ -55,7 +58,7 @@ def load_live(model: Any, options: ModelOptions, storage: Storage) -> TracedMode
 
 
 def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: Storage) -> TracedModel:
-    traced, layers = loaded
+    traced, layers, loss = loaded
     refuse_giant_tensors(traced.function, options.source)
     preprocessing, notes, evidence = expected_preprocessing(options.preprocessing, kind, traced, layers)
     return dataclasses.replace(
@@ -66,16 +69,18 @@ def _completed(loaded: "_Loaded", kind: Kind, options: ModelOptions, storage: St
             options.class_names, class_count(traced, options.output), kind in ("bundled", "keras"), storage
         ),
         notes=(*traced.notes, *notes),
+        losses=losses_of(loss, traced.outputs),
     )
 
 
 class _Loaded(NamedTuple):
     traced: TracedModel
     hub_layers: frozenset[str] = frozenset()  # names of the hub.KerasLayer in it
+    loss: Any = None  # as a compile was given it
 
 
 def class_count(traced: TracedModel, output: str | None) -> int | None:
-    """Classes of the output with the scores; a single score stands for two classes. None where it is not known."""
+    """Classes of the output with the scores; None where it is not known, as for one unit: two classes, or a value."""
     if output is None and len(traced.outputs) == 1:
         tensor = traced.function.outputs[0]
     elif output in traced.outputs:
@@ -85,7 +90,7 @@ def class_count(traced: TracedModel, output: str | None) -> int | None:
     if tensor.shape.rank is None:
         return None
     count = tensor.shape[1:].num_elements()
-    return 2 if count == 1 else count
+    return None if count == 1 else count
 
 
 def _bundled(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
@@ -131,7 +136,13 @@ def _factory(source: ModelSource, options: ModelOptions, storage: Storage) -> _L
 
 def _live(model: Any, name: str, options: ModelOptions) -> _Loaded:
     if hasattr(model, "count_params"):
-        return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
+        return _Loaded(
+            trace_keras_model(model, options.input_size, (), options.inputs), hub_layers(model), loss_of_model(model)
+        )
+    if options.inputs:
+        raise ModelRefused(
+            f"model.inputs: {name} gives a function of images alone; give a Keras model, or leave it out"
+        )
     if not callable(model):
         raise ModelRefused(f"{name} gives {type(model).__name__}: it must be a Keras model or a function of images")
     any_images = {"images": tf.TensorSpec([None, None, None, 3], tf.float32)}
@@ -143,16 +154,28 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
     from transforms.model.load.from_keras import load_keras_file
 
     with local_model(source.name, storage) as path:
-        model = load_keras_file(path, options.source, options.trust)
-    return _Loaded(trace_keras_model(model, options.input_size), hub_layers(model))
+        model, loss = load_keras_file(path, options.source, options.trust), loss_in_file(path)
+    return _Loaded(trace_keras_model(model, options.input_size, (), options.inputs), hub_layers(model), loss)
 
 
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_model(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source, options.trust)
-        layers = hub_layers_in_savedmodel(path)
-    endpoint, notes = choose_endpoint(endpoints_of(loaded), options.signature, options.source)
-    return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers)
+        layers, loss = hub_layers_in_savedmodel(path), loss_in_savedmodel(path)
+    endpoints = endpoints_of(loaded)
+    if options.inputs:
+        endpoints = _bound(endpoints, options)
+    endpoint, notes = choose_endpoint(endpoints, options.signature, options.source)
+    return _Loaded(trace_endpoint(endpoint, options.input_size, loaded, None, notes), layers, loss)
+
+
+def _bound(endpoints: dict[str, Endpoint], options: ModelOptions) -> dict[str, Endpoint]:
+    """The signature that is named; else those that have all inputs of ``model.inputs``, and one more."""
+    if options.signature in endpoints:
+        return {options.signature: endpoints[options.signature].bound(options.inputs)}
+    fitting = {name: one for name, one in endpoints.items() if set(options.inputs) < set(one.inputs)}
+    # Where none fits, the first says what it has.
+    return {name: one.bound(options.inputs) for name, one in (fitting or endpoints).items()}
 
 
 def _hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:

@@ -8,7 +8,7 @@ BY_FUNCTION = "name it as model.source: package.module:function"
 
 
 def remedy_for(shapes: Sequence[Shape], names: Sequence[str] = ()) -> str:
-    """What to do about a video, a pair of images, or an image with other inputs beside it; empty for anything else.
+    """What to do about a video or a pair of images; empty for anything else.
 
     Args:
         shapes: of all inputs, the batch first.
@@ -17,14 +17,7 @@ def remedy_for(shapes: Sequence[Shape], names: Sequence[str] = ()) -> str:
     if len(shapes) == 1:
         return _for_a_video(shapes[0]) if len(shapes[0]) == 5 else ""
     images = [place for place, shape in enumerate(shapes) if len(shape) == 4]
-    if len(images) > 1:
-        return _for_a_pair([names[place] for place in images] if names else [])
-    return (
-        "a heatmap is drawn on one image. Wrap the model in one that takes the image alone and supplies the others, in "
-        f"a Python function that returns it, and {BY_FUNCTION}"
-        if images
-        else ""
-    )
+    return _for_a_pair([names[place] for place in images] if names else []) if len(images) > 1 else ""
 
 
 def _for_a_video(shape: Shape) -> str:

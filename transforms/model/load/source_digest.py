@@ -22,7 +22,10 @@ COMPILED_FORMAT = 2
 _EXPECTATION_FORMAT = 2
 """To be raised when another preprocessing may be found for the same model: such models are compiled anew. Where it
 comes out as before, so does the fingerprint."""
-_LATER = ("interpolation", "antialias", "crop_fraction", "pad_color", "geometry")
+_LATER = frozenset(
+    {"interpolation", "antialias", "crop_fraction", "pad_color", "geometry"}
+    | {"inputs", "output_kind", "threshold", "labels"}
+)
 """Options that earlier versions did not have: at their defaults they change nothing."""
 _FOUND_OUT = ("keras_file", "savedmodel", "factory")  # the others have a contract
 
@@ -39,11 +42,12 @@ def digest_source(options: ModelOptions, storage: Storage) -> str:
         ModelRefused: there is nothing at the source.
     """
     source = parse_source(options.source)
+    at_first = ModelOptions("")
     asked = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(options)
         if field.name not in ("source", "weights", "trust")
-        and not (field.name in _LATER and getattr(options, field.name) == field.default)
+        and not (field.name in _LATER and getattr(options, field.name) == getattr(at_first, field.name))
     }
     parts = {
         "format": COMPILED_FORMAT,

@@ -5,11 +5,15 @@ kind of model it was.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from transforms.model.extra_inputs import ExtraInput
 
 if TYPE_CHECKING:
     from transforms.model.choose_sampling import FoundResizing
     from transforms.model.expectation import Evidence
+    from transforms.model.load.training_loss import TrainingLoss
     from transforms.model.preprocessing import Preprocessing
 
 
@@ -18,8 +22,8 @@ class TracedModel:
     """Any model as one concrete function of a batch of images, traced in inference mode.
 
     ``function`` (a ``tf.types.experimental.ConcreteFunction``) takes one tensor, float32, uint8 or uint16
-    ``[None, H, W, 3]`` (or ``[None, 3, H, W]``, seen from its static shape), H and W known. Its weights are
-    captured variables or constants.
+    ``[None, H, W, 3]`` (or ``[None, 3, H, W]``, seen from its static shape), H and W known; then those of ``extra``.
+    Its weights are captured variables or constants.
     """
 
     function: Any
@@ -32,3 +36,5 @@ class TracedModel:
     keep_alive: object  # owner of the variables; let go of it only when the weights have been read
     evidence: "Evidence | None" = None  # why this preprocessing
     resizing: "FoundResizing | None" = None  # how the model itself brings photos to the size of its input
+    extra: tuple[ExtraInput, ...] = ()  # what the function takes behind the images, a row of each for an image
+    losses: Mapping[str, "TrainingLoss"] = dataclasses.field(default_factory=dict)  # by output; "": of all

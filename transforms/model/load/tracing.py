@@ -1,14 +1,16 @@
 """A Keras model, of Keras 3 or tf_keras, -> one concrete function of a batch of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from transforms.model.errors import ModelRefused
 from transforms.model.expectation import LUMA
+from transforms.model.load.bound_inputs import BoundInputs, bind_inputs
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
 from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.resizing_layers import resizing_of
 from transforms.model.load.traced import TracedModel
+from transforms.model.options import InputOption
 from transforms.model.tensorflow import tf
 
 Size = tuple[int, int]
@@ -16,14 +18,19 @@ Size = tuple[int, int]
 _IN_FRONT = "A layer in front that makes its input of RGB images, saved with the model, lets it be explained"
 
 
-def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...] = ()) -> TracedModel:
+def trace_keras_model(
+    model: Any, input_size: str | Size, notes: tuple[str, ...] = (), inputs: Mapping[str, InputOption] | None = None
+) -> TracedModel:
     """Trace ``model`` in inference mode, with a free batch size and a fixed image size.
+
+    Args:
+        inputs: ``model.inputs``, where the values of other inputs than the image come from.
 
     Raises:
         ModelRefused: it does not take one image, its image size is free and ``input_size`` is auto, or its code fails.
     """
     _refuse_other_backends(model)
-    declared = _declared_input(model)
+    declared, bound = _declared_input(model, inputs or {})
     if declared is None:
         shape, dtype = _built_shape(model), tf.float32
     else:
@@ -34,15 +41,20 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
     signature, adapt, adapted = adapt_input(shape, dtype, input_size)
     structure = getattr(model, "input", None) if declared is not None else None
 
-    def scores(images: Any) -> list[Any]:
-        images = adapt(images)
-        if isinstance(structure, list | tuple | dict):
-            images = tf.nest.pack_sequence_as(structure, [images])
-        return tf.nest.flatten(model(images, training=False))
+    def scores(images: Any, *extra: Any) -> list[Any]:
+        given = adapt(images)
+        if bound is not None:
+            values = bound.named(given, extra)
+            given = tf.nest.map_structure(lambda tensor: values[_name(tensor)], structure)
+        elif isinstance(structure, list | tuple | dict):
+            given = tf.nest.pack_sequence_as(structure, [given])
+        return tf.nest.flatten(model(given, training=False))
 
     try:
         with recording_layers(*_layer_bases()) as calls:
-            function = tf.function(scores, autograph=_takes_autograph(model)).get_concrete_function(signature)
+            function = tf.function(scores, autograph=_takes_autograph(model)).get_concrete_function(
+                signature, *(bound.specs if bound is not None else ())
+            )
     # What a model's own code raises, or Keras' with what a damaged file says.
     except (
         ValueError,
@@ -71,6 +83,7 @@ def trace_keras_model(model: Any, input_size: str | Size, notes: tuple[str, ...]
         class_names=None,
         notes=(*notes, *adapted),
         keep_alive=model,
+        extra=bound.extra if bound is not None else (),
         resizing=resizing if resizing is not None and resizing.fits(tuple(signature.shape)) else None,
     )
 
@@ -149,16 +162,18 @@ def _refuse_other_backends(model: Any) -> None:
         )
 
 
-def _declared_input(model: Any) -> Any:
-    """The symbolic input of a model, or None where a subclassed model declares none."""
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
-        return None
-    if len(inputs) > 1:
-        names = ", ".join(f"{tensor.name} {_shape(tuple(tensor.shape))}" for tensor in inputs)
-        remedy = remedy_for([tuple(tensor.shape) for tensor in inputs], [tensor.name for tensor in inputs])
-        raise ModelRefused(f"the model has {len(inputs)} inputs ({names}): {remedy or _IN_FRONT}")
-    return inputs[0]
+def _declared_input(model: Any, options: Mapping[str, InputOption]) -> tuple[Any, BoundInputs | None]:
+    """The symbolic input for the image, or None where a subclassed model declares none; and the others, if any."""
+    inputs = {_name(tensor): tensor for tensor in getattr(model, "inputs", None) or ()}
+    if len(inputs) > 1 or options:
+        bound = bind_inputs(inputs, options, f"the model {model.name}")
+        return inputs[bound.image], bound
+    return next(iter(inputs.values()), None), None
+
+
+def _name(tensor: Any) -> str:
+    """Of a symbolic input: that of its layer."""
+    return str(tensor.name).partition(":")[0]
 
 
 def _built_shape(model: Any) -> tuple[int | None, ...]:

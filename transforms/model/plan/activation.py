@@ -18,6 +18,7 @@ from transforms.model.graph import (
     consumers,
     evaluate,
     head_behind,
+    made_up_inputs,
     node_name,
     operations,
     producers,
@@ -28,6 +29,7 @@ from transforms.model.tensorflow import tf
 Activation = Literal["softmax", "sigmoid", "none"]
 
 _ROWS = 16
+_FAR = 40.0  # a sigmoid is 0 or 1 there
 _SAME = 1e-3  # of the range of values; other functions are further off
 
 
@@ -67,9 +69,19 @@ def find_activation(graph: Graph, flat: FlatGraph, output: Tensor) -> tuple[Tens
     return None
 
 
-def ends_squashed(output: Tensor) -> bool:
-    """Whether there is a softmax or sigmoid among the operations behind the last layers with weights."""
-    return any(operation.type in ("Softmax", "Sigmoid") for operation in _behind_last_weights(output))
+def limits_of(graph: Graph, flat: FlatGraph, logits: Tensor, output: Tensor) -> tuple[float, float]:
+    """The least and the greatest that ``output`` can be: what it is for ``logits`` far below and far above zero."""
+    head = head_behind(flat.graph_def, logits.name, output.name)
+    far = np.full((_ROWS, *(size or 1 for size in logits.shape[1:])), _FAR, np.float32)
+    far[::2] *= -1
+    values = run_head(head, flat, logits, far)
+    return float(values.min()), float(values.max())
+
+
+def squashed_by(output: Tensor) -> Activation:
+    """What is among the operations behind the last layers with weights: a softmax, else a sigmoid, or neither."""
+    found = {operation.type for operation in _behind_last_weights(output)}
+    return "softmax" if "Softmax" in found else "sigmoid" if "Sigmoid" in found else "none"
 
 
 def _unknown(graph: Graph, flat: FlatGraph) -> list[Operation]:
@@ -99,7 +111,8 @@ def _behind_last_weights(output: Tensor) -> set[Operation]:
 def run_head(head: Head, flat: FlatGraph, logits: Tensor, numbers: np.ndarray) -> np.ndarray:
     """What a head makes of numbers in place of the tensor that it begins with, float32 ``[rows, values]``."""
     others = {name: flat.weights[node_name(name)] for name in head.others if node_name(name) in flat.weights}
-    others |= evaluate(flat.graph_def, flat.weights, set(head.others) - set(others))
+    given = {**flat.weights, **made_up_inputs(flat, len(numbers))}
+    others |= evaluate(flat.graph_def, given, set(head.others) - set(others))
     constants = {name: tf.constant(value) for name, value in others.items()}
     signature = [tf.TensorSpec(logits.shape, logits.dtype)]
     function = tf.function(lambda start: head.run(start, constants), input_signature=signature, autograph=False)

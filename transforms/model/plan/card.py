@@ -28,6 +28,9 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         activation=plan.scores.activation,
         preprocessing=dataclasses.asdict(plan.preprocessing) | plan.sampling.as_fields(),
         notes=(*plan.notes, *notes),
+        output_kind=plan.scores.kind,
+        thresholds=plan.thresholds,
+        inputs=plan.extra,
         seen=plan.seen,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

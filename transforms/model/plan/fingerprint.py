@@ -4,6 +4,7 @@ A node's digest is made of its operation, its attributes and the digests of its 
 from trace to trace, do not count. Weights count as they are in the model, before anything is folded.
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -46,6 +47,10 @@ def fingerprint_of(plan: Plan) -> str:
     }
     if plan.seen != WHOLE:
         identity["seen"] = [round(edge, 5) for edge in plan.seen]
+    if plan.scores.kind in ("value", "multi_label"):  # their rows say other things of the same scores
+        identity |= {"output_kind": plan.scores.kind, "thresholds": plan.thresholds}
+    if plan.extra:
+        identity["inputs"] = [dataclasses.asdict(extra) for extra in plan.extra]
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()
 
 
@@ -62,9 +67,13 @@ def graph_digests(flat: FlatGraph, tensors: Iterable[str]) -> list[str]:
     library = {name: _function_digest(function, functions) for name, function in functions.items()}
     digests: dict[str, bytes] = {}
 
+    others = [node_name(name) for name in flat.extra]
+
     def own(node: NodeDef) -> bytes:
         if node.name == node_name(flat.input):
             return b"images"
+        if node.name in others:
+            return f"input {others.index(node.name)}".encode()
         if node.name in flat.weights:
             return _array_digest(flat.weights[node.name])
         return _node_digest(node, library.__getitem__)

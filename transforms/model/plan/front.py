@@ -11,7 +11,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from transforms.model.graph import FlatGraph, Operation, Tensor, evaluate, node_name, operations, producers, reachable
+from transforms.model.graph import (
+    FlatGraph,
+    Operation,
+    Tensor,
+    evaluate,
+    made_up_inputs,
+    node_name,
+    operations,
+    producers,
+    reachable,
+)
 from transforms.model.plan.checks import refusing_failures
 from transforms.model.plan.marks import centre_of_response, marked_images
 from transforms.model.plan.network import FeatureMap, Network
@@ -49,7 +59,7 @@ class ImageInput:
         pixels = (pixels * scale + offset).astype(self.dtype)
         given = pixels.transpose(0, 3, 1, 2) if self.channels_first else pixels
         with refusing_failures():
-            arrays = {**self.flat.weights, node_name(self.flat.input): given}
+            arrays = {**self.flat.weights, node_name(self.flat.input): given, **made_up_inputs(self.flat, len(given))}
             return evaluate(self.flat.graph_def, arrays, [tensor])[tensor]
 
 

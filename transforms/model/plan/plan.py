@@ -2,24 +2,19 @@
 
 import dataclasses
 
-import numpy as np
-
 from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
+from transforms.model.extra_inputs import ExtraInput
 from transforms.model.graph import (
     CUSTOM_GRADIENT,
     FlatGraph,
-    Graph,
     ancestors,
-    evaluate,
     flatten_function,
     import_graph,
-    node_name,
     same_value,
 )
 from transforms.model.load import TracedModel
 from transforms.model.options import ModelOptions
-from transforms.model.plan.activation import ends_squashed
 from transforms.model.plan.checks import (
     refuse_broken_gradient,
     refuse_features,
@@ -27,15 +22,17 @@ from transforms.model.plan.checks import (
     refuse_other_than_images,
     refuse_straight_through,
     refuse_training_mode,
-    refusing_failures,
 )
+from transforms.model.plan.evidence import gather_evidence
 from transforms.model.plan.front import ImageInput
 from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
-from transforms.model.plan.scores import ScoreTensor, find_scores
+from transforms.model.plan.output_kind import output_kind_of
+from transforms.model.plan.scores import ScoreTensor, find_scores, with_kind
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
 from transforms.model.preprocessing import Preprocessing
+from transforms.model.thresholds import thresholds_of
 from transforms.records import Box
 from transforms.sampling import Sampling
 
@@ -63,6 +60,8 @@ class Plan:
     seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
     contrast: int | None  # class index
     class_names: tuple[str, ...] | None
+    extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
+    thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
 
@@ -83,30 +82,30 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     Raises:
         ModelRefused: with the value, the cause and the remedy.
     """
-    flat = flatten_function(traced.function)
+    flat = flatten_function(traced.function, len(traced.extra))
     channels_first, height, width = _image_layout(traced)
     refuse_native_serialization(flat.graph_def)
     graph = import_graph(flat.graph_def)
     learn_shapes(graph, flat)
 
     scores = find_scores(graph, flat, traced.outputs, options.output)
-    part = ancestors(flat.graph_def, [flat.input, scores.tensor])
-    kept = {node.name for node in part.node}
-    needed = FlatGraph(part, {n: w for n, w in flat.weights.items() if n in kept}, flat.input, flat.outputs)
-    refuse_other_than_images(needed)
-    refuse_training_mode(part)
-    if scores.activation == "none":
-        sum_to_one, are_probabilities = _probabilities(graph, needed, scores)
-        scores = dataclasses.replace(scores, are_probabilities=are_probabilities)
-        if options.output is None and scores.units > 1 and not sum_to_one:
-            refuse_features(graph, scores)
+    needed = _part_for(scores, flat)
+    evidence = gather_evidence(graph, flat, needed, scores, traced, options)
+    is_asked = options.output is not None or options.output_kind != "auto"
+    if scores.activation == "none" and not is_asked and scores.units > 1 and not evidence.sum_to_one:
+        refuse_features(graph, scores)
+    kind, kind_notes = output_kind_of(evidence, options.output_kind)
+    scores = with_kind(graph, scores, kind, evidence)
+    if kind == "value":
+        needed = _part_for(scores, flat)
+    _refuse_pointless_options(scores, options)
     network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
     target, reason = choose_layer(network, options.target_layer, needed)
     head = network.head_of(target)
-    marked = {node.name for node in part.node if CUSTOM_GRADIENT in node.attr}
+    marked = {node.name for node in needed.graph_def.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
-    refuse_broken_gradient(part, head, target, scores)
+    refuse_broken_gradient(needed.graph_def, head, target, scores)
 
     preprocessing = _preprocessing(traced, options)
     sampling, sampling_notes = choose_sampling(options, traced.resizing)
@@ -140,14 +139,27 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         custom_gradients=custom_gradients,
+        extra=traced.extra,
+        thresholds=thresholds_of(options.threshold, scores.class_count) if kind == "multi_label" else None,
         notes=(
             *traced.notes,
             *sampling_notes,
+            *kind_notes,
             *_notes(scores, custom_gradients),
             *_early(target, options),
             *seen_notes,
         ),
     )
+
+
+def _part_for(scores: ScoreTensor, flat: FlatGraph) -> FlatGraph:
+    """What the scores are computed from; refused where that is more than images and weights, or random."""
+    part = ancestors(flat.graph_def, [*flat.inputs, scores.tensor])
+    kept = {node.name for node in part.node}
+    needed = dataclasses.replace(flat, graph_def=part, weights={n: w for n, w in flat.weights.items() if n in kept})
+    refuse_other_than_images(needed)
+    refuse_training_mode(part)
+    return needed
 
 
 def _image_layout(traced: TracedModel) -> tuple[bool, int, int]:
@@ -160,18 +172,6 @@ def _image_layout(traced: TracedModel) -> tuple[bool, int, int]:
             "trained with."
         )
     return channels_first, height, width
-
-
-def _probabilities(graph: Graph, flat: FlatGraph, scores: ScoreTensor) -> tuple[bool, bool]:
-    """Whether the values sum to one, and whether they are probabilities of an activation that could not be found."""
-    images, output = (graph.get_tensor_by_name(name) for name in (flat.input, scores.tensor))
-    noise = np.random.default_rng(0).uniform(0, 255, (4, *images.shape[1:])).astype(images.dtype.as_numpy_dtype)
-    with refusing_failures():
-        found = evaluate(flat.graph_def, {**flat.weights, node_name(flat.input): noise}, [scores.tensor])
-    values = found[scores.tensor].reshape(len(noise), -1)
-    in_range = bool(np.all((values >= 0) & (values <= 1 + 1e-3)))
-    sum_to_one = in_range and scores.units > 1 and bool(np.allclose(values.sum(1), 1, atol=1e-3))
-    return sum_to_one, sum_to_one or (in_range and ends_squashed(output))
 
 
 def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
@@ -212,6 +212,16 @@ def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[s
     return index
 
 
+def _refuse_pointless_options(scores: ScoreTensor, options: ModelOptions) -> None:
+    if scores.kind == "value" and options.score == "probability":
+        raise ModelRefused("model.score is probability, but the output is a value: say logit, the value itself.")
+    if scores.kind != "multi_label" and options.threshold is not None:
+        raise ModelRefused(
+            "model.threshold is for models of several labels (model.output_kind: multi_label); this one is "
+            f"{scores.kind}. Leave it out."
+        )
+
+
 def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
     """Said of a layer that nobody has asked for."""
     if options.target_layer != "auto" or target.share_behind <= _MUCH_BEHIND:
@@ -224,6 +234,8 @@ def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:
+    if scores.kind == "value":
+        return ["what is explained is the value itself: a positive cell raises it", *_stripped(custom_gradients)]
     notes = []
     if scores.are_probabilities:
         notes.append(
@@ -233,13 +245,17 @@ def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:
     elif scores.activation == "none":
         notes.append(
             "no softmax or sigmoid was found behind the scores: the output is taken as logits, and probabilities are "
-            + ("its sigmoid" if scores.units == 1 else "its softmax")
+            + ("its sigmoid" if scores.units == 1 or scores.kind == "multi_label" else "its softmax")
         )
     if scores.units == 1:
         notes.append("one unit decides between two classes: class 1 is the unit, class 0 its negative")
-    if custom_gradients:
-        notes.append(
-            f"{custom_gradients} custom gradients between the target layer and the scores were replaced by the "
-            "gradients of the operations themselves"
-        )
-    return notes
+    return [*notes, *_stripped(custom_gradients)]
+
+
+def _stripped(custom_gradients: int) -> list[str]:
+    if not custom_gradients:
+        return []
+    return [
+        f"{custom_gradients} custom gradients between the target layer and the scores were replaced by the "
+        "gradients of the operations themselves"
+    ]

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import FlatGraph, Graph, Tensor, operations, same_value
+from transforms.model.options import OutputKind
 from transforms.model.plan.activation import Activation, find_activation
+from transforms.model.plan.output_kind import Evidence
 
 _ACTIVATIONS: dict[str, Activation] = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
 # What may follow the activation without changing which class a value belongs to, or which is the largest.
@@ -22,12 +24,14 @@ class ScoreTensor:
     tensor: str  # in the graph: the logits, or the output itself where no activation was found
     activation: Activation  # what was peeled off
     units: int  # values per image
+    values: str = ""  # in the graph: the output itself, whatever was peeled off
     are_probabilities: bool = False  # no activation was found, yet the values are probabilities already
+    kind: OutputKind = "classes"
 
     @property
     def class_count(self) -> int:
-        """A single sigmoid unit decides between two classes."""
-        return 2 if self.units == 1 else self.units
+        """A single unit decides between two classes, unless it is a value."""
+        return 2 if self.units == 1 and self.kind != "value" else self.units
 
 
 def find_scores(graph: Graph, flat: FlatGraph, names: Sequence[str], wanted: str | None) -> ScoreTensor:
@@ -45,16 +49,20 @@ def find_scores(graph: Graph, flat: FlatGraph, names: Sequence[str], wanted: str
     if wanted is not None:
         if wanted not in outputs:
             raise ModelRefused(f"The model has no output {wanted!r}. Set model.output to one of: {described}.")
-        scores = _scores_of(graph, flat, wanted, outputs[wanted])
+        scores = _scores_of(graph, flat, wanted, outputs[wanted], least_rank=1)
         if scores is None:
             raise ModelRefused(
                 f"Output {wanted} has shape {_shape(outputs[wanted])}, which is not one score per class and image. "
                 f"Set model.output to an output that is; there are: {described}."
             )
         return scores
-    found = [
-        scores for name, tensor in outputs.items() if (scores := _scores_of(graph, flat, name, tensor)) is not None
-    ]
+    found: list[ScoreTensor] = []
+    for least_rank in (2, 1):  # [batch] is the score of one unit, unless it stands beside the scores of all classes
+        found = found or [
+            scores
+            for name, tensor in outputs.items()
+            if (scores := _scores_of(graph, flat, name, tensor, least_rank)) is not None
+        ]
     if not found:
         raise ModelRefused(
             f"No output of the model is one score per class and image: {described}. A model that gives features, "
@@ -68,21 +76,30 @@ def find_scores(graph: Graph, flat: FlatGraph, names: Sequence[str], wanted: str
     return found[0]
 
 
-def _scores_of(graph: Graph, flat: FlatGraph, name: str, output: Tensor) -> ScoreTensor | None:
+def with_kind(graph: Graph, scores: ScoreTensor, kind: OutputKind, evidence: Evidence) -> ScoreTensor:
+    """The scores, known to mean ``kind``; a value is what the model gives, with nothing peeled off."""
+    if kind != "value":
+        return dataclasses.replace(scores, kind=kind, are_probabilities=evidence.in_unit_range)
+    units = math.prod(graph.get_tensor_by_name(scores.values).shape.as_list()[1:])
+    return dataclasses.replace(scores, kind=kind, tensor=scores.values, activation="none", units=units)
+
+
+def _scores_of(graph: Graph, flat: FlatGraph, name: str, output: Tensor, least_rank: int) -> ScoreTensor | None:
     logits, activation = _behind_activation(graph, flat, output)
     if (
         logits.op.type in _ONLY_THE_BEST
         or not logits.dtype.is_floating
         or logits.shape.rank is None
-        or logits.shape.rank < 2
+        or logits.shape.rank < least_rank
+        or output.shape.rank in range(least_rank)
     ):
         return None
-    sizes = logits.shape.as_list()[1:]
+    sizes = logits.shape.as_list()[1:] or [1]
     if None in sizes or math.prod(sizes) != max(sizes):  # [B, 1, 1, C] is as good as [B, C]; a grid of scores is not
         return None
     if max(sizes) == 1 and activation == "softmax":
         return None  # always 1
-    return ScoreTensor(name, logits.name, activation, max(sizes))
+    return ScoreTensor(name, logits.name, activation, max(sizes), same_value(output).name)
 
 
 def _behind_activation(graph: Graph, flat: FlatGraph, output: Tensor) -> tuple[Tensor, Activation]:

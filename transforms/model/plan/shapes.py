@@ -9,6 +9,7 @@ from transforms.model.graph import (
     Tensor,
     consumers,
     evaluate,
+    made_up_inputs,
     node_name,
     open_inputs,
     operations,
@@ -44,9 +45,8 @@ def learn_shapes(graph: Graph, flat: FlatGraph) -> None:
     images = graph.get_tensor_by_name(flat.input)
     blank = np.zeros((_IMAGES, *images.shape[1:]), images.dtype.as_numpy_dtype)
     with refusing_failures():
-        values = evaluate(
-            flat.graph_def, {**flat.weights, node_name(flat.input): blank}, [tensor.name for tensor in unknown]
-        )
+        feeds = {**flat.weights, node_name(flat.input): blank, **made_up_inputs(flat, _IMAGES)}
+        values = evaluate(flat.graph_def, feeds, [tensor.name for tensor in unknown])
     for tensor in unknown:
         shape = values[tensor.name].shape
         if shape and shape[0] == _IMAGES:

@@ -102,7 +102,7 @@ def test_a_binary_sigmoid_is_two_classes():
 
 def test_many_labels_have_a_probability_each():
     model = small_models.convolutional(activation="sigmoid")
-    result = explained(planned(model), IMAGES, ALL)
+    result = explained(planned(model, output_kind="multi_label"), IMAGES, ALL)
     np.testing.assert_allclose(result["probabilities"], model(IMAGES, training=False), rtol=1e-4)
 
 

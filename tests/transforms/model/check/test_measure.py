@@ -8,9 +8,12 @@ from colour_models import NAMES, colour_classifier, pixels_of, write_pictures
 from small_models import tape_gradcam
 
 from transforms.expected import Expected
-from transforms.model.check.measure import CheckedImages, measure_pixels, open_model
+from transforms.model.check.images import CheckedImages
+from transforms.model.check.measure import measure_pixels
 from transforms.model.check.measures import mutual_information
+from transforms.model.check.table import PixelCheck
 from transforms.model.options import ModelOptions
+from transforms.model.planned import PlannedModel
 from transforms.model.preprocessing import NAMED, SIXTEEN_BITS
 from transforms.storage.storage import Storage
 
@@ -24,9 +27,10 @@ def pixels(tmp_path_factory):
 
 def checked(model, path, pixels, labels=None, expected=None, references=None, **options):
     model.save(path / "m.keras")
-    opened = open_model(ModelOptions(str(path / "m.keras"), **options), Storage())
+    opened = PlannedModel(ModelOptions(str(path / "m.keras"), **options), Storage())
     nothing = [None] * len(pixels)
-    return measure_pixels(opened, CheckedImages(pixels, labels or nothing, expected or nothing, references))
+    known = nothing if labels is None else [(label,) for label in labels]
+    return measure_pixels(opened, CheckedImages(pixels, known, expected or nothing, references=references))
 
 
 def test_every_row_is_what_keras_predicts(tmp_path, pixels):
@@ -62,8 +66,8 @@ def test_integer_pixels_leave_only_the_order_of_the_channels_open(tmp_path, pixe
 
     module = Integers()
     tf.saved_model.save(module, str(tmp_path / "m"), signatures=module.scores)
-    opened = open_model(ModelOptions(str(tmp_path / "m")), Storage())
-    check = measure_pixels(opened, CheckedImages(pixels, LABELS, [None] * len(pixels)))
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m")), Storage())
+    check = measure_pixels(opened, CheckedImages(pixels, [(label,) for label in LABELS], [None] * len(pixels)))
     assert [row.name for row in check.rows] == ["none", "none, BGR"]
     assert check.taken.accuracy == 1.0
     assert check.rows[1].accuracy < 0.8
@@ -101,7 +105,7 @@ def test_maps_are_those_of_a_tape(tmp_path, pixels):
 
     model = colour_classifier()
     model.save(tmp_path / "m.keras")
-    opened = open_model(ModelOptions(str(tmp_path / "m.keras"), preprocessing="minus_one_to_one"), Storage())
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m.keras"), preprocessing="minus_one_to_one"), Storage())
     features, dense = keras.Model(model.input, model.get_layer("halves").output), model.get_layer("scores")
 
     def features_and_scores(batch):
@@ -111,3 +115,25 @@ def test_maps_are_those_of_a_tape(tmp_path, pixels):
     _, maps = Forward(opened.plan).maps(pixels[15:18], NAMED["minus_one_to_one"])
     wanted = tape_gradcam(features_and_scores, pixels[15:18] / 127.5 - 1, LABELS[15])
     np.testing.assert_allclose(maps, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_other_filters_are_scored_for_what_is_taken_and_for_the_best_other(tmp_path, pixels):
+    model = colour_classifier(sharpness=3.0)
+    model.save(tmp_path / "m.keras")
+    opened = PlannedModel(ModelOptions(str(tmp_path / "m.keras"), preprocessing="unit"), Storage())
+    darker, inverted = pixels // 2, 255 - pixels
+    images = CheckedImages(pixels, [(label,) for label in LABELS], [None] * len(pixels))
+    check = measure_pixels(opened, images, {"darker": darker, "inverted": inverted})
+    names = [(row.name, row.filter) for row in check.filters]
+    assert names == [
+        ("unit", "darker"), ("unit", "inverted"), ("minus_one_to_one", "darker"), ("minus_one_to_one", "inverted")
+    ]  # fmt: skip
+    assert {row.filter for row in check.rows} == {"area"}
+    taken = model.predict(pixels / np.float32(255), verbose=0).argmax(1) == LABELS
+    for row, fed in zip(
+        check.filters, (darker / 255, inverted / 255, darker / 127.5 - 1, inverted / 127.5 - 1), strict=True
+    ):
+        right = model.predict(fed.astype(np.float32), verbose=0).argmax(1) == LABELS
+        assert row.accuracy == pytest.approx(right.mean())
+        assert (row.wins, row.losses) == ((right & ~taken).sum(), (taken & ~right).sum())
+    assert PixelCheck.decode(check.encode()) == check

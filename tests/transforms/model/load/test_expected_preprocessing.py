@@ -235,8 +235,13 @@ def test_a_base_of_keras_applications_brings_its_convention(library):
 
 def test_what_the_user_says_goes_first():
     model = behind(keras, keras.layers.Rescaling(1 / 255))
-    assert expected(model, "caffe") == (NAMED["caffe"], ())
+    assert expected(model, "none") == (NAMED["none"], ())
     assert expected(model, {"scale": 1 / 255})[0] == NAMED["unit"]
+    said, (note,) = expected(model, "caffe")
+    assert said == NAMED["caffe"]
+    assert note.startswith("model.preprocessing is caffe, where the model tells none: the operations in front")
+    silent = behind(keras, keras.layers.Rescaling(1 / 7))
+    assert expected(silent, "caffe") == (NAMED["caffe"], ())  # it tells nothing
     with pytest.raises(ModelRefused, match=r"model\.preprocessing 'cafe' is not known"):
         expected(model, "cafe")
 

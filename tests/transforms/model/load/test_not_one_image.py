@@ -78,11 +78,12 @@ def test_pairs_of_images_are_refused_with_a_reference_that_can_be_held_fixed(tmp
     assert np.abs(cams).max() > 0
 
 
-def test_an_image_with_other_inputs_is_told_to_supply_them(tmp_path):
+def test_an_image_with_other_inputs_is_told_to_name_their_columns(tmp_path):
     image, age = layers.Input((32, 32, 3), name="image"), layers.Input((1,), name="age")
     pooled = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
     keras.Model([image, age], layers.Dense(2)(layers.Concatenate()([pooled, age]))).save(tmp_path / "model.keras")
-    assert "takes the image alone and supplies the others" in refusal(tmp_path / "model.keras")
+    text = refusal(tmp_path / "model.keras")
+    assert "a heatmap is drawn on image. Say where the others come from: model.inputs: {age: COLUMN}" in text
 
 
 @pytest.mark.parametrize(

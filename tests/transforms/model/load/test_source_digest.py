@@ -21,6 +21,7 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
     changes = {
         "output": "head", "signature": "s", "class_names": ("a", "b"), "input_size": (64, 64), "preprocessing": "unit",
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
+        "output_kind": "value", "threshold": 0.25, "labels": "numbers", "inputs": {"age": "age"},
         "interpolation": "bilinear", "antialias": True, "crop_fraction": 0.875, "pad_color": (1, 2, 3),
         "geometry": (0.0, 0.0, 1.0, 0.5),
     }  # fmt: skip

@@ -17,14 +17,14 @@ def features_and_logits(images, units=4):
     return features, tf.add(tf.reduce_mean(features, [1, 2]) @ DENSE[:, :units], BIAS[:units], name="logits")
 
 
-def planned(head, units=4):
+def planned(head, units=4, **options):
     traced = small_models.traced_function(lambda images: head(features_and_logits(images, units)[1]))
-    return small_models.planned(traced)
+    return small_models.planned(traced, **options)
 
 
-def check(head, activation, scores_of=lambda z: z, probabilities_of=tf.nn.softmax, target=1, units=4):
+def check(head, activation, scores_of=lambda z: z, probabilities_of=tf.nn.softmax, target=1, units=4, **options):
     """The head is taken for that activation, and maps and scores are those of a tape on ``scores_of`` the logits."""
-    plan = planned(head, units)
+    plan = planned(head, units, **options)
     result = small_models.explained(plan, IMAGES, [[target]] * len(IMAGES))
 
     def reference(images):
@@ -69,13 +69,13 @@ def test_softmax(head):
 
 @pytest.mark.parametrize("head", SIGMOIDS)
 def test_sigmoid(head):
-    scores = planned(SIGMOIDS[head]).scores
+    scores = planned(SIGMOIDS[head], output_kind="multi_label").scores
     assert (scores.activation, scores.tensor) == ("sigmoid", "logits:0")
 
 
 def test_maps_are_those_of_the_logits():
     check(SOFTMAXES["in percent"], "softmax")
-    check(SIGMOIDS["an exponential"], "sigmoid", probabilities_of=tf.sigmoid)
+    check(SIGMOIDS["an exponential"], "sigmoid", probabilities_of=tf.sigmoid, output_kind="multi_label")
 
 
 def test_the_temperature_stays_with_the_logits():
@@ -111,7 +111,8 @@ PROBABILITIES = {
 @pytest.mark.parametrize("head", PROBABILITIES)
 def test_probabilities_without_logits_are_taken_as_they_are(head):
     function = PROBABILITIES[head]
-    check(function, "none", scores_of=function, probabilities_of=tf.identity)
+    kind = "multi_label" if head == "a mean of sigmoids" else "auto"
+    check(function, "none", scores_of=function, probabilities_of=tf.identity, output_kind=kind)
 
 
 @pytest.mark.parametrize("target", [0, 1])

@@ -90,7 +90,22 @@ def test_logits_beside_their_probabilities_are_one_output():
     assert (scores.output, scores.activation) == ("probabilities", "softmax")
 
 
-@pytest.mark.parametrize("function", [lambda x: x * 2.0, lambda x: tf.reduce_mean(x, [1, 2, 3]), lambda x: x[:, 0]])
+@pytest.mark.parametrize("function", [lambda x: x * 2.0, lambda x: x[:, 0], lambda x: tf.reduce_mean(x)])
 def test_outputs_without_one_score_per_class_are_refused(function):
     with pytest.raises(ModelRefused, match="needs a classifier head"):
         scores_of(function)
+
+
+def test_one_number_for_each_image_is_the_score_of_one_unit():
+    scores, _ = scores_of(lambda images: tf.sigmoid(logits_of(images, UNIT_KERNEL))[:, 0])
+    assert (scores.activation, scores.units, scores.class_count) == ("sigmoid", 1, 2)
+
+
+def test_one_number_beside_the_scores_of_all_classes_is_none_of_them():
+    def model(images):
+        probabilities = tf.nn.softmax(logits_of(images))
+        return {"confidence": tf.reduce_max(probabilities, 1), "probabilities": probabilities}
+
+    scores, _ = scores_of(model)
+    assert (scores.output, scores.units) == ("probabilities", 4)
+    assert scores_of(model, "confidence")[0].units == 1

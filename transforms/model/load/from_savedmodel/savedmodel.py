@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from transforms.model.errors import ModelRefused
+from transforms.model.extra_inputs import ExtraInput
+from transforms.model.load.bound_inputs import bind_inputs
 from transforms.model.load.from_savedmodel.graph_check import refuse_code_in_savedmodel
 from transforms.model.load.from_savedmodel.reference_variables import ReferenceFunction, has_reference_variables
 from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import adapt_input
+from transforms.model.options import InputOption
 from transforms.model.tensorflow import tf
 
 _DEFAULT = "serving_default"
@@ -24,7 +27,25 @@ class Endpoint:
 
     name: str  # of the signature, or __call__
     inputs: dict[str, Any]  # name -> tf.TensorSpec
-    call: Callable[[Any], Any]  # the one input -> outputs
+    call: Callable[..., Any]  # the one input, and those of extra -> outputs
+    call_named: Callable[[dict[str, Any]], Any] | None = None  # all inputs by name -> outputs
+    extra: tuple[ExtraInput, ...] = ()  # what ``call`` takes behind the image
+
+    def bound(self, options: Mapping[str, InputOption]) -> "Endpoint":
+        """As an endpoint of the image alone, the other inputs being given as ``model.inputs`` says.
+
+        Raises:
+            ModelRefused: they cannot be.
+        """
+        bound = bind_inputs(self.inputs, options, str(self))
+        call_named = self.call_named
+        if call_named is None:
+            raise ModelRefused(f"model.inputs: {self} was written by TF1, which takes the image alone here")
+
+        def call(images: Any, *extra: Any) -> Any:
+            return call_named(bound.named(images, extra))
+
+        return Endpoint(self.name, {bound.image: self.inputs[bound.image]}, call, None, bound.extra)
 
     @property
     def takes_images(self) -> bool:
@@ -80,21 +101,22 @@ def trace_endpoint(
     signature, adapt, adapted = adapt_input(shape, spec.dtype, input_size)
     names: list[str] = []
 
-    def scores(images: Any) -> list[Any]:
-        outputs = _named(endpoint.call(adapt(images)))
+    def scores(images: Any, *extra: Any) -> list[Any]:
+        outputs = _named(endpoint.call(adapt(images), *extra))
         if only in outputs:
             outputs = {only: outputs[only]}
         names[:] = outputs
         return list(outputs.values())
 
     try:
-        function = tf.function(scores, autograph=False).get_concrete_function(signature)
+        specs = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(endpoint.extra)]
+        function = tf.function(scores, autograph=False).get_concrete_function(signature, *specs)
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError, tf.errors.OpError) as error:
         raise ModelRefused(
             f"{endpoint} cannot be called with {signature.shape}: {error}. If the model was exported for one image "
             "size, say it as model.input_size: [height, width]"
         ) from error
-    return TracedModel(function, tuple(names), {}, None, None, (*notes, *adapted), keep_alive)
+    return TracedModel(function, tuple(names), {}, None, None, (*notes, *adapted), keep_alive, extra=endpoint.extra)
 
 
 def endpoints_of(loaded: Any) -> dict[str, Endpoint]:
@@ -157,7 +179,9 @@ def _signature(name: str, function: Any) -> Endpoint:
     inputs = dict(function.structured_input_signature[1])
     if len(inputs) == 1 and has_reference_variables(function):
         return Endpoint(name, inputs, ReferenceFunction(function))
-    return Endpoint(name, inputs, lambda images: function(**dict.fromkeys(inputs, images)))
+    return Endpoint(
+        name, inputs, lambda images: function(**dict.fromkeys(inputs, images)), lambda by_name: function(**by_name)
+    )
 
 
 def _call_in_inference_mode(name: str, restored: Any, concrete: Any) -> Endpoint | None:
@@ -167,12 +191,13 @@ def _call_in_inference_mode(name: str, restored: Any, concrete: Any) -> Endpoint
     if not all(isinstance(spec, tf.TensorSpec) for spec in tensors.values()) or _trains(concrete):
         return None
 
-    def call(images: Any) -> Any:
-        given = [images if isinstance(leaf, tf.TensorSpec) else leaf for leaf in leaves]
+    def call(by_name: dict[str, Any]) -> Any:
+        values = iter([by_name[key] for key in tensors])
+        given = [next(values) if isinstance(leaf, tf.TensorSpec) else leaf for leaf in leaves]
         call_args, call_kwargs = tf.nest.pack_sequence_as((args, kwargs), given)
         return restored(*call_args, **call_kwargs)
 
-    return Endpoint(name, tensors, call)
+    return Endpoint(name, tensors, lambda images: call(dict.fromkeys(tensors, images)), call)
 
 
 def _trains(concrete: Any) -> bool:
@@ -200,8 +225,12 @@ def _refuse_other_than_images(endpoint: Endpoint, endpoints: Mapping[str, Endpoi
             f"{remedy}"
         )
     known = [] if others else [spec.shape for spec in endpoint.inputs.values() if spec.shape.rank is not None]
+    pictures = [name for name, spec in endpoint.inputs.items() if spec.shape.rank == 4]
     if len(known) == len(endpoint.inputs) and (special := remedy_for([tuple(s) for s in known], [*endpoint.inputs])):
         remedy = special
+    elif len(endpoint.inputs) > 1 and len(pictures) == 1:
+        beside = ", ".join(f"{name}: COLUMN" for name in endpoint.inputs if name not in pictures)
+        remedy = f"say where the others come from, model.inputs: {{{beside}}}, columns of the manifest; or {remedy}"
     raise ModelRefused(f"{source}: {endpoint} does not take one batch of images: {remedy}")
 
 
