@@ -43,6 +43,9 @@ def lines_of_archive(
     samples: dict[str, _Sample] = {}
     for name, member in index.items():
         folder, _, base = name.rpartition("/")
+        if "::" in name:  # in a URI, it would be the end of the name
+            passed_over["with :: in the name"] += 1
+            continue
         if any(part.startswith((".", "__MACOSX")) for part in name.split("/")):
             continue
         stem, _, extension = base.partition(".")

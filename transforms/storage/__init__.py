@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from transforms.storage.access import Doors
     from transforms.storage.archives import read_index
     from transforms.storage.local_copies import local_copy
-    from transforms.storage.members import ParquetFooter, record_uri, row_uri, split_member
+    from transforms.storage.members import record_uri, row_uri, split_member
+    from transforms.storage.rows import ParquetFooter
     from transforms.storage.sequential import SequentialReader
     from transforms.storage.state import decode_state, not_state
     from transforms.storage.state_files import (

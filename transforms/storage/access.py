@@ -21,6 +21,7 @@ are undone, with slashes of both kinds.
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable
 
 from transforms.records import ImageFailure, Stage, Status
@@ -37,7 +38,8 @@ from transforms.storage.uris import (
     schemes_of,
 )
 
-_WITHIN = frozenset({"data", *CONTAINERS})  # they lead no further than the links behind them
+# They may name any URI.
+_LISTS = re.compile(r"\.(csv|tsv|txt|lst|jsonl|ndjson|json)(\.gz)?$", re.IGNORECASE)
 _ANYWHERE = {"reference", "dask", "generic"}
 _CHECKED_LATER = {"http", "https"}  # names: when they are connected to
 
@@ -61,9 +63,9 @@ class Doors:
         own = frozenset(schemes_of(manifest))
         allowed: frozenset[str] | None = None
         if schemes is not None:
-            allowed = frozenset(schemes)
+            allowed = frozenset(schemes) | _within(manifest)
         elif not is_local(manifest):
-            allowed = own.union(_WITHIN, *map(same_store, own))
+            allowed = own.union({"data"}, _within(manifest), *map(same_store, own))
         origin = _origin(links_of(manifest)[-1])
         return cls(allowed, tuple(roots), frozenset([origin] if origin else []))
 
@@ -106,7 +108,7 @@ class Doors:
 
     def _check_scheme(self, scheme: str) -> None:
         if self.allowed_schemes is not None and scheme not in self.allowed_schemes:
-            allowed = ", ".join(sorted(self.allowed_schemes - _WITHIN or self.allowed_schemes))
+            allowed = ", ".join(sorted(self.allowed_schemes - {"data"})) or "data"
             raise ForbiddenError(
                 f"scheme {scheme!r} is not allowed, only {allowed}; input.allowed_schemes can allow it"
             )
@@ -133,6 +135,11 @@ def check_bytes(count: int, max_bytes: int) -> None:
     if count > max_bytes:
         message = f"{count:,} bytes or more; input.max_bytes is {max_bytes:,}"
         raise ImageFailure(Status.TOO_LARGE, Stage.FETCH, message, "TooManyBytes")
+
+
+def _within(manifest: str) -> frozenset[str]:
+    """Links to images inside the files that a manifest is, or that lie in its folder: we write them, not it."""
+    return frozenset() if _LISTS.search(manifest.partition("?")[0]) else CONTAINERS
 
 
 def _origin(link: Link) -> tuple[str, int] | None:

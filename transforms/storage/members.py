@@ -10,26 +10,15 @@
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import IO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from transforms.containers import (
-    DamagedRecordError,
-    ImageColumn,
-    NoExampleError,
-    NoImageError,
-    decode_group,
-    group_of_row,
-    image_columns,
-    parse_example,
-    record_of,
-    span_of_group,
-)
+from transforms.containers import DamagedRecordError, NoExampleError, parse_example, record_of
 from transforms.storage import uris
 from transforms.storage.access import check_bytes
-from transforms.storage.archives import ArchiveChanged, Indexes, ReadRange
+from transforms.storage.archives import ArchiveChanged, ReadRange
+
+if TYPE_CHECKING:
+    from transforms.storage.rows import ParquetFooter  # the launch side reads configs without pyarrow
 
 _RECORD = re.compile(r"(\d{1,18})-(\d{1,18})/(.+)", re.DOTALL)
 _ROW = re.compile(r"(\d{1,18})/(.+)", re.DOTALL)
@@ -82,78 +71,7 @@ class RecordMember:
         return bytes(found[0])
 
 
-@dataclasses.dataclass(frozen=True)
-class ParquetFooter:
-    """What a Parquet file says of itself."""
-
-    metadata: pq.FileMetaData
-    columns: tuple[ImageColumn, ...]
-
-    def __len__(self) -> int:
-        """How much memory it takes, in pieces of some hundred bytes."""
-        return self.metadata.num_row_groups * self.metadata.num_columns
-
-    @classmethod
-    def read(cls, file: IO[bytes]) -> "ParquetFooter | None":
-        try:
-            parquet = pq.ParquetFile(file)
-        except (pa.ArrowException, OSError):
-            return None
-        return cls(parquet.metadata, tuple(image_columns(parquet.schema_arrow)))
-
-    def leaf_of(self, column: str) -> str:
-        """The path of the bytes of a column of images."""
-        leaf = next((found.leaf for found in self.columns if found.name == column), None)
-        if leaf is None:
-            raise NoImageError(f"there is no column {column} of images")
-        return leaf
-
-
-FOOTERS = Indexes[ParquetFooter]()
-
-
-@dataclasses.dataclass(frozen=True)
-class RowMember:
-    """A row of a column of images in a Parquet file. To read one, all of its row group are read."""
-
-    footer: ParquetFooter
-    leaf: str
-    group: int
-    row: int  # within the group
-
-    @classmethod
-    def of(cls, footer: ParquetFooter, row: int, column: str) -> "RowMember":
-        group, within = group_of_row(footer.metadata, row)
-        return cls(footer, footer.leaf_of(column), group, within)
-
-    @property
-    def span(self) -> tuple[int, int]:
-        return span_of_group(self.footer.metadata, self.leaf, self.group)
-
-    def read(self, read_range: ReadRange, max_bytes: int) -> bytes:
-        return self.pick(self.decode(read_range), max_bytes)
-
-    def decode(self, read_range: ReadRange) -> pa.ChunkedArray:
-        """All images of the row group."""
-        start, length = self.span
-        chunk = read_range(start, start + length)
-        if len(chunk) != length:
-            raise ArchiveChanged("the file has changed since its footer was read, or is cut off")
-        try:
-            return decode_group(self.footer.metadata, self.leaf, self.group, chunk)
-        except (pa.ArrowException, OSError) as error:
-            raise ArchiveChanged(f"damaged in its file, or the file has changed: {error}") from None
-
-    def pick(self, images: pa.ChunkedArray, max_bytes: int) -> bytes:
-        """The image of the row, of those of its group."""
-        image = images[self.row].as_py()
-        if image is None:
-            raise OSError(f"there is no image in this row of {self.leaf}")
-        check_bytes(len(image), max_bytes)
-        return image
-
-
-def member_of_uri(kind: str, name: str, footer: Callable[[], ParquetFooter | None]) -> Member | None:
+def member_of_uri(kind: str, name: str, footer: "Callable[[], ParquetFooter | None]") -> Member | None:
     """The image that a ``tfrecord://`` or ``parquet://`` link names; None for other kinds.
 
     Raises:
@@ -168,6 +86,8 @@ def member_of_uri(kind: str, name: str, footer: Callable[[], ParquetFooter | Non
         parts = _ROW.fullmatch(name)
         if parts is None:
             raise ValueError(f"write parquet://ROW/COLUMN::FILE, not parquet://{name}")
+        from transforms.storage.rows import RowMember
+
         found = footer()
         if found is None:
             raise ValueError("not a Parquet file")

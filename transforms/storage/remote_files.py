@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -18,6 +18,9 @@ from transforms.storage.content import digest_of_bytes, digest_of_files, known_i
 from transforms.storage.local_files import LocalFiles
 from transforms.storage.retries import Result, with_retries
 from transforms.storage.timed_read import read_range
+
+if TYPE_CHECKING:
+    from transforms.storage.rows import ParquetFooter  # the launch side reads configs without pyarrow
 
 # Options by scheme, where the user has no others. botocore's own default lets ten requests out at a time.
 _DEFAULTS: Mapping[str, Mapping[str, dict[str, Any]]] = {
@@ -90,16 +93,24 @@ class RemoteFiles:
             return None if index is None else index.get(archives.plain_name(name))
         return members.member_of_uri(kind, name, lambda: self.footer(file))
 
-    def footer(self, file: str) -> members.ParquetFooter | None:
+    def footer(self, file: str) -> "ParquetFooter | None":
         """What a Parquet file says of itself; None where it is none."""
+        from transforms.storage.rows import FOOTERS, ParquetFooter
+
+        def read() -> ParquetFooter | None:
+            with self._open_guarded(file) as opened:
+                return ParquetFooter.read(opened)
+
         trusted = (0.0,) if uris.is_local(file) else ()
-        return members.FOOTERS.get(
-            self._key_of("parquet", file), lambda: self._file_version(file), lambda: self._read_footer(file), *trusted
-        )
+        return FOOTERS.get(self._key_of("parquet", file), lambda: self._file_version(file), read, *trusted)
 
     def _forget(self, kind: str, file: str) -> None:
-        for indexes in (archives.INDEXES, members.FOOTERS):
-            indexes.forget(self._key_of(kind, file))
+        if kind == "parquet":
+            from transforms.storage.rows import FOOTERS
+
+            FOOTERS.forget(self._key_of(kind, file))
+        else:
+            archives.INDEXES.forget(self._key_of(kind, file))
 
     def _key_of(self, kind: str, file: str) -> str:
         return f"{kind}::{file} {self._options_of(uris.scheme_of(file))!r}"
@@ -110,10 +121,6 @@ class RemoteFiles:
     def _read_index(self, kind: str, file: str) -> archives.Index | None:
         with self._open_guarded(file) as opened:
             return archives.read_index(kind, opened)
-
-    def _read_footer(self, file: str) -> members.ParquetFooter | None:
-        with self._open_guarded(file) as opened:
-            return members.ParquetFooter.read(opened)
 
     def _open_guarded(self, file: str) -> IO[bytes]:
         if uris.is_local(file):

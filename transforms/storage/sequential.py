@@ -8,7 +8,8 @@ from typing import Any
 
 from transforms.records import ImageRef
 from transforms.storage.archives import ArchiveChanged, TarMember
-from transforms.storage.members import Member, RowMember, split_member
+from transforms.storage.members import Member, split_member
+from transforms.storage.rows import RowMember
 from transforms.storage.storage import Storage
 
 _BLOCK = 8 << 20  # bytes of one request, but for an image, or a row group, that is larger

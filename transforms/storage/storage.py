@@ -3,15 +3,18 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from transforms.records import ImageFailure, Stage, Status
 from transforms.storage import uris
 from transforms.storage.access import Doors
 from transforms.storage.local_files import LocalFiles
-from transforms.storage.members import Member, ParquetFooter, split_member
+from transforms.storage.members import Member, split_member
 from transforms.storage.remote_files import RemoteFiles
 from transforms.storage.retries import with_retries
+
+if TYPE_CHECKING:
+    from transforms.storage.rows import ParquetFooter  # the launch side reads configs without pyarrow
 
 _LOCAL = LocalFiles()
 
@@ -73,7 +76,7 @@ class Storage:
         member = with_retries(lambda _: files.member(kind, name, file), self.attempts, self.timeout)
         return None if member is None else (file, member)
 
-    def footer(self, uri: str) -> ParquetFooter | None:
+    def footer(self, uri: str) -> "ParquetFooter | None":
         """What a Parquet file with images says of itself; None where it is no Parquet file."""
         self.doors.check(uri)
         files = RemoteFiles(self.options, self.doors, self.timeout, self.attempts)

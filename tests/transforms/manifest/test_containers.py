@@ -106,7 +106,7 @@ def test_an_index_is_made_once_and_again_when_the_file_is_another(tmp_path, monk
 def test_what_lies_beside_an_image_in_a_webdataset(tmp_path):
     files = {"a.jpg": b"1", "a.cls": b" 7\n", "a.json": b'{"site": "x", "label": "not this", "boxes": [[0, 0, 2, 2]]}',
              "a.txt": b"a cat", "a.seg.png": b"mask", "sub/b.1.jpg": b"2", "sub/b.2.jpg": b"3", "c.JPG": b"4",
-             "c.npy": b"?", "._a.jpg": b"?", "d.json": b"{}", "README": b"?"}  # fmt: skip
+             "c.npy": b"?", "._a.jpg": b"?", "a::b.jpg": b"?", "d.json": b"{}", "README": b"?"}  # fmt: skip
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         for name, content in files.items():
             info = tarfile.TarInfo(f"./{name}")
@@ -120,7 +120,7 @@ def test_what_lies_beside_an_image_in_a_webdataset(tmp_path):
     assert (first.label, first.boxes, first.extra) == ("7", ((0, 0, 2, 2),), ("x", "a cat"))
     assert refs["tar://c.JPG"].label is None
     assert found.passed_over == (
-        "4 files are passed over: 1 .npy, 1 without a suffix, 1 .seg.png, 1 .json")  # fmt: skip
+        "5 files are passed over: 1 .npy, 1 with :: in the name, 1 without a suffix, 1 .seg.png, 1 .json")  # fmt: skip
 
 
 def test_names_that_a_data_set_gives_its_classes(tmp_path):
