@@ -253,7 +253,7 @@ def _spelled_out(arguments: list[str]) -> list[str]:
 
 def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
-    from pipeline.launch import launch
+    from pipeline.launch import LateMistakeError, launch
     from pipeline.runs import LeaseTaken
     from transforms.explain import TooManyFailures
     from transforms.storage import redact
@@ -266,6 +266,8 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
         raise _refuse(str(error), ExitCode.BUSY, console) from None
     except OutputClosedError as error:
         _stop(str(error), ExitCode.OUTPUT_CLOSED, console)
+    except LateMistakeError as error:
+        _stop(str(error), ExitCode.USAGE, console)
     except TooManyFailures as error:
         _stop(str(error), ExitCode.TOO_MANY_FAILURES, console)
     except Exception as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         digest_of_ref,
         digests_of_rows,
     )
-    from transforms.explain.failure_limit import TooManyFailures, why_stopped
+    from transforms.explain.failure_limit import TooManyFailures, why_stopped, write_mistake
     from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
     from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
     from transforms.explain.metrics import report_metrics
@@ -52,5 +52,6 @@ __all__ = [
     "reload_images",
     "report_metrics",
     "why_stopped",
+    "write_mistake",
 ]
 __getattr__ = lazy_face(__name__, __file__)

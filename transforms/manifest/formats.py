@@ -113,6 +113,8 @@ def numbered_lines(
         for count, (number, line) in enumerate(lines):
             if count == limit:
                 return
+            if piece is not None and piece.cells:
+                line = dict(piece.cells) | line
             yield number, with_boxes(line, manifest) if adapt else line
     except FileNotFoundError:
         raise ManifestError(f"{manifest.shown}: there is no such manifest; check input.manifest") from None

@@ -33,6 +33,7 @@ class Piece:
     count: int  # its own
     row_groups: tuple[int, ...] | None = None  # of a Parquet file; None: all
     before: int = 0  # lines of the file before it
+    cells: tuple[tuple[str, str | None], ...] = ()  # columns that stand in the names of the file's folders
     index: str | None = None  # URI of the index that lists the images of the file, where it holds some itself
 
 

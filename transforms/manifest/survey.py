@@ -18,6 +18,7 @@ from transforms.manifest.listing import describe_passed_over
 from transforms.manifest.manifest import CONTAINERS, SPAN, Manifest, ManifestError, Piece
 from transforms.manifest.many_files import files_of, kind_of_file
 from transforms.manifest.parquet import ParquetFacts, read_facts
+from transforms.manifest.partitions import partition_of
 from transforms.manifest.read import base_of, image_ref, of_piece, read_cells
 from transforms.manifest.sample import Sample
 from transforms.records import ImageRef
@@ -161,7 +162,8 @@ def _survey_files(files: list[str], manifest: Manifest, storage: Storage, found:
     with ThreadPoolExecutor(_READERS, "footers") as readers:
 
         def facts_of(uri: str) -> tuple[str, ParquetFacts | tuple[str, IndexFacts] | None]:
-            own, kind = dataclasses.replace(manifest, uri=uri), kind_of_file(uri, manifest)
+            own = of_piece(manifest, Piece(uri, 0, 0, cells=partition_of(uri, manifest.uri)))
+            kind = kind_of_file(uri, manifest)
             if kind == "parquet":
                 return uri, read_facts(own, storage)
             if kind in CONTAINERS and manifest.indexes is not None:
@@ -172,18 +174,20 @@ def _survey_files(files: list[str], manifest: Manifest, storage: Storage, found:
             left = None if limit is None else limit - found.count
             if left == 0:
                 return
+            cells = partition_of(uri, manifest.uri)
             if facts is None:
                 start = found.count
-                whole = Piece(uri, start, -1 if left is None else left)
+                whole = Piece(uri, start, -1 if left is None else left, cells=cells)
                 count = found.read(of_piece(manifest, whole), storage, whole)
                 if count:
                     yield dataclasses.replace(whole, count=count)
                 continue
             index, groups = (None, facts) if isinstance(facts, ParquetFacts) else facts
             found.see_facts(groups)
+            found.columns.update(dict.fromkeys(name for name, _ in cells))
             for piece in _pieces_of(uri, groups.row_groups, found.count, left):
                 found.count += piece.count
-                yield dataclasses.replace(piece, index=index)
+                yield dataclasses.replace(piece, index=index, cells=cells)
 
 
 def _pieces_of(uri: str, row_groups: Sequence[int], start: int, limit: int | None) -> Iterable[Piece]:

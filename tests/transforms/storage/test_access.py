@@ -157,5 +157,5 @@ def test_images_inside_the_files_of_a_manifest_are_open_but_a_list_cannot_ask_fo
             else:
                 with pytest.raises(ForbiddenError, match=f"scheme '{kind}' is not allowed"):
                     doors.check(inside)
-        with pytest.raises(ForbiddenError, match="scheme '(ftp|tar)' is not allowed"):
+        with pytest.raises(ForbiddenError, match=r"scheme '(ftp|tar)' is not allowed"):
             doors.check("tar://a.jpg::ftp://elsewhere/x.tar")
