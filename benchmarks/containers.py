@@ -71,7 +71,7 @@ def measure(
             before = count_requests(metrics)
             summary = run(folder, f"{root}/{kind}", options)
             assert (summary["images"], summary["failures"]) == (chosen.images, 0), summary
-            speeds[kind].append(summary["images"] / summary["seconds"])
+            speeds[kind].append(summary["images"] / (summary["prepare_seconds"] + summary["run_seconds"]))
             requests[kind] = (count_requests(metrics) - before) / chosen.images * 100
     own = statistics.median(speeds["loose"])
     for kind in KINDS:

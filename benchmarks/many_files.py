@@ -1,4 +1,6 @@
-"""A manifest of 64 Parquet files planned by one worker process and by two: ``python -m benchmarks.many_files 10000000``.
+"""A manifest of 64 Parquet files, planned by one worker process and by two.
+
+    python -m benchmarks.many_files 10000000
 
 Reading the pieces, the shuffle and the plan of the shards, as the job does them; nothing is fetched, no model runs.
 """

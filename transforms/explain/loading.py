@@ -84,7 +84,8 @@ class ImageLoader:
     settings: ExplainSettings
     storage: Storage
     tally: Tally = dataclasses.field(default_factory=Tally)
-    containers: SequentialReader | None = None  # of the images that lie in larger files
+    # Of the images that lie in larger files.
+    containers: SequentialReader | None = dataclasses.field(default=None, kw_only=True)
 
     def load(self, ref: ImageRef) -> LoadedImage | FailedImage:
         """One image, fetched and decoded in this thread, however long that takes."""

@@ -106,7 +106,7 @@ def explain_shard(
         tally.count("bytes_written", len(content))
 
     containers = SequentialReader(shard.refs, storage)
-    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally, containers))
+    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally, containers=containers))
     with (
         tally.timing(WHOLE),
         contextlib.closing(containers),
