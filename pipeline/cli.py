@@ -350,7 +350,7 @@ def _plan(config: "Config", prices: list[float], console: Console) -> int:
 
 def _launch(config: "Config", beam_options: list[str], console: Console, metrics: str | None = None) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
-    from pipeline.launch import launch
+    from pipeline.launch import LateMistakeError, launch
     from pipeline.runs import LeaseTaken
     from transforms.explain import TooManyFailures
     from transforms.storage import redact
@@ -363,6 +363,8 @@ def _launch(config: "Config", beam_options: list[str], console: Console, metrics
         raise _refuse(str(error), ExitCode.BUSY, console) from None
     except OutputClosedError as error:
         _stop(str(error), ExitCode.OUTPUT_CLOSED, console)
+    except LateMistakeError as error:
+        _stop(str(error), ExitCode.USAGE, console)
     except TooManyFailures as error:
         _stop(str(error), ExitCode.TOO_MANY_FAILURES, console)
     except Exception as error:

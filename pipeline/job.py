@@ -20,6 +20,7 @@ from transforms.manifest import (
     labelled_by_folder,
     refuse_conflicts,
     survey_manifest,
+    with_named_label,
 )
 from transforms.model import (
     NO_MODEL,
@@ -50,6 +51,7 @@ class Job:
     buckets: int
     storage: Storage
     loaders: LoaderCount = LoaderCount()
+    shard_size: int = 256  # of the shards that follow files which hold images
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
 
@@ -65,7 +67,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             f"overlays.colormap: {config.overlays.colormap!r} is wrong; write one of {', '.join(colormaps())}"
         )
     layout = OutputLayout(storage.absolute(config.output.path))
-    manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,))
+    manifest = dataclasses.replace(manifest_of(config, storage), left_out=(layout.root,), indexes=layout.indexes)
     say(f"reading {manifest.shown}")
     survey = survey_manifest(manifest, storage, config.model.check)
     manifest = dataclasses.replace(
@@ -90,6 +92,9 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
     if manifest.labels == "folder":
         survey = dataclasses.replace(survey, sample=tuple(labelled_by_folder(ref) for ref in survey.sample))
+    elif survey.label_names:
+        manifest = dataclasses.replace(manifest, label_names=_label_names(survey, card, say))
+        survey = dataclasses.replace(survey, sample=tuple(with_named_label(ref, manifest) for ref in survey.sample))
     targets = TargetPolicy.parse(config.explain.targets)
     targets.check(card.classes)
     extra_columns = column_names_for(survey.extra_columns, tuple(config.audit.regions))
@@ -129,6 +134,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         ),
         settings=settings,
         buckets=bucket_count(survey.count, shard_size),
+        shard_size=shard_size,
         storage=storage,
         loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         knowledge=Knowledge(
@@ -151,6 +157,17 @@ def _label_kind(manifest: Manifest, survey: ManifestSummary) -> LabelKind:
     """What the labels look like; of lines that are merged, several of an image are true, and none is a number."""
     is_merged = manifest.conflicts == "multi" and survey.labels in ("zero_one", "indices", "names")
     return "several" if is_merged else survey.labels
+
+
+def _label_names(survey: ManifestSummary, card: ModelCard, say: Callable[[str], None]) -> tuple[str, ...]:
+    """The names of the data set's classes where the model knows them; else its numbers are taken for the model's."""
+    names, known = survey.label_names, frozenset(card.class_names or ())
+    shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+    if known.intersection(names):
+        say(f"labels are numbers of the data set's own classes ({shown}), looked up in the model's by their names")
+        return names
+    say(f"note: the data set calls its classes {shown}, and the model none of its own so: labels are taken as indices")
+    return ()
 
 
 def _label_source(
@@ -195,9 +212,10 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         boxes_column=columns.boxes,
         label_columns=columns.labels,
         expected_column=columns.expected,
+        image_column=columns.image,
         required_columns=frozenset(
             name
-            for field, name in columns.model_dump(exclude={"labels"}).items()
+            for field, name in columns.model_dump(exclude={"labels", "image"}).items()
             if name is not None and (field == "uri" or field in columns.model_fields_set)
         ).union(columns.labels),
         base=None if base is None else storage.absolute(base),

@@ -32,6 +32,7 @@ def merge_lines(lines: Sequence[ImageRef], all_labels: bool = False) -> ImageRef
         ),
         expected=next((line.expected for line in lines if line.expected is not None), None),
         labels=labels,
+        span=first.span,
     )
 
 

@@ -214,6 +214,7 @@ class Columns(_Section):
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
     expected: str | None = Manifest.expected_column
+    image: str | None = Manifest.image_column
 
 
 class Input(_Section):

@@ -30,8 +30,13 @@ from pipeline.runs import (
 )
 from pipeline.terminal import say_result
 from transforms.explain import why_stopped
+from transforms.manifest import ManifestError
 from transforms.storage import Doors, StateError, Storage, patiently
 from transforms.table import TableLocation, list_parts, write_earlier_parts
+
+
+class LateMistakeError(RuntimeError):
+    """The manifest has a mistake that a worker has found. The message names file and line."""
 
 
 class BrokenOutputError(RuntimeError):
@@ -132,6 +137,8 @@ def _run_job(
             cause = _cause(error, table, storage)
             if cause is error:
                 raise
+            if isinstance(cause, ManifestError):  # the job has begun, and its threads do not end by themselves
+                raise LateMistakeError(str(cause)) from None
             raise cause from None
     now = time.monotonic()
     progressed = watch.look()

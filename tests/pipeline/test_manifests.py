@@ -278,3 +278,15 @@ def test_a_signed_manifest_is_never_shown_with_its_signature(photos, launch, tmp
         assert secret not in text
     assert "m.csv?X-Amz-Credential=***&X-Amz-Signature=***" in said
     assert "m.csv?X-Amz-Credential=***&X-Amz-Signature=***, line 2: 2 cells where the header has 1" in launch.log
+
+
+def test_a_mistake_that_only_a_worker_finds_is_one_of_the_manifest(photos, launch, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = [f"{photos}/red/0.png"] * 400
+    pq.write_table(pa.table({"uri": names}), folder / "0.parquet")
+    pq.write_table(pa.table({"uri": [*names, None]}), folder / "1.parquet")
+    error = run(launch, tmp_path, folder, code=2)["error"]
+    assert error == f"{folder}/1.parquet, line 401: the line has no URI; write one or remove the line"
+    pq.write_table(pa.table({"uri": names}), folder / "1.parquet")
+    assert run(launch, tmp_path, folder)["images"] == 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
         digest_of_ref,
         digests_of_rows,
     )
-    from transforms.explain.failure_limit import FailureLimit, TooManyFailures, why_stopped
+    from transforms.explain.failure_limit import FailureLimit, TooManyFailures, why_stopped, write_mistake
     from transforms.explain.finish import (
         GUARDED_CHANNELS,
         UNKNOWN_LABELS,
@@ -76,5 +76,6 @@ __all__ = [
     "report_metrics",
     "timed_out",
     "why_stopped",
+    "write_mistake",
 ]
 __getattr__ = lazy_face(__name__, __file__)

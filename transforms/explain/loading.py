@@ -16,7 +16,7 @@ from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
 from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
-from transforms.storage import Storage
+from transforms.storage import SequentialReader, Storage
 from transforms.targets import ImageTargets, targets_of
 
 _DECODERS = available_cpus()
@@ -84,6 +84,8 @@ class ImageLoader:
     settings: ExplainSettings
     storage: Storage
     tally: Tally = dataclasses.field(default_factory=Tally)
+    # Of the images that lie in larger files.
+    containers: SequentialReader | None = dataclasses.field(default=None, kw_only=True)
 
     def load(self, ref: ImageRef) -> LoadedImage | FailedImage:
         """One image, fetched and decoded in this thread, however long that takes."""
@@ -91,6 +93,13 @@ class ImageLoader:
 
     def fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         """The bytes of one image, and the classes that are asked for."""
+        try:
+            return self._fetch(ref)
+        finally:
+            if self.containers is not None:
+                self.containers.let_go(ref)
+
+    def _fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
             return FailedImage(ref, targets.failure)
@@ -119,6 +128,10 @@ class ImageLoader:
     def read(self, ref: ImageRef) -> bytes:
         """The encoded image; raises ImageFailure."""
         max_bytes = self.settings.limits.max_bytes
+        if self.containers is not None:
+            content = self.containers.fetch(ref, max_bytes)
+            if content is not None:
+                return content
         return self.storage.fetch(ref.uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
 
     def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:

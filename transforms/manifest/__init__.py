@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transforms.manifest.folders import are_classes, labelled_by_folder
     from transforms.manifest.label_kinds import LabelKind
     from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat
-    from transforms.manifest.read import ReadManifest, read_manifest
+    from transforms.manifest.read import ReadManifest, read_manifest, with_named_label
     from transforms.manifest.survey import ManifestSummary, survey_manifest
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "read_manifest",
     "refuse_conflicts",
     "survey_manifest",
+    "with_named_label",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -36,6 +36,12 @@ class FolderSurvey:
         if len(self.folders) <= _MOST_FOLDERS:
             self.folders[folder_of(uri) or ""] += 1
 
+    def add(self, folders: Collection[tuple[str, int]]) -> None:
+        """What was found elsewhere."""
+        for name, count in folders:
+            if len(self.folders) <= _MOST_FOLDERS:
+                self.folders[name] += count
+
     @property
     def found(self) -> tuple[tuple[str, int], ...]:
         """Folder -> images, the largest first; empty where there are too many."""

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import os
 import posixpath
+import re
 import stat
 import zlib
 from collections import Counter
@@ -14,10 +15,11 @@ from typing import Any
 from transforms.manifest.cells import parse_json
 from transforms.manifest.coco import read_coco
 from transforms.manifest.columns import check_columns, strip_names
+from transforms.manifest.containers import container_lines, read_indexed_lines
 from transforms.manifest.delimited import read_delimited
 from transforms.manifest.hugging_face import is_hugging_face, with_boxes
 from transforms.manifest.listing import list_folder, list_glob
-from transforms.manifest.manifest import Manifest, ManifestError, Piece
+from transforms.manifest.manifest import CONTAINERS, Manifest, ManifestError, Piece
 from transforms.manifest.parquet import read_parquet
 from transforms.storage import Storage, is_local, uris
 
@@ -25,7 +27,11 @@ DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "moto
 
 
 _SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-                   ".parquet": "parquet", ".pq": "parquet", ".json": "coco"}  # fmt: skip
+                   ".parquet": "parquet", ".pq": "parquet", ".json": "coco",
+                   ".tar": "tar", ".tgz": "tar", ".zip": "zip", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
+                   ".tfrec": "tfrecord"}  # fmt: skip
+
+_SHARD = re.compile(r"-\d+-of-\d+$")  # x.tfrecord-00003-of-00128
 
 Line = dict[str, Any]
 
@@ -50,7 +56,7 @@ def format_of(manifest: Manifest, storage: Storage) -> str:
         return found
     raise ManifestError(
         f"{manifest.shown}: cannot tell the manifest's format from its name; "
-        "set input.format to txt, csv, tsv, jsonl, parquet, coco, glob or directory"
+        "set input.format to txt, csv, tsv, jsonl, parquet, coco, tar, zip, tfrecord, glob or directory"
     )
 
 
@@ -68,7 +74,8 @@ def format_of_name(uri: str) -> str | None:
     path = uris.split(uri)[1]
     if is_web_page(uri):
         path = path.partition("?")[0].partition("#")[0]  # a signed URL
-    return _SUFFIX_FORMATS.get(posixpath.splitext(path.lower().removesuffix(".gz"))[1])
+    path = _SHARD.sub("", path.lower().removesuffix(".gz"))
+    return _SUFFIX_FORMATS.get(posixpath.splitext(path)[1])
 
 
 def numbered_lines(
@@ -89,7 +96,11 @@ def numbered_lines(
     limit = manifest.limit if piece is None else piece.count
     try:
         lines: Iterable[tuple[int, Line]]
-        if kind in listed:
+        if piece is not None and piece.index is not None:
+            lines = read_indexed_lines(piece, manifest, storage)
+        elif kind in CONTAINERS:
+            lines = container_lines(kind, manifest, storage, Counter() if passed_over is None else passed_over)
+        elif kind in listed:
             found = listed[kind](manifest, storage, Counter() if passed_over is None else passed_over)
             lines = ((number, {manifest.uri_column: uri}) for number, uri in enumerate(found, 1))
         elif kind == "parquet":
@@ -102,6 +113,8 @@ def numbered_lines(
         for count, (number, line) in enumerate(lines):
             if count == limit:
                 return
+            if piece is not None and piece.cells:
+                line = dict(piece.cells) | line
             yield number, with_boxes(line, manifest) if adapt else line
     except FileNotFoundError:
         raise ManifestError(f"{manifest.shown}: there is no such manifest; check input.manifest") from None

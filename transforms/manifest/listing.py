@@ -28,7 +28,7 @@ def list_folder(manifest: Manifest, storage: Storage, passed_over: Counter[str])
     Args:
         passed_over: counts the other files by suffix, and those that a job has left.
     """
-    for uri in _without_outputs(storage.walk(manifest.uri, follow_links=True), manifest, passed_over):
+    for uri in without_outputs(storage.walk(manifest.uri, follow_links=True), manifest, passed_over):
         if is_image(uri):
             yield uri
         else:
@@ -37,7 +37,7 @@ def list_folder(manifest: Manifest, storage: Storage, passed_over: Counter[str])
 
 def list_glob(manifest: Manifest, storage: Storage, passed_over: Counter[str]) -> Iterator[str]:
     """The URIs of the files that match, whatever their suffixes."""
-    yield from _without_outputs(storage.glob(manifest.uri), manifest, passed_over)
+    yield from without_outputs(storage.glob(manifest.uri), manifest, passed_over)
 
 
 def is_image(uri: str) -> bool:
@@ -58,7 +58,7 @@ def describe_passed_over(passed_over: Counter[str]) -> str:
     return f"{count:,} {'file is' if count == 1 else 'files are'} passed over: {kinds}"
 
 
-def _without_outputs(files: Iterable[str], manifest: Manifest, passed_over: Counter[str]) -> Iterator[str]:
+def without_outputs(files: Iterable[str], manifest: Manifest, passed_over: Counter[str]) -> Iterator[str]:
     for uri in files:
         if _OUTPUT.search(uri) or any(uri.startswith(f"{folder}/") for folder in manifest.left_out):
             passed_over[OUTPUTS] += 1

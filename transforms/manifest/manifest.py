@@ -7,7 +7,15 @@ from transforms.errors import UserError
 from transforms.manifest.boxes import BoxFormat
 from transforms.storage import redact
 
-ManifestFormat = Literal["auto", "txt", "csv", "tsv", "jsonl", "parquet", "coco", "glob", "directory"]
+CONTAINERS = ("tar", "zip", "tfrecord")
+"""Formats of files that hold images themselves; Parquet may do so too."""
+
+SPAN = "\0span"
+"""Where a line has the place of an image within its file; no column is called so."""
+
+ManifestFormat = Literal[
+    "auto", "txt", "csv", "tsv", "jsonl", "parquet", "coco", "tar", "zip", "tfrecord", "glob", "directory"
+]
 Conflicts = Literal["first", "refuse", "multi"]
 LabelSource = Literal["auto", "column", "folder"]
 
@@ -25,6 +33,8 @@ class Piece:
     count: int  # its own
     row_groups: tuple[int, ...] | None = None  # of a Parquet file; None: all
     before: int = 0  # lines of the file before it
+    cells: tuple[tuple[str, str | None], ...] = ()  # columns that stand in the names of the file's folders
+    index: str | None = None  # URI of the index that lists the images of the file, where it holds some itself
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +49,7 @@ class Manifest:
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
     expected_column: str | None = None
+    image_column: str | None = None  # of files that hold images; None: found out
     required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
     base: str | None = None
     limit: int | None = None
@@ -47,6 +58,8 @@ class Manifest:
     conflicts: Conflicts = "first"
     left_out: tuple[str, ...] = ()  # URIs of folders of which nothing is listed, such as the output of the job
     extra_columns: tuple[str, ...] = ()  # further columns to carry along, as ManifestSummary found them
+    label_names: tuple[str, ...] = ()  # of the data set's classes, where its labels are numbers of theirs
+    indexes: str | None = None  # URI of the folder where indexes of files that hold images are kept
     pieces: tuple[Piece, ...] = ()  # what can be read at the same time, as ManifestSummary found it; (): all in one
 
     def with_uri_column(self, name: str) -> "Manifest":

@@ -2,17 +2,20 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 
 from transforms.manifest.boxes import parse_boxes
 from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_label, parse_targets, parse_text
 from transforms.manifest.folders import folder_of
-from transforms.manifest.formats import Line, numbered_lines, without_uri
-from transforms.manifest.manifest import Manifest, ManifestError, Piece
+from transforms.manifest.formats import Line, format_of_name, numbered_lines, without_uri
+from transforms.manifest.manifest import SPAN, Manifest, ManifestError, Piece
 from transforms.records import Box, ImageRef, RefBlock, image_id_of
 from transforms.storage import Storage, uris
+
+OnMistake = Callable[[ManifestError], None] | None
+"""What a worker that finds a mistake calls before it stops."""
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
 
@@ -24,36 +27,48 @@ class ReadManifest(beam.PTransform):
     manifest has pieces, many workers read them.
     """
 
-    def __init__(self, manifest: Manifest, storage: Storage):
+    def __init__(self, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None):
         super().__init__()
         self._manifest = manifest
         self._storage = storage
+        self._on_mistake = on_mistake
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[RefBlock]:
         start = root | beam.Impulse()
         if len(self._manifest.pieces) <= 1:
-            return start | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
+            return start | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage, self._on_mistake)
         manifest = dataclasses.replace(self._manifest, pieces=())
         return (
             start
             | "Pieces" >> beam.FlatMap(_each, self._manifest.pieces)
             | "Deal" >> beam.Reshuffle()
-            | "Lines" >> beam.FlatMap(read_piece, manifest, self._storage)
+            | "Lines" >> beam.FlatMap(read_piece, manifest, self._storage, self._on_mistake)
         )
 
 
-def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[RefBlock]:
+def read_blocks(
+    _impulse: bytes, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None
+) -> Iterator[RefBlock]:
     """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
-    yield from _blocks(read_manifest(manifest, storage), 0)
+    yield from _told(_blocks(read_manifest(manifest, storage), 0), on_mistake)
 
 
 def _each(_impulse: bytes, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
     return pieces
 
 
-def read_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[RefBlock]:
+def read_piece(piece: Piece, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None) -> Iterator[RefBlock]:
     """The images of one piece of the manifest; raises as :func:`read_manifest`."""
-    yield from _blocks(_refs_of_piece(piece, manifest, storage), piece.start)
+    yield from _told(_blocks(_refs_of_piece(piece, manifest, storage), piece.start), on_mistake)
+
+
+def _told(blocks: Iterator[RefBlock], on_mistake: OnMistake) -> Iterator[RefBlock]:
+    try:
+        yield from blocks
+    except ManifestError as error:
+        if on_mistake is not None:
+            on_mistake(error)
+        raise
 
 
 def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
@@ -89,7 +104,9 @@ def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterat
 
 def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
     """The file that a piece lies in, as a manifest of its own."""
-    return dataclasses.replace(manifest, uri=piece.uri, format="auto", pieces=(), limit=None)
+    kind = "auto" if format_of_name(piece.uri) else manifest.format
+    required = manifest.required_columns.difference(name for name, _ in piece.cells)
+    return dataclasses.replace(manifest, uri=piece.uri, format=kind, required_columns=required, pieces=(), limit=None)
 
 
 def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
@@ -104,7 +121,7 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
     uri = storage.join(base, written)
     if manifest.labels == "folder":
         label, labels = folder_of(uri), None
-    return ImageRef(
+    ref = ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
         label=label,
@@ -113,6 +130,22 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
         expected=parse_text(line.get(manifest.expected_column or "")),
         labels=labels,
+        span=line.get(SPAN),
+    )
+    return with_named_label(ref, manifest) if manifest.label_names and manifest.labels != "folder" else ref
+
+
+def with_named_label(ref: ImageRef, manifest: Manifest) -> ImageRef:
+    """The same image with the name of its class as label, where its label is a number of the data set's own."""
+    names = manifest.label_names
+
+    def named(label: str) -> str:
+        return names[int(label)] if label.isdecimal() and int(label) < len(names) else label
+
+    return dataclasses.replace(
+        ref,
+        label=None if ref.label is None else named(ref.label),
+        labels=None if ref.labels is None else tuple(map(named, ref.labels)),
     )
 
 

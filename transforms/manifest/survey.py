@@ -10,13 +10,15 @@ from transforms.concurrency import map_ahead
 from transforms.manifest.boxes import BoxSurvey
 from transforms.manifest.columns import near_misses
 from transforms.manifest.folders import FolderSurvey
-from transforms.manifest.formats import Line, format_of, format_of_name, numbered_lines
+from transforms.manifest.formats import Line, format_of, numbered_lines
 from transforms.manifest.hugging_face import FILE_NAME, is_hugging_face
+from transforms.manifest.indexes import IndexFacts, index_of
 from transforms.manifest.label_kinds import LabelKind, LabelTally
 from transforms.manifest.listing import describe_passed_over
-from transforms.manifest.manifest import Manifest, ManifestError, Piece
-from transforms.manifest.many_files import files_of
-from transforms.manifest.parquet import ParquetFooter, read_footer
+from transforms.manifest.manifest import CONTAINERS, SPAN, Manifest, ManifestError, Piece
+from transforms.manifest.many_files import files_of, kind_of_file
+from transforms.manifest.parquet import ParquetFacts, read_facts
+from transforms.manifest.partitions import partition_of
 from transforms.manifest.read import base_of, image_ref, of_piece, read_cells
 from transforms.manifest.sample import Sample
 from transforms.records import ImageRef
@@ -40,6 +42,8 @@ class ManifestSummary:
     pieces: tuple[Piece, ...] = ()  # what can be read at the same time
     uri_column: str = Manifest.uri_column
     folders: tuple[tuple[str, int], ...] = ()  # of a listing without labels: folder -> images, while they are few
+    label_names: tuple[str, ...] = ()  # what the data set calls its classes, where it says so
+    has_containers: bool = False  # its files hold the images themselves
     labels: LabelKind = "none"  # what they look like, all together
     sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
 
@@ -58,6 +62,8 @@ def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> Ma
     manifest = manifest.with_uri_column(_uri_column(manifest, storage))
     found = _Found(manifest, sample)
     files = files_of(manifest, storage, found.passed_over)
+    if files is None and format_of(manifest, storage) == "parquet" and read_facts(manifest, storage).has_images:
+        files = [manifest.uri]
     if files is None:
         found.read(manifest, storage)
         pieces: tuple[Piece, ...] = ()
@@ -78,6 +84,8 @@ class _Found:
         self.boxes, self.folders, self.labels = BoxSurvey(), FolderSurvey(), LabelTally()
         self.passed_over = Counter[str]()
         self.is_listing = False
+        self.has_containers = False
+        self.label_names: tuple[str, ...] = ()
 
     def read(self, manifest: Manifest, storage: Storage, piece: Piece | None = None) -> int:
         """Read lines; returns how many. Raises ManifestError where one cannot be read."""
@@ -94,6 +102,17 @@ class _Found:
             if self.is_listing:
                 self.folders.see(storage.join(base, written))
         return self.count - before
+
+    def see_facts(self, facts: ParquetFacts | IndexFacts) -> None:
+        """Take note of a file that is not read now."""
+        self.columns.update(dict.fromkeys(facts.columns))
+        if isinstance(facts, ParquetFacts):
+            self.has_containers |= facts.has_images
+            self.label_names = self.label_names or facts.label_names
+            return
+        self.has_containers = self.is_listing = True
+        self.passed_over.update(facts.passed_over)
+        self.folders.add(facts.folders)
 
     def sample_pieces(self, pieces: Sequence[Piece], storage: Storage) -> None:
         """What labels look like, and lines for the sample, from the beginnings of some pieces, far from each other."""
@@ -117,7 +136,7 @@ class _Found:
                 + (f" ({others})" if others else "")
             )
         boxes = self.boxes.note(manifest.box_format)
-        extra_columns = tuple(sorted(self.columns.keys() - set(manifest.own_columns)))
+        extra_columns = tuple(sorted(self.columns.keys() - set(manifest.own_columns) - {SPAN}))
         return ManifestSummary(
             count=self.count,
             extra_columns=extra_columns,
@@ -126,6 +145,8 @@ class _Found:
             notes=(*near_misses(self.columns, manifest), *([boxes] if boxes else [])),
             pieces=pieces,
             uri_column=manifest.uri_column,
+            label_names=self.label_names,
+            has_containers=self.has_containers,
             folders=self.folders.found if self.is_listing else (),
             sample=tuple(
                 image_ref(line, number, dataclasses.replace(own, extra_columns=extra_columns), base_of(own), storage)
@@ -140,35 +161,43 @@ def _survey_files(files: list[str], manifest: Manifest, storage: Storage, found:
     limit = manifest.limit
     with ThreadPoolExecutor(_READERS, "footers") as readers:
 
-        def footer_of(uri: str) -> tuple[str, ParquetFooter | None]:
-            own = dataclasses.replace(manifest, uri=uri)
-            return uri, read_footer(own, storage) if format_of_name(uri) == "parquet" else None
+        def facts_of(uri: str) -> tuple[str, ParquetFacts | tuple[str, IndexFacts] | None]:
+            own = of_piece(manifest, Piece(uri, 0, 0, cells=partition_of(uri, manifest.uri)))
+            kind = kind_of_file(uri, manifest)
+            if kind == "parquet":
+                return uri, read_facts(own, storage)
+            if kind in CONTAINERS and manifest.indexes is not None:
+                return uri, index_of(kind, own, storage)
+            return uri, None
 
-        for uri, footer in map_ahead(footer_of, files, readers, 4 * _READERS):
+        for uri, facts in map_ahead(facts_of, files, readers, 4 * _READERS):
             left = None if limit is None else limit - found.count
             if left == 0:
                 return
-            if footer is None:
+            cells = partition_of(uri, manifest.uri)
+            if facts is None:
                 start = found.count
-                whole = Piece(uri, start, -1 if left is None else left)
+                whole = Piece(uri, start, -1 if left is None else left, cells=cells)
                 count = found.read(of_piece(manifest, whole), storage, whole)
                 if count:
                     yield dataclasses.replace(whole, count=count)
                 continue
-            found.columns.update(dict.fromkeys(footer.columns))
-            for piece in _pieces_of(uri, footer, found.count, left):
+            index, groups = (None, facts) if isinstance(facts, ParquetFacts) else facts
+            found.see_facts(groups)
+            found.columns.update(dict.fromkeys(name for name, _ in cells))
+            for piece in _pieces_of(uri, groups.row_groups, found.count, left):
                 found.count += piece.count
-                yield piece
+                yield dataclasses.replace(piece, index=index, cells=cells)
 
 
-def _pieces_of(uri: str, footer: ParquetFooter, start: int, limit: int | None) -> Iterable[Piece]:
+def _pieces_of(uri: str, row_groups: Sequence[int], start: int, limit: int | None) -> Iterable[Piece]:
     """Neighbouring row groups of a file, some hundred thousand rows at a time."""
     groups: list[int] = []
     before = rows = 0
-    for group, count in enumerate(footer.row_groups):
+    for group, count in enumerate(row_groups):
         groups.append(group)
         rows += count
-        is_last = group == len(footer.row_groups) - 1
+        is_last = group == len(row_groups) - 1
         if rows >= _ROWS_OF_A_PIECE or is_last:
             kept = rows if limit is None else min(rows, limit - before)
             if kept > 0:

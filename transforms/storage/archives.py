@@ -14,10 +14,9 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
-from typing import IO
+from collections.abc import Callable, Sized
+from typing import IO, Generic, TypeVar
 
-from transforms.storage import uris
 from transforms.storage.access import check_bytes
 
 _BLOCK = 512  # of a tar: a header, then the data
@@ -40,14 +39,34 @@ class TarMember:
 
     offset: int  # of its data; the block before is its header
     size: int
-    header: int  # checksum of that block, as it says itself
+    header: int | None  # checksum of that block; None: the one that it says itself
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(first byte, how many) of what has to be read."""
+        return self.offset - _BLOCK, _BLOCK + self.size
+
+    @classmethod
+    def at(cls, span: tuple[int, int]) -> "TarMember":
+        """The member of whose index only this is known."""
+        start, length = span
+        return cls(start + _BLOCK, length - _BLOCK, None)
 
     def read(self, read_range: ReadRange, max_bytes: int) -> bytes:
         check_bytes(self.size, max_bytes)
         content = read_range(self.offset - _BLOCK, self.offset + self.size)
-        if len(content) != _BLOCK + self.size or _checksum(content[:_BLOCK]) != self.header:
+        if len(content) != _BLOCK + self.size or not self._is_header(content[:_BLOCK]):
             raise ArchiveChanged("the archive has changed since its index was read, or is cut off")
         return content[_BLOCK:]
+
+    def _is_header(self, block: bytes) -> bool:
+        if self.header is not None:
+            return _checksum(block) == self.header
+        try:
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            return False
+        return info.size == self.size
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +79,11 @@ class ZipMember:
     size: int
     checksum: int
     is_deflated: bool
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(first byte, how many) of what has to be read."""
+        return self.offset, self.header_size + _SLACK + self.compressed
 
     def read(self, read_range: ReadRange, max_bytes: int) -> bytes:
         check_bytes(self.size, max_bytes)
@@ -87,18 +111,7 @@ Index = dict[str, TarMember | ZipMember | None]
 """Name -> member; None for one that is left to fsspec."""
 
 
-def split_member(uri: str) -> tuple[str, str, str] | None:
-    """(kind, name of the member, URI of the archive); None where it is no member of a tar or zip, or not that plainly.
-
-    >>> split_member("zip://a/b.jpg::s3://bucket/x.zip")
-    ('zip', 'a/b.jpg', 's3://bucket/x.zip')
-    """
-    kind = uris.scheme_of(uri)
-    if kind not in ("tar", "zip") or not uris.is_chained(uri):
-        return None
-    _, name, after = uris.split(uri)
-    archive = after.removeprefix("::")
-    return None if uris.is_chained(archive) else (kind, _plain(name), archive)
+Sized_ = TypeVar("Sized_", bound=Sized)
 
 
 def read_index(kind: str, file: IO[bytes]) -> Index | None:
@@ -118,7 +131,7 @@ def _index_of_tar(file: IO[bytes]) -> Index:
             if not info.isdir():
                 is_plain = info.isreg() and not info.issparse()
                 member = TarMember(info.offset_data, info.size, info.chksum) if is_plain else None
-                index[_plain(info.name)] = member
+                index[plain_name(info.name)] = member
     return index
 
 
@@ -129,7 +142,7 @@ def _index_of_zip(file: IO[bytes]) -> Index:
             if info.is_dir():
                 continue
             is_plain = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and not info.flag_bits & 0x41
-            index[_plain(info.filename)] = (
+            index[plain_name(info.filename)] = (
                 ZipMember(
                     offset=info.header_offset,
                     header_size=_LOCAL_HEADER.size + len(info.filename.encode()) + len(info.extra),
@@ -149,32 +162,32 @@ def _checksum(header: bytes) -> int:
     return sum(header[:148]) + 8 * ord(" ") + sum(header[156:])
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A member's name as fsspec has it, without the ``./`` that tar puts in front of what lies in a folder."""
     return re.sub("/+", "/", name).strip("/").removeprefix("./")
 
 
-class _Slot:
+class _Slot(Generic[Sized_]):
     """The index of one archive; whoever is first reads it, the others wait."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.index: Index | None = None
+        self.index: Sized_ | None = None
         self.version: str | None = None
         self.asked = 0.0
 
 
-class Indexes:
+class Indexes(Generic[Sized_]):
     """The indexes of the archives that were used last. Thread-safe."""
 
     def __init__(self, most: int = _MOST_MEMBERS):
         self._most = most
         self._lock = threading.Lock()
-        self._slots: collections.OrderedDict[str, _Slot] = collections.OrderedDict()
+        self._slots: collections.OrderedDict[str, _Slot[Sized_]] = collections.OrderedDict()
 
     def get(
-        self, key: str, version: Callable[[], str], read: Callable[[], Index | None], trusted: float = _TRUSTED
-    ) -> Index | None:
+        self, key: str, version: Callable[[], str], read: Callable[[], Sized_ | None], trusted: float = _TRUSTED
+    ) -> Sized_ | None:
         """The index of the archive ``key``: read anew where its version is another, asked every ``trusted`` seconds."""
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
@@ -202,4 +215,4 @@ class Indexes:
                 held -= len(slot.index or ())
 
 
-INDEXES = Indexes()
+INDEXES = Indexes[Index]()

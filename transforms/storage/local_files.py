@@ -57,6 +57,9 @@ class LocalFiles:
     def glob(self, pattern: str) -> list[str]:
         return sorted(path for path in glob.glob(local_path(pattern), recursive=True) if not os.path.isdir(path))
 
+    def size(self, uri: str) -> int:
+        return os.path.getsize(local_path(uri))
+
     def version(self, uri: str) -> str:
         status = os.stat(local_path(uri))
         return f"{status.st_size}-{status.st_mtime_ns}"

@@ -2,7 +2,8 @@
 
 A URI without a scheme is a local path, taken literally: nothing in it is a wildcard or an escape. ``file://`` goes
 before a literal path too, as in fsspec, or ``file:`` alone, as Hadoop writes it. Chains such as
-``zip://a.jpg::s3://bucket/x.zip`` are fsspec's. ``data:image/png;base64,...`` is the image itself (RFC 2397).
+``zip://a.jpg::s3://bucket/x.zip`` are fsspec's; ``tfrecord://`` and ``parquet://`` in
+front of a file are ours. ``data:image/png;base64,...`` is the image itself (RFC 2397).
 """
 
 import dataclasses
@@ -18,7 +19,8 @@ _DATA = r"(?i:(data)):(?=(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+(?:=[^;,]*)?)*,)"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(?i:(file)):(?=/)|" + _DATA)
 _LOCAL = ("file", "local")
 CACHES = {"simplecache", "filecache", "blockcache", "cached"}  # they hand on the path of the link behind them
-ARCHIVES = frozenset({"zip", "tar", "libarchive"})  # the path of such a link is a member of the archive behind it
+CONTAINERS = frozenset({"zip", "tar", "tfrecord", "parquet"})  # see transforms.storage.members
+ARCHIVES = CONTAINERS | {"libarchive"}  # the path of such a link is a member of the file behind it
 _WRAPPERS = {*ARCHIVES, *CACHES, "dir", "reference"}
 
 ALIASES = (frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"}), frozenset({"abfs", "abfss", "az"}))

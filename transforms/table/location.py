@@ -22,6 +22,11 @@ class OutputLayout:
     def runs(self) -> str:
         return f"{self.root}/runs"
 
+    @property
+    def indexes(self) -> str:
+        """Which images lie where in the files of manifests that hold them themselves."""
+        return f"{self.root}/indexes"
+
     def model(self, fingerprint: str) -> str:
         """The compiled model."""
         return f"{self.models}/{fingerprint}"

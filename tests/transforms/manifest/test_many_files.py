@@ -96,3 +96,19 @@ def test_a_folder_with_an_image_is_a_folder_of_images(folder):
 def test_a_pattern_that_no_file_matches(tmp_path):
     with pytest.raises(ManifestError, match="no file matches"):
         survey_manifest(Manifest(f"{tmp_path}/*.parquet"), STORAGE)
+
+
+def test_columns_in_the_names_of_folders(tmp_path):
+    for label, day in (("cat", "2024%2F1"), ("dog", "__HIVE_DEFAULT_PARTITION__")):
+        folder = tmp_path / "x=1" / "parts" / f"label={label}" / f"day={day}"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"uri": [f"/{label}.jpg"]}), folder / "0.parquet")
+        (folder / "1.csv").write_text(f"uri,day\n/{label}-1.jpg,own\n")
+    for uri in (f"{tmp_path}/x=1/parts", f"{tmp_path}/x=1/parts/*/*/*.parquet"):
+        manifest = survey(Manifest(uri, required_columns=frozenset({"uri", "label"})))
+        assert manifest.extra_columns == ("day",)
+        refs = list(read_manifest(manifest, STORAGE))
+        known = [(ref.uri, ref.label, ref.extra) for ref in refs]
+        parquet = [("/cat.jpg", "cat", ("2024/1",)), ("/dog.jpg", "dog", (None,))]
+        csv = [("/cat-1.jpg", "cat", ("own",)), ("/dog-1.jpg", "dog", ("own",))]
+        assert sorted(known) == sorted(parquet if "*" in uri else parquet + csv)
