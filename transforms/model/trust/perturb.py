@@ -24,7 +24,7 @@ def ranks(cam: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def highest(cam: np.ndarray, height: int, width: int) -> np.ndarray:
     """bool ``[shares, H, W, 1]``: the pixels that are ranked highest."""
-    limits = np.array(SHARES) * height * width
+    limits = (np.array(SHARES) * height * width).astype(int)
     return (ranks(cam, height, width)[None] < limits[:, None, None])[..., None]
 
 

@@ -10,7 +10,7 @@ MEASURES = {
     "road": "mean probability left as the highest pixels are imputed from their neighbours: small is good (2202.00449)",
     "flip": "correlation of the map of the mirrored image, mirrored back, with the map",
     "shift": "correlation of the map of the image moved by a thirty-second, moved back, with the map",
-    "classes": "correlation of the maps of the two highest classes: small, where the map depends on the class",
+    "classes": "correlation of the map with that of the class in the middle of the ranking: small is good",
     "scrambled": "correlation of the map with that of the model with scrambled weights: small (Adebayo et al., 2018)",
     "pointing": "share of peaks in a box, less that of the centre",
 }
