@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.measure import Finding
 from benchmarks.photos import Photos, find_photos
 
-SECTIONS = ("compute", "tokens", "classes", "peers", "whole", "far", "bare", "growth", "start", "gpu")
+SECTIONS = ("compute", "tokens", "classes", "peers", "whole", "far", "bare", "growth", "start", "gpu", "loaders")
 _QUICK = ("compute", "classes", "growth")
 
 
@@ -101,6 +101,10 @@ def _findings(
         from benchmarks.start import start
 
         yield from start(photos, folder / "start", rounds)
+    if "loaders" in sections:
+        from benchmarks.loaders import loaders
+
+        yield from loaders(photos, folder / "loaders", rounds)
     if "gpu" in sections:
         from benchmarks.gpu import gpu, has_gpu
 

@@ -1,6 +1,7 @@
 """What a config may hold. Defaults and choices are those of the classes that the job is made of."""
 
 import math
+import os
 import re
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ import pydantic
 
 from transforms.errors import UserError
 from transforms.images import Limits
+from transforms.machine import visible_gpus
 from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
 from transforms.model import (
     ATTENTION_METHODS,
@@ -16,6 +18,7 @@ from transforms.model import (
     InterpolationOption,
     ModelOptions,
     OutputKind,
+    Precision,
     Score,
 )
 from transforms.overlays import ImageFormat, OverlaySettings
@@ -255,6 +258,7 @@ class Model(_Section):
     output_kind: Literal["auto"] | OutputKind = ModelOptions.output_kind
     threshold: Annotated[float, pydantic.Field(ge=0, le=1)] | str | None = None
     trust: bool = ModelOptions.trust
+    precision: Precision | Literal["auto"] = ModelOptions.precision
     check: Annotated[int, pydantic.Field(ge=0, le=4096)] = 64
     check_policy: Literal["refuse", "warn"] = "refuse"
     reference: Annotated[str, pydantic.AfterValidator(_check_reference)] | None = None
@@ -379,6 +383,8 @@ class Config(_Section):
     def model_options(self) -> ModelOptions:
         """The model and how to explain it."""
         asked = self.model.model_dump(exclude={"check", "check_policy", "reference", "min_agreement"})
+        if self.model.precision == "auto":
+            asked["precision"] = "float16" if visible_gpus(os.environ) else "float32"
         return ModelOptions(**asked, method=self.explain.method, contrast=self.explain.contrast)
 
     @property

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         InterpolationOption,
         ModelOptions,
         OutputKind,
+        Precision,
         Score,
     )
     from transforms.model.planned import PlannedModel
@@ -39,6 +40,7 @@ __all__ = [
     "ModelRefused",
     "OutputKind",
     "PlannedModel",
+    "Precision",
     "Score",
     "compile_live",
     "compile_model",

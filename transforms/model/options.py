@@ -9,6 +9,7 @@ from transforms.placement import Resize
 from transforms.sampling import Interpolation, Sampling
 
 Score = Literal["logit", "probability"]
+Precision = Literal["float32", "float16", "bfloat16"]
 InputOption = str | Sequence[str] | Mapping[str, Any]
 """A column of the manifest, several, or ``{value: numbers}``: the same for all images."""
 ATTENTION_METHODS = ("legrad", "attention_rollout")
@@ -48,3 +49,4 @@ class ModelOptions:
     contrast: int | str | None = None
     # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model
     geometry: tuple[float, float, float, float] | None = None
+    precision: Precision = "float32"  # of the network in front of the target layer

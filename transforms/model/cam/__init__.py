@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from transforms.model.cam.explainer import Explainer, channels_last, class_scores, model_input
     from transforms.model.cam.inspection import Inspection, describe
     from transforms.model.cam.methods import METHODS, feature_method
+    from transforms.model.cam.narrow_trunk import narrow
 
 __all__ = [
     "METHODS",
@@ -22,6 +23,7 @@ __all__ = [
     "feature_method",
     "folded_graph",
     "model_input",
+    "narrow",
     "refuse_mixed_batches",
 ]
 __getattr__ = lazy_face(__name__, __file__)
