@@ -10,7 +10,8 @@ from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings
 from transforms.images import Limits
-from transforms.manifest import Manifest, ManifestSummary, survey_manifest
+from transforms.manifest import Manifest, ManifestSummary, base_of, survey_manifest
+from transforms.masks import MaskColumn
 from transforms.model import (
     NO_MODEL,
     GradCamModel,
@@ -84,6 +85,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         max_failures=config.run.max_failures,
         extra_columns=extra_columns,
         input_columns=survey.extra_columns,
+        masks=_masks(config, manifest, survey),
     )
     check = None
     if survey.sample and card.source != NO_MODEL:
@@ -115,6 +117,18 @@ def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
             f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
             f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
         )
+
+
+def _masks(config: Config, manifest: Manifest, survey: ManifestSummary) -> MaskColumn | None:
+    name = config.input.columns.masks
+    if name is None:
+        return None
+    if name not in survey.extra_columns:
+        raise ConfigError(
+            f"input.columns.masks: {name!r} is no column of its own; write one that has a PNG's URI or COCO's run "
+            f"lengths; beside the image's own columns the manifest has {', '.join(survey.extra_columns) or 'none'}"
+        )
+    return MaskColumn(survey.extra_columns.index(name), base_of(manifest))
 
 
 def manifest_of(config: Config, storage: Storage) -> Manifest:

@@ -103,7 +103,7 @@ def measure_refs(
 
 def _load(card: ModelCard, refs: Sequence[ImageRef], settings: ExplainSettings, storage: Storage) -> list[LoadedImage]:
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
-    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False)
+    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False, masks=None)
     found = map_patiently(
         ImageLoader(card, plain, storage).load,
         asked,

@@ -206,6 +206,7 @@ class Columns(_Section):
     targets: str | None = Manifest.targets_column
     boxes: str | None = Manifest.boxes_column
     expected: str | None = Manifest.expected_column
+    masks: str | None = None
 
 
 class Input(_Section):

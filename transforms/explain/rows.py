@@ -35,7 +35,9 @@ def explained_rows(
     columns: Columns = dict(map_statistics(cams, explanation.finite[places], placements))
     status = columns["status"]
     columns |= region_statistics(cams, dict(settings.regions), status, card.seen)
-    columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)
+    columns |= ground_truth_statistics(
+        cams, [image.ref.boxes if image.mask is None else image.mask for image in of_rows], placements, status
+    )
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     if card.output_kind == "value":
         columns |= value_columns(of_rows, explanation, places, card)

@@ -7,7 +7,7 @@ from transforms.faces import lazy_face
 if TYPE_CHECKING:
     from transforms.manifest.label_kinds import LabelKind
     from transforms.manifest.manifest import Manifest, ManifestError, ManifestFormat
-    from transforms.manifest.read import ManifestSummary, ReadManifest, read_manifest, survey_manifest
+    from transforms.manifest.read import ManifestSummary, ReadManifest, base_of, read_manifest, survey_manifest
 
 __all__ = [
     "LabelKind",
@@ -16,6 +16,7 @@ __all__ = [
     "ManifestFormat",
     "ManifestSummary",
     "ReadManifest",
+    "base_of",
     "read_manifest",
     "survey_manifest",
 ]

@@ -67,7 +67,7 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
     Raises:
         ManifestError: a line has no URI or cannot be parsed, a column is missing.
     """
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
+    base = base_of(manifest)
     for number, line in numbered_lines(manifest, storage):
         yield _image_ref(line, number, manifest, base, storage)
 
@@ -97,7 +97,7 @@ def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> Ma
             f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
             + (f" ({others})" if others else "")
         )
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
+    base = base_of(manifest)
     whole = dataclasses.replace(manifest, extra_columns=tuple(sorted(extra)))
     refs = tuple(_image_ref(line, number, whole, base, storage) for number, line in kept.lines())
     return ManifestSummary(count, whole.extra_columns, refs, describe_passed_over(passed_over), seen.kind)
@@ -140,6 +140,11 @@ def _cells(
 def _text_of(cell: Any) -> str | None:
     """A class in a cell; None where the cell is empty."""
     return None if cell is None or str(cell).strip() == "" else class_text(cell)
+
+
+def base_of(manifest: Manifest) -> str:
+    """What relative URIs of its lines are relative to."""
+    return manifest.base if manifest.base is not None else _folder_of(manifest.uri)
 
 
 def _folder_of(uri: str) -> str:
