@@ -17,11 +17,13 @@ from transforms.manifest import (
     Manifest,
     ManifestSummary,
     are_classes,
+    base_of,
     labelled_by_folder,
     refuse_conflicts,
     survey_manifest,
     with_named_label,
 )
+from transforms.masks import MaskColumn
 from transforms.model import (
     NO_MODEL,
     GradCamModel,
@@ -116,6 +118,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
         input_columns=survey.extra_columns,
+        masks=_masks(config, manifest, survey),
     )
     check = None
     if survey.sample and card.source != NO_MODEL:
@@ -139,7 +142,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         knowledge=Knowledge(
             labels=manifest.labels == "folder" or manifest.label_column in survey.own_columns,
-            boxes=manifest.boxes_column in survey.own_columns,
+            boxes=manifest.boxes_column in survey.own_columns and config.input.columns.masks is None,
             targets=manifest.targets_column in survey.own_columns,
         ),
         check=check,
@@ -197,6 +200,18 @@ def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
             f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
             f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
         )
+
+
+def _masks(config: Config, manifest: Manifest, survey: ManifestSummary) -> MaskColumn | None:
+    name = config.input.columns.masks
+    if name is None:
+        return None
+    if name not in survey.extra_columns:
+        raise ConfigError(
+            f"input.columns.masks: {name!r} is no column of its own; write one that has a PNG's URI or COCO's run "
+            f"lengths; beside the image's own columns the manifest has {', '.join(survey.extra_columns) or 'none'}"
+        )
+    return MaskColumn(survey.extra_columns.index(name), base_of(manifest))
 
 
 def manifest_of(config: Config, storage: Storage) -> Manifest:

@@ -108,7 +108,7 @@ def load_refs(
 ) -> list[LoadedImage]:
     """Images as the job would load them; those that cannot be are left out."""
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
-    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False)
+    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False, masks=None)
     found = map_patiently(
         ImageLoader(card, plain, storage).load,
         asked,

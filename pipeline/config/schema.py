@@ -218,6 +218,7 @@ class Columns(_Section):
     boxes: str | None = Manifest.boxes_column
     expected: str | None = Manifest.expected_column
     image: str | None = Manifest.image_column
+    masks: str | None = None
 
 
 class Input(_Section):
