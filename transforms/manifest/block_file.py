@@ -6,12 +6,12 @@ from typing import IO
 
 from transforms.storage import Storage
 
-_BLOCK = 8 << 20
+_BLOCK = 16 << 20
 _KEPT = 2
 
 
 def open_blocks(uri: str, storage: Storage) -> IO[bytes]:
-    """The file at ``uri``; to read it from its beginning to its end takes a request for every 8 MiB."""
+    """The file at ``uri``; to read it from its beginning to its end takes a request for every 16 MiB."""
     return io.BufferedReader(_Blocks(uri, storage), 1 << 16)
 
 

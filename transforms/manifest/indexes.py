@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import threading
 from collections import Counter
 from typing import Any
 
@@ -28,6 +29,7 @@ _SCHEMA = pa.schema(
 )
 _KEY = b"beam_gradcam_index"
 _ROWS = 1 << 16  # of a row group: a piece that a worker reads
+_BUILDERS = threading.Semaphore(4)  # each holds tens of megabytes of its file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,8 @@ def index_of(kind: str, manifest: Manifest, storage: Storage) -> tuple[str, Inde
     uri = f"{manifest.indexes}/{digest}.parquet"
     if version is not None and (facts := _read_facts(uri, storage)) is not None:
         return uri, facts
-    content, facts = _build(kind, manifest, storage)
+    with _BUILDERS:
+        content, facts = _build(kind, manifest, storage)
     storage.put(uri, content)
     return uri, facts
 

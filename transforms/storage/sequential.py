@@ -12,7 +12,7 @@ from transforms.storage.members import Member, split_member
 from transforms.storage.rows import RowMember
 from transforms.storage.storage import Storage
 
-_BLOCK = 8 << 20  # bytes of one request, but for an image, or a row group, that is larger
+_BLOCK = 16 << 20  # bytes of one request, but for an image, or a row group, that is larger
 _GAP = 1 << 18  # bytes between two images that are read rather than left out by a further request
 _AHEAD = 1  # blocks fetched before the first image of them is asked for
 
