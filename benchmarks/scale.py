@@ -24,8 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.runs.progress import PartWatch
-from transforms.manifest.read import Manifest, read_blocks, read_manifest, survey_manifest
-from transforms.records import Shard, ShardResult, image_id_of
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.read import read_blocks, read_manifest
+from transforms.manifest.survey import survey_manifest
+from transforms.records import RefBlock, Shard, ShardResult, image_id_of
 from transforms.shards import bucket_count, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage
 from transforms.table.done import read_earlier_parts, write_earlier_parts
@@ -50,7 +52,7 @@ def read_and_key(folder: Path, lines: int) -> Counts:
     coder, buckets = FastPrimitivesCoder(), bucket_count(lines, SHARD)
     count = size = elements = 0
     for block in read_blocks(b"", Manifest(str(folder / "manifest.txt")), Storage()):
-        count += len(block)
+        count += len(block.refs)
         for keyed in split_refs(block, buckets):
             size += len(coder.encode(keyed))
             elements += 1
@@ -61,7 +63,7 @@ def plan(folder: Path, lines: int) -> Counts:
     """Some shards, as many references each as the whole manifest would give them."""
     refs = itertools.islice(read_manifest(Manifest(str(folder / "manifest.txt")), Storage()), PLANNED * SHARD)
     groups = defaultdict(list)
-    for bucket, some in split_refs(refs, PLANNED):
+    for bucket, some in split_refs(RefBlock(0, tuple(refs)), PLANNED):
         groups[bucket].append(some)
     started = time.process_time()
     planned = [plan_shard(bucket, {"refs": some, "done": ()}) for bucket, some in groups.items()]

@@ -1,9 +1,12 @@
 """The job as a graph: the table of contents of beam-gradcam."""
 
+import functools
+
 import apache_beam as beam
 
 from pipeline.job import Job
-from transforms.explain import ExplainImages
+from transforms.container_shards import FollowContainers
+from transforms.explain import ExplainImages, write_mistake
 from transforms.manifest import ReadManifest
 from transforms.shards import PlanShards
 from transforms.table import ReadDoneImages, WriteStatistics, WriteTotals
@@ -11,11 +14,15 @@ from transforms.table import ReadDoneImages, WriteStatistics, WriteTotals
 
 def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     """Put the steps of ``job`` on ``root``. Only references and rows pass between them, never pixels."""
-    refs = root | "ReadManifest" >> ReadManifest(job.manifest, job.storage)
+    refs = root | "ReadManifest" >> ReadManifest(
+        job.manifest, job.storage, functools.partial(write_mistake, table=job.settings.table, storage=job.storage)
+    )
     done = root | "ReadDoneImages" >> ReadDoneImages(job.settings.table, job.storage)
+    shards = (refs, done) | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi")
+    if job.survey.has_containers:
+        shards |= "FollowContainers" >> FollowContainers(job.buckets, job.shard_size)
     return (
-        (refs, done)
-        | "PlanShards" >> PlanShards(job.buckets)
+        shards
         | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage, job.loaders)
         | "WriteStatistics" >> WriteStatistics(job.settings.table, job.storage)
         | "WriteTotals" >> WriteTotals(job.settings.table, job.storage)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the original image after EXIF orientation; x1 and y1 exclusive."""
 
+MOST_BOXES = 1000
+"""Of an image: the exact area of their union takes memory with the square of their number."""
+
 
 class Status(enum.StrEnum):
     """What came of one image and target class; the column ``status``."""
@@ -83,11 +86,24 @@ class ImageRef:
     expected: str | None = None  # the user's own prediction as the manifest has it: a class, or a probability
     # All that is true of the image, where the line tells several or none; None: ``label`` says it all.
     labels: tuple[str, ...] | None = None
+    span: tuple[int, int] | None = None  # of an image inside a file: (first byte, how many) of what holds it there
 
     def __reduce__(self) -> tuple[type["ImageRef"], tuple]:
         """Pickled as the call that makes it: three times as fast as what dataclasses with slots do of their own."""
         whole = (self.uri, self.image_id, self.label, self.targets, self.boxes, self.extra, self.expected, self.labels)
-        return ImageRef, whole
+        return ImageRef, whole if self.span is None else (*whole, self.span)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RefBlock:
+    """Lines of the manifest that follow each other."""
+
+    start: int  # lines of the manifest before them
+    refs: tuple[ImageRef, ...]
+
+    def __reduce__(self) -> tuple[type["RefBlock"], tuple]:
+        """As :meth:`ImageRef.__reduce__`."""
+        return RefBlock, (self.start, self.refs)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,6 +115,8 @@ class Shard:
     duplicates: int  # further manifest lines with a URI that this shard has already
     done: int  # images that have their rows already, with the same fingerprint
     done_failed: int  # of these, failures
+    conflicts: int = 0  # images whose lines have different labels
+    conflict: str = ""  # one of them, in words
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

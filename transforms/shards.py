@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import itertools
 import pickle
 import zlib
 from collections.abc import Iterable, Iterator
@@ -10,7 +9,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.records import ImageRef, Shard
+from transforms.duplicates import describe_conflict, labels_of, merge_lines
+from transforms.records import ImageRef, RefBlock, Shard, image_id_of
 from transforms.table import DoneImages
 
 # Bytes. Below it compression takes longer than the rest of planning: in large jobs few lines of a block share a bucket.
@@ -24,41 +24,49 @@ class PackedRefs:
     Compressed they take a third or less: URIs have most of their text in common.
     """
 
+    start: int  # where in the manifest the block lies that they are of; within it, they keep their order
     content: bytes
     is_compressed: bool
 
     @classmethod
-    def of(cls, refs: Iterable[ImageRef]) -> "PackedRefs":
+    def of(cls, refs: Iterable[ImageRef], start: int = 0) -> "PackedRefs":
         content = pickle.dumps(tuple(refs))
         if len(content) < _WORTH_COMPRESSING:
-            return cls(content, False)
+            return cls(start, content, False)
         compress = zlib.compressobj(level=1, wbits=13, memLevel=4)  # a small window: making a large one takes 70 us
-        return cls(compress.compress(content) + compress.flush(), True)
+        return cls(start, compress.compress(content) + compress.flush(), True)
 
     def __iter__(self) -> Iterator[ImageRef]:
         return iter(pickle.loads(zlib.decompress(self.content) if self.is_compressed else self.content))
 
     def __reduce__(self) -> tuple[type["PackedRefs"], tuple]:
         """As :meth:`transforms.records.ImageRef.__reduce__`."""
-        return PackedRefs, (self.content, self.is_compressed)
+        return PackedRefs, (self.start, self.content, self.is_compressed)
 
 
 class PlanShards(beam.PTransform):
     """(blocks of references, finished images of earlier runs) -> shards of images that are still to be explained.
 
+    ``all_labels``: where lines of one image have different labels, all of them are true; else they are a conflict.
+
     The number of buckets is fixed when the job is built, from a count of the manifest, so that every runner knows
     the keys of the shuffle beforehand.
     """
 
-    def __init__(self, buckets: int):
+    def __init__(self, buckets: int, all_labels: bool = False):
         super().__init__()
         self._buckets = buckets
+        self._all_labels = all_labels
 
     def expand(self, inputs: Any) -> beam.PCollection[Shard]:  # Beam warns of a hint that is a tuple of PCollections
         refs, done = inputs
         keyed_refs = refs | "KeyRefs" >> beam.FlatMap(split_refs, self._buckets)
         keyed_done = done | "KeyDone" >> beam.FlatMap(split_done, self._buckets)
-        return {"refs": keyed_refs, "done": keyed_done} | beam.CoGroupByKey() | "Plan" >> beam.MapTuple(plan_shard)
+        return (
+            {"refs": keyed_refs, "done": keyed_done}
+            | beam.CoGroupByKey()
+            | "Plan" >> beam.MapTuple(plan_shard, all_labels=self._all_labels)
+        )
 
 
 def bucket_count(images: int, shard_size: int) -> int:
@@ -76,13 +84,13 @@ def bucket_of(image_id: str, buckets: int) -> int:
     return int(image_id[:16], 16) % buckets
 
 
-def split_refs(refs: Iterable[ImageRef], buckets: int) -> Iterator[tuple[int, PackedRefs]]:
+def split_refs(block: RefBlock, buckets: int) -> Iterator[tuple[int, PackedRefs]]:
     """The references of one block, by bucket."""
     by_bucket: dict[int, list[ImageRef]] = {}
-    for ref in refs:
+    for ref in block.refs:
         by_bucket.setdefault(bucket_of(ref.image_id, buckets), []).append(ref)
     for bucket, some in by_bucket.items():
-        yield bucket, PackedRefs.of(some)
+        yield bucket, PackedRefs.of(some, block.start)
 
 
 def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, DoneImages]]:
@@ -94,35 +102,39 @@ def split_done(done: DoneImages, buckets: int) -> Iterator[tuple[int, DoneImages
         yield bucket, DoneImages(*zip(*images, strict=True))
 
 
-def plan_shard(bucket: int, group: dict[str, Iterable]) -> Shard:
+def plan_shard(bucket: int, group: dict[str, Iterable], all_labels: bool = False) -> Shard:
     """The shard of a bucket: each image once, in the order of the URIs, without the finished ones.
 
-    The shard's id names its images: a retry of the same plan writes the same part, another plan another part.
+    What several lines say of one image is merged, see :func:`transforms.duplicates.merge_lines`. The shard's id names
+    its images: a retry of the same plan writes the same part, another plan another part.
     """
     failed = {
         image_id: is_failed
         for done in group["done"]
         for image_id, is_failed in zip(done.image_ids, done.failed, strict=True)
     }
-    distinct: dict[str, ImageRef] = {}
-    lines = 0
-    for ref in itertools.chain.from_iterable(group["refs"]):
-        lines += 1
-        kept = distinct.setdefault(ref.image_id, ref)
-        # The shuffle keeps no order: choose among unequal duplicates by value.
-        if kept is not ref and _line_order(ref) < _line_order(kept):
-            distinct[ref.image_id] = ref
-    refs = sorted((ref for ref in distinct.values() if ref.image_id not in failed), key=lambda ref: ref.uri)
-    done = [failed[image_id] for image_id in distinct if image_id in failed]
+    count = 0
+    lines: dict[str, list[ImageRef]] = {}
+    # The shuffle keeps no order of the blocks: which line of an image is the first, their places tell.
+    for packed in sorted(group["refs"], key=lambda packed: packed.start):
+        for ref in packed:
+            count += 1
+            lines.setdefault(ref.image_id, []).append(ref)
+    repeated = [] if all_labels else [some for some in lines.values() if len(some) > 1]
+    conflicts = [some[0].uri for some in repeated if len(labels_of(some)) > 1]
+    example = min(conflicts, default=None)
+    refs = sorted(
+        (merge_lines(some, all_labels) for image_id, some in lines.items() if image_id not in failed),
+        key=lambda ref: ref.uri,
+    )
+    done = [failed[image_id] for image_id in lines if image_id in failed]
     digest = hashlib.blake2b("".join(ref.image_id for ref in refs).encode(), digest_size=6).hexdigest()
     return Shard(
         shard_id=f"{bucket:05d}-{digest}",
         refs=tuple(refs),
-        duplicates=lines - len(distinct),
+        duplicates=count - len(lines),
         done=len(done),
         done_failed=sum(done),
+        conflicts=len(conflicts),
+        conflict="" if example is None else describe_conflict(example, labels_of(lines[image_id_of(example)])),
     )
-
-
-def _line_order(ref: ImageRef) -> str:
-    return repr((ref.label, ref.targets, ref.boxes, ref.extra, ref.labels))

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Sequence
 from typing import Literal
 
 from transforms.errors import UserError
 from transforms.records import ImageFailure, ImageRef, Stage, Status
 
+_WHOLE = re.compile(r"([0-9]{1,18})(?:\.0*)?")
 Reason = Literal["predicted", "top_k", "label", "listed", "above", "value"]
 MOST_FOUND = 1000
 """Classes of one image: each has a map and a row."""
@@ -107,7 +109,9 @@ class Classes:
         return indices
 
     def index_of(self, text: str) -> int:
-        """The index of a class that is written as a name or as an index. A name wins, so digits can be names.
+        """The index of a class that is written as a name or as an index, 285 or, as a column with gaps has it, 285.0.
+
+        A name wins, so digits can be names.
 
         Raises:
             UnknownClassError: no class or more than one is called so, or the index is out of range.
@@ -118,9 +122,10 @@ class Classes:
             return matches[0]
         if matches:
             raise UnknownClassError(f"{len(matches)} classes are called {text!r}; write one of the indices {matches}")
-        if text.isascii() and text.isdigit():
-            if int(text) < self.count:
-                return int(text)
+        digits = _WHOLE.fullmatch(text)
+        if digits is not None:
+            if int(digits[1]) < self.count:
+                return int(digits[1])
             raise UnknownClassError(f"class {text} is out of range: the model has classes 0 to {self.count - 1}")
         if self.names is None:
             raise UnknownClassError(f"class {text!r} is a name, but the model has none: set model.class_names")

@@ -5,6 +5,8 @@ import math
 from transforms.records import ImageRef
 from transforms.targets import Classes, UnknownClassError, true_texts
 
+_NO_LABEL = frozenset({"nan", "NaN", "<NA>"})  # what tools write into a text where a column of numbers has a gap
+
 
 def true_classes_of(ref: ImageRef, classes: Classes) -> tuple[int, ...] | None:
     """The indices of all true classes, in order; those that the model lacks are left out. None without labels."""
@@ -29,7 +31,7 @@ def has_unknown_label(ref: ImageRef, classes: Classes) -> bool:
     if classes.are_values:
         return None in true_values_of(ref, classes.count)
     texts = true_texts(ref, classes)
-    return texts is not None and any(_index(text, classes) is None for text in texts)
+    return texts is not None and any(text not in _NO_LABEL and _index(text, classes) is None for text in texts)
 
 
 def _index(text: str, classes: Classes) -> int | None:

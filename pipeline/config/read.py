@@ -40,10 +40,18 @@ def config_of(tree: Mapping[str, Any]) -> Config:
 
 
 def redacted(config: Config) -> dict[str, Any]:
-    """The config as plain values for logs and summaries, without what storage options may hold of secrets."""
-    tree = config.model_dump(mode="json")
+    """The config as plain values for logs and summaries, without the secrets of storage options and signed URLs."""
+    tree = _redact(config.model_dump(mode="json"), config)
     tree["storage"] = {scheme: dict.fromkeys(options, "<not shown>") for scheme, options in config.storage.items()}
     return tree
+
+
+def _redact(value: Any, config: Config) -> Any:
+    if isinstance(value, str):
+        return uris.redact(value, config.storage)
+    if isinstance(value, dict):
+        return {name: _redact(inner, config) for name, inner in value.items()}
+    return [_redact(inner, config) for inner in value] if isinstance(value, list) else value
 
 
 def _read_yaml(location: str) -> dict[str, Any]:

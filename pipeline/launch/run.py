@@ -15,19 +15,39 @@ from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
-from pipeline.runs import Lease, Outdated, PartWatch, ProgressDisplay, Summary, close_run, forget_images, open_run
+from pipeline.metrics import MetricsReporter
+from pipeline.runs import (
+    CORRECTED,
+    Lease,
+    Outdated,
+    PartWatch,
+    ProgressDisplay,
+    Summary,
+    close_run,
+    correct_images,
+    forget_images,
+    open_run,
+)
 from pipeline.terminal import say_result
 from transforms.explain import why_stopped
+from transforms.manifest import ManifestError
 from transforms.storage import Doors, StateError, Storage, patiently
 from transforms.table import TableLocation, list_parts, write_earlier_parts
+
+
+class LateMistakeError(RuntimeError):
+    """The manifest has a mistake that a worker has found. The message names file and line."""
 
 
 class BrokenOutputError(RuntimeError):
     """Something else writes to the output while the job runs. The message names the file."""
 
 
-def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> ExitCode:
+def launch(config: Config, beam_arguments: Sequence[str], console: Console, metrics: str | None = None) -> ExitCode:
     """Run the job of a config to its end; the last line on standard output is the outcome as JSON.
+
+    Args:
+        metrics: a file, or the URL of a push gateway, that is told how far the run is; None: neither.
 
     Returns:
         DONE, or TOO_MANY_FAILURES where more images failed than ``run.max_failure_rate`` allows.
@@ -45,9 +65,14 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> E
     storage = Storage(config.storage, doors, inputs.timeout)
     job = prepare_job(config, storage, console.print)
     table = job.settings.table
-    with Lease(table, storage) as lease:
-        summary = _run_job(config, job, options, lease, clock, console)
-        uri = close_run(table, summary, storage)
+    reporter = MetricsReporter(metrics)
+    try:
+        with Lease(table, storage) as lease:
+            summary = _run_job(config, job, options, lease, clock, console, reporter)
+            uri = close_run(table, summary, storage)
+    except BaseException as error:
+        reporter.stopped(error)
+        raise
     print_summary(summary, uri, console)
     if config.wants_audit and summary.images:
         from pipeline.audit import audit_run
@@ -55,12 +80,19 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> E
         audit_run(config, table.output, table.run_id, storage, console.print)
     too_many = summary.failure_rate > config.run.max_failure_rate
     code = ExitCode.TOO_MANY_FAILURES if too_many else ExitCode.DONE
+    reporter.end(code)
     say_result(json.dumps(summary.for_scheduler(uri, code)))
     return code
 
 
 def _run_job(
-    config: Config, job: Job, options: PipelineOptions, lease: Lease, clock: float, console: Console
+    config: Config,
+    job: Job,
+    options: PipelineOptions,
+    lease: Lease,
+    clock: float,
+    console: Console,
+    reporter: MetricsReporter,
 ) -> Summary:
     """What only the launcher that holds the lease may do. Returns the summary."""
     storage, table = job.storage, job.settings.table
@@ -69,14 +101,22 @@ def _run_job(
     earlier = list(list_parts(table.layout.statistics, storage)) if config.run.resume else []
     outdated = Outdated(frozenset(config.run.retry_failed), config.input.detect_changes)
     earlier, failed, changed = forget_images(earlier, table, outdated, job.manifest, storage)
+    corrected = correct_images(earlier, job.manifest, job.knowledge, job.card, job.settings, storage, lease.check)
+    earlier = corrected.parts
     if job.settings.max_failures:  # images that failed before may well do so again
         settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
         job = dataclasses.replace(job, settings=settings)
     write_earlier_parts(table, earlier, storage)
-    record = open_run(table, job.manifest.uri, job.survey.count, redacted(config), storage, job.card.files)
+    record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage, job.card.files)
+    reporter.begin(record)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
     if failed or changed:
         console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
+    if corrected.corrected or corrected.asked_again:
+        console.print(
+            f"the manifest says something else of images that are done: {corrected.corrected:,} corrected in their "
+            f"rows, {corrected.asked_again:,} explained again since other classes are asked for"
+        )
     for note in job.card.notes:
         console.print(f"note: {note}")
     watch = PartWatch(table, earlier, storage)
@@ -85,7 +125,9 @@ def _run_job(
 
         def look() -> None:
             lease.check()
-            display.show(watch.look())
+            progressed = watch.look()
+            display.show(progressed)
+            reporter.show(progressed)
 
         try:
             execute(job, options, look)
@@ -95,10 +137,15 @@ def _run_job(
             cause = _cause(error, table, storage)
             if cause is error:
                 raise
+            if isinstance(cause, ManifestError):  # the job has begun, and its threads do not end by themselves
+                raise LateMistakeError(str(cause)) from None
             raise cause from None
     now = time.monotonic()
     progressed = watch.look()
+    reporter.show(progressed)
     check_parts({*earlier, *watch.footers}, table, storage)
+    if corrected.corrected:
+        progressed.events[CORRECTED] = corrected.corrected
     return summarize(config, job, progressed, record.started, prepared - clock, now - prepared)
 
 

@@ -10,13 +10,17 @@ from rich.table import Table
 
 from pipeline.config import Config, redacted
 from pipeline.job import Job
-from pipeline.runs import Progressed, Summary, utc_now
+from pipeline.runs import CORRECTED, Progressed, Summary, utc_now
 from transforms.explain import GUARDED_CHANNELS, UNKNOWN_LABELS, WAITING, WHOLE
 from transforms.records import Status
 from transforms.storage import Storage
 from transforms.table import SCHEMA_VERSION, TableLocation, list_parts, read_totals
 
 _PACKAGES = ("beam-gradcam", "apache-beam", "tensorflow", "numpy", "opencv-python-headless", "pillow", "pyarrow")
+
+
+CONFLICTS = "conflicting_labels"
+"""The event of a run for each image whose lines have different labels."""
 
 
 class LostImagesError(RuntimeError):
@@ -35,7 +39,7 @@ def summarize(
     accounted = progressed.images + totals.done + totals.duplicates
     if job.survey.count != accounted:
         raise LostImagesError(
-            f"{job.manifest.uri} has {job.survey.count} lines, but {progressed.images} images explained + "
+            f"{job.manifest.shown} has {job.survey.count} lines, but {progressed.images} images explained + "
             f"{totals.done} done before + {totals.duplicates} duplicates = {accounted}; if the manifest changed during "
             "the run, run again"
         )
@@ -64,7 +68,7 @@ def summarize(
         step_seconds={step: s for step, s in progressed.seconds.items() if step not in (WAITING, WHOLE)},
         time_split=split,
         bottleneck=max(split, key=split.__getitem__) if split else None,
-        events=progressed.events,
+        events=progressed.events | ({CONFLICTS: totals.conflicts} if totals.conflicts else {}),
         statistics=table.layout.statistics,
         overlays=table.run.overlays if job.settings.overlays else None,
         model={
@@ -75,6 +79,7 @@ def summarize(
         },
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         config=redacted(config),
+        conflict=totals.conflict,
         check=None if job.check is None else dataclasses.asdict(job.check),
     )
 
@@ -116,6 +121,10 @@ def print_summary(summary: Summary, uri: str, console: Console) -> None:
         table.add_row("failed", f"{summary.failures:,} ({summary.failure_rate:.2%})")
     if unknown := summary.events.get(UNKNOWN_LABELS):
         table.add_row("unknown labels", f"{unknown:,}: {_how_to_mend(summary)}")
+    if conflicts := summary.events.get(CONFLICTS):
+        table.add_row("several labels", f"{conflicts:,} images, of which the first line's counts: {summary.conflict}")
+    if corrected := summary.events.get(CORRECTED):
+        table.add_row("corrected", f"{corrected:,} images done before, after the manifest")
     if guarded := summary.events.get(GUARDED_CHANNELS):
         table.add_row("guarded channels", f"{guarded:,}: their weights could not be computed and count as 0")
     if summary.explained_now:

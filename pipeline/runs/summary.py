@@ -38,6 +38,7 @@ class Summary:
     model: dict[str, Any]  # source, target_layer, notes
     versions: dict[str, str | None]
     config: dict[str, Any]  # without what storage options may hold of secrets
+    conflict: str = ""  # an image whose lines have different labels, where there is one
     check: dict[str, Any] | None = None  # of the pixels: see transforms.model.check.PixelCheck; None: not checked
 
     def encode(self) -> bytes:

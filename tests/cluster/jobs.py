@@ -22,7 +22,8 @@ from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from transforms.explain.settings import ExplainSettings
 from transforms.loaders import LoaderCount
-from transforms.manifest.read import Manifest, ManifestSummary
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.survey import ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.storage.access import Doors
 from transforms.storage.storage import Storage

@@ -13,7 +13,9 @@ import atheris
 with atheris.instrument_imports(include=["transforms"]):
     from transforms.explain.settings import Limits
     from transforms.images.decode import decode_image
-    from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
+    from transforms.manifest.manifest import Manifest, ManifestError
+    from transforms.manifest.read import read_manifest
+    from transforms.manifest.survey import survey_manifest
     from transforms.records import ImageFailure
     from transforms.storage.storage import Storage
 

@@ -18,7 +18,8 @@ from pipeline.runs.record import close_run, open_run, utc_now
 from transforms.explain.loading import FailedImage, ImageLoader
 from transforms.explain.rows import explained_rows, failed_rows
 from transforms.explain.settings import ExplainSettings
-from transforms.manifest.read import Manifest, ManifestSummary
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.survey import ManifestSummary
 from transforms.model.explanation import BatchExplanation
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
 from transforms.storage.storage import Storage

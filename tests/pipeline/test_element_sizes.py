@@ -13,7 +13,9 @@ from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.launch.runners import pipeline_options, runner_of
 from transforms.explain.settings import ExplainSettings
-from transforms.manifest.read import Manifest, ManifestSummary, read_manifest
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.read import read_manifest
+from transforms.manifest.survey import ManifestSummary
 from transforms.shards import bucket_count
 from transforms.storage.storage import Storage
 from transforms.table.done import write_earlier_parts

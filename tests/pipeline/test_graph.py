@@ -15,7 +15,8 @@ from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.launch.runners import pipeline_options, runner_of
 from transforms.explain.settings import ExplainSettings
-from transforms.manifest.read import Manifest, ManifestSummary
+from transforms.manifest.manifest import Manifest
+from transforms.manifest.survey import ManifestSummary
 from transforms.overlays.settings import OverlaySettings
 from transforms.storage.storage import Storage
 from transforms.table.done import write_earlier_parts
@@ -114,7 +115,7 @@ def test_duplicate_lines_and_broken_files_are_accounted_for(place):
     assert failed["broken.png"]["byte_count"] == 15
     assert failed["broken.png"]["cam"] is None
     totals = (place.folder / "out" / "runs" / "r1" / "totals.json").read_text()
-    assert totals == '{"planned": 9, "done": 0, "done_failed": 0, "duplicates": 2}'
+    assert totals == ('{"planned": 9, "done": 0, "done_failed": 0, "duplicates": 2, "conflicts": 0, "conflict": ""}')
 
 
 def test_several_targets_give_a_row_and_an_overlay_each(place):

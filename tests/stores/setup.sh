@@ -16,11 +16,16 @@ export GOBIN=$folder/bin GOFLAGS=-mod=mod
 # File systems of stores that the project does not need for itself; found by their path.
 here=$(cd "$(dirname "$0")/../.." && pwd)
 python=$here/.venv/bin/python
-if [ ! -e "$folder/packages/.installed" ]; then
+clouds="gcsfs adlfs" # without what they need: fsspec and aiohttp are those of the project
+needed="decorator google-auth google-auth-oauthlib google-cloud-storage google-cloud-storage-control azure-core azure-identity azure-storage-blob azure-datalake-store"
+if [ "$(cat "$folder/packages/.installed" 2>/dev/null)" != "$clouds $needed" ]; then
+    rm -rf "${folder:?}/packages"
+    # shellcheck disable=SC2086 # lists of names
     "$python" -m pip install --quiet --disable-pip-version-check --constraint "$here/configs/constraints.txt" \
-        --target "$folder/packages" --no-deps gcsfs adlfs
-    "$python" -m pip install --quiet --disable-pip-version-check --target "$folder/packages" \
-        google-auth google-auth-oauthlib google-cloud-storage azure-core azure-identity azure-storage-blob azure-datalake-store
-    touch "$folder/packages/.installed"
+        --target "$folder/packages" --no-deps $clouds
+    # shellcheck disable=SC2086
+    "$python" -m pip install --quiet --disable-pip-version-check --constraint "$here/configs/constraints.txt" \
+        --target "$folder/packages" $needed
+    echo "$clouds $needed" >"$folder/packages/.installed"
 fi
 ls "$folder/bin" "$folder/node_modules/.bin" | grep -E 'minio|fake-gcs|azurite-blob'

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import servers
 import yaml
+from containers import Packed, write_parquet, write_records, write_tar, write_zip
 from runs import ROOT, write_photos
 
 pytestmark = [
@@ -120,3 +121,32 @@ def test_overlays_in_a_tar_can_be_read_again(store):
         "print(sum(picture is not None for picture in pictures))\n"
     )
     assert python(started, read, json.dumps(started.options), f"{root}/tar").split() == [str(COUNT)]
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip", "tfrecord", "parquet"])
+def test_images_inside_files_of_the_store(store, kind):
+    name, started, folder = store
+    root = SPELLINGS[name][0]
+    images = [Packed(path.stem, path.read_bytes()) for path in sorted(folder.glob("*.png"))]
+    write = {"tar": write_tar, "zip": write_zip, "tfrecord": write_records, "parquet": write_parquet}[kind]
+    path = write(folder / f"packed.{kind}", images)
+    put = "import sys, json\nfrom transforms.storage import Storage\n"
+    put += "Storage(json.loads(sys.argv[1])).put(sys.argv[2], open(sys.argv[3], 'rb').read())\n"
+    python(started, put, json.dumps(started.options), f"{root}/{kind}/packed.{kind}", str(path))
+    config = config_of(started, folder, root)
+    job = ["run", config, "--set", f"input.manifest={root}/{kind}/*.{kind}", "--set", f"output.path={root}/of {kind}"]
+    first = json.loads(command(started, *job).splitlines()[-1])
+    assert (first["images"], first["explained_now"], first["failures"]) == (len(images), len(images), 0)
+    again = json.loads(command(started, *job).splitlines()[-1])
+    assert (again["images"], again["explained_now"]) == (len(images), 0)
+    read = (
+        "import sys, json, hashlib\n"
+        "import beam_gradcam as bg\n"
+        "options = json.loads(sys.argv[1])\n"
+        "rows = bg.open_run(sys.argv[2], storage_options=options).table().to_pylist()\n"
+        "for row in rows:\n"
+        "    content = bg.read_image(row['uri'], options)\n"
+        "    assert hashlib.sha256(content).hexdigest() == row['content_sha256']\n"
+        "print(len(rows))\n"
+    )
+    assert python(started, read, json.dumps(started.options), f"{root}/of {kind}").split() == [str(len(images))]

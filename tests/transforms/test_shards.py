@@ -4,8 +4,9 @@ from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
-from transforms.records import ImageRef, image_id_of
+from transforms.records import ImageRef, RefBlock, image_id_of
 from transforms.shards import (
+    PackedRefs,
     PlanShards,
     automatic_shard_size,
     bucket_count,
@@ -21,31 +22,79 @@ def ref(uri: str, **known) -> ImageRef:
     return ImageRef(uri, image_id_of(uri), **known)
 
 
+def pack(refs, start=0) -> PackedRefs:
+    return PackedRefs.of(refs, start)
+
+
 def done(*images: tuple[str, bool]) -> DoneImages:
     return DoneImages(tuple(image_id_of(uri) for uri, _ in images), tuple(failed for _, failed in images))
 
 
 def test_a_bucket_becomes_each_image_once_in_the_order_of_the_uris():
     refs = [ref("c"), ref("a"), ref("b"), ref("a"), ref("c"), ref("a")]
-    shard = plan_shard(3, {"refs": [refs[:2], refs[2:]], "done": [done(("b", True)), done(("x", False))]})
+    shard = plan_shard(
+        3, {"refs": [pack(refs[:2]), pack(refs[2:], 2)], "done": [done(("b", True)), done(("x", False))]}
+    )
     assert [image.uri for image in shard.refs] == ["a", "c"]
     assert (shard.duplicates, shard.done, shard.done_failed) == (3, 1, 1)
     assert shard.shard_id.startswith("00003-")
 
 
 def test_the_id_of_a_shard_names_its_images_whatever_the_order_they_come_in():
-    one = plan_shard(0, {"refs": [[ref("a"), ref("b")]], "done": []})
-    same = plan_shard(0, {"refs": [[ref("b")], [ref("a"), ref("b")]], "done": []})
-    less = plan_shard(0, {"refs": [[ref("a"), ref("b")]], "done": [done(("a", False))]})
+    one = plan_shard(0, {"refs": [pack([ref("a"), ref("b")])], "done": []})
+    same = plan_shard(0, {"refs": [pack([ref("b")]), pack([ref("a"), ref("b")], 1)], "done": []})
+    less = plan_shard(0, {"refs": [pack([ref("a"), ref("b")])], "done": [done(("a", False))]})
     assert one.shard_id == same.shard_id
     assert one.shard_id != less.shard_id
 
 
-def test_unequal_lines_of_one_uri_are_settled_without_regard_to_their_order():
-    lines = [ref("a", label="2"), ref("a", label="1"), ref("a")]
-    first = plan_shard(0, {"refs": [lines], "done": []})
-    second = plan_shard(0, {"refs": [lines[::-1]], "done": []})
-    assert first.refs == second.refs
+def test_labels_of_several_lines_are_a_conflict_or_all_true():
+    lines = [
+        ref("a", label="cat"),
+        ref("a", label="dog"),
+        ref("a", label="cat;grass", labels=("cat", "grass")),
+        ref("b", label="cat"),
+        ref("b", label="cat"),
+        ref("c", labels=()),
+        ref("c", label="dog"),
+    ]
+    first = plan_shard(0, {"refs": [pack(lines)], "done": []})
+    assert first.refs == (lines[0], lines[3], lines[5])
+    assert (first.conflicts, first.conflict) == (2, "a is 'cat' and 'dog' and 'cat; grass'")
+    every = plan_shard(0, {"refs": [pack(lines)], "done": []}, all_labels=True)
+    assert every.refs[0] == ref("a", label="cat;dog;grass", labels=("cat", "dog", "grass"))
+    assert every.refs[1] == lines[3]
+    assert every.conflicts == 0
+
+
+def test_what_lines_say_of_one_image_is_merged_in_the_order_of_the_manifest():
+    one, two, three = (0.0, 0.0, 5.0, 5.0), (1.0, 1.0, 9.0, 9.0), (2.0, 2.0, 3.0, 3.0)
+    blocks = [
+        pack([ref("a", boxes=(two,), extra=(None, "north")), ref("b", label="7")], 0),
+        pack([ref("a", label="cat", boxes=(one,), targets=("3",), extra=("x", "south"))], 2),
+        pack([ref("a", label="cat", boxes=(two, three), targets=("4", "3"), extra=("y", None)), ref("c")], 3),
+    ]
+    merged = ref("a", label="cat", boxes=(two, one, three), targets=("3", "4"), extra=("x", "north"))
+    for order in (blocks, blocks[::-1], [blocks[1], blocks[2], blocks[0]]):  # the shuffle keeps none
+        shard = plan_shard(0, {"refs": order, "done": []})
+        assert shard.refs == (merged, ref("b", label="7"), ref("c"))
+        assert (shard.duplicates, shard.conflicts, shard.conflict) == (2, 0, "")
+
+
+def test_nothing_to_find_and_something_to_find_is_something_to_find():
+    box = (0.0, 0.0, 5.0, 5.0)
+    lines = [ref("a", boxes=()), ref("a"), ref("a", boxes=(box,)), ref("b", boxes=()), ref("b"), ref("c"), ref("c")]
+    shard = plan_shard(0, {"refs": [pack(lines)], "done": []})
+    assert [image.boxes for image in shard.refs] == [(box,), (), None]
+
+
+def test_several_labels_of_one_image_are_counted_with_an_example_and_the_first_line_counts():
+    blocks = [pack([ref("b", label="2"), ref("a")]), pack([ref("a", label="cat"), ref("b", label="1")], 2),
+              pack([ref("a", label="dog"), ref("a", label="cat"), ref("c", label="3")], 4)]  # fmt: skip
+    for order in (blocks, blocks[::-1]):
+        shard = plan_shard(0, {"refs": order, "done": [done(("b", False))]})
+        assert {image.uri: image.label for image in shard.refs} == {"a": "cat", "c": "3"}
+        assert (shard.conflicts, shard.conflict) == (2, "a is 'cat' and 'dog'")
 
 
 def test_finished_images_are_dealt_to_the_buckets_of_their_references():
@@ -60,11 +109,12 @@ def test_what_is_shuffled_is_small_and_comes_out_as_it_went_in():
     coder = FastPrimitivesCoder()
     refs = [ref(f"s3://bucket/photos/2024-05/camera-3/{i:06d}.jpg", label=str(i % 7)) for i in range(100)]
     refs += [ref("a b.png", targets=("3", "cat"), boxes=((1.0, 2.0, 3.0, 4.5),), extra=("é", None))]
-    ((bucket, packed),) = split_refs(refs, 1)
+    ((bucket, packed),) = split_refs(RefBlock(7, tuple(refs)), 1)
+    assert packed.start == 7
     assert (bucket, list(packed)) == (0, refs)
     assert list(coder.decode(coder.encode(packed))) == refs
     assert len(coder.encode(packed)) < len(coder.encode(refs)) / 3
-    ((_, few),) = split_refs(refs[:3], 1)
+    ((_, few),) = split_refs(RefBlock(0, tuple(refs[:3])), 1)
     assert list(coder.decode(coder.encode(few))) == refs[:3]
     images = done(*((one.uri, i % 3 == 0) for i, one in enumerate(refs)))
     assert coder.decode(coder.encode(images)) == images
@@ -93,6 +143,8 @@ def test_in_the_graph_every_image_is_planned_counted_as_done_or_a_duplicate():
         assert len({shard.shard_id for shard in shards}) == len(shards)
 
     with TestPipeline() as root:
-        refs = root | "Refs" >> beam.Create([tuple(ref(uri) for uri in uris[i : i + 30]) for i in range(0, 100, 30)])
+        refs = root | "Refs" >> beam.Create(
+            [RefBlock(i, tuple(ref(uri) for uri in uris[i : i + 30])) for i in range(0, 100, 30)]
+        )
         finished = root | "Done" >> beam.Create([finished])
         assert_that((refs, finished) | PlanShards(5), check)

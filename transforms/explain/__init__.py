@@ -6,7 +6,15 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.explain.batches import BatchExplainer, ExplainedBatch, explain_batches
-    from transforms.explain.failure_limit import TooManyFailures, why_stopped
+    from transforms.explain.corrections import (
+        Knowledge,
+        asks_for_others,
+        columns_to_compare,
+        corrected_rows,
+        digest_of_ref,
+        digests_of_rows,
+    )
+    from transforms.explain.failure_limit import FailureLimit, TooManyFailures, why_stopped, write_mistake
     from transforms.explain.finish import (
         GUARDED_CHANNELS,
         UNKNOWN_LABELS,
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from transforms.explain.reloading import Explained, reload_images
     from transforms.explain.rows import explained_rows, failed_rows
     from transforms.explain.settings import ExplainSettings
-    from transforms.explain.shard import WAITING, WHOLE, ExplainImages
+    from transforms.explain.shard import WAITING, WHOLE, ExplainImages, explain_shard
     from transforms.explain.tally import Tally
 
 __all__ = [
@@ -42,14 +50,22 @@ __all__ = [
     "Explained",
     "ExplainedBatch",
     "FailedImage",
+    "FailureLimit",
     "FetchedImage",
     "ImageLoader",
+    "Knowledge",
     "LoadedImage",
     "Tally",
     "TooManyFailures",
+    "asks_for_others",
     "batch_rows",
+    "columns_to_compare",
+    "corrected_rows",
+    "digest_of_ref",
+    "digests_of_rows",
     "draw_overlay",
     "explain_batches",
+    "explain_shard",
     "explained_rows",
     "failed_rows",
     "finish_batch",
@@ -60,5 +76,6 @@ __all__ = [
     "report_metrics",
     "timed_out",
     "why_stopped",
+    "write_mistake",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -6,6 +6,7 @@ import threading
 
 import pyarrow as pa
 
+from transforms.manifest import ManifestError
 from transforms.records import Status
 from transforms.storage import Storage
 from transforms.table import TableLocation
@@ -51,6 +52,7 @@ class _Stop:
     message: str
     token: str | None  # of the launch that the worker belongs to
     part: str | None  # URI of the part that the worker was about; None where there was such a part already
+    is_mistake: bool = False  # in the manifest, which only a worker has read to its end
 
 
 def write_stop(stopped: TooManyFailures, shard_id: str, table: TableLocation, storage: Storage) -> None:
@@ -60,7 +62,13 @@ def write_stop(stopped: TooManyFailures, shard_id: str, table: TableLocation, st
     storage.put(table.run.stopped, json.dumps(dataclasses.asdict(stop), indent=2).encode())
 
 
-def why_stopped(table: TableLocation, storage: Storage) -> TooManyFailures | None:
+def write_mistake(error: ManifestError, table: TableLocation, storage: Storage) -> None:
+    """Write into the run what is wrong with a line of the manifest, for :func:`why_stopped`."""
+    stop = _Stop(storage.redact(str(error)), table.token, None, is_mistake=True)
+    storage.put(table.run.stopped, json.dumps(dataclasses.asdict(stop), indent=2).encode())
+
+
+def why_stopped(table: TableLocation, storage: Storage) -> TooManyFailures | ManifestError | None:
     """What a worker of this launch said when it stopped for good; None where none did.
 
     A worker of an earlier launch that is still there does not count, nor one whose shard has its part by now: there
@@ -72,4 +80,4 @@ def why_stopped(table: TableLocation, storage: Storage) -> TooManyFailures | Non
         return None
     if stop.token != table.token or (stop.part is not None and storage.exists(stop.part)):
         return None
-    return TooManyFailures(stop.message)
+    return ManifestError(stop.message) if stop.is_mistake else TooManyFailures(stop.message)

@@ -12,11 +12,13 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.images import DecodedImage, decode_image, resize_image, shrink
 from transforms.machine import available_cpus
+from transforms.masks import FetchedMask, fetch_mask
 from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
-from transforms.records import ImageFailure, ImageRef, Stage, Status
-from transforms.storage import Storage
+from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
+from transforms.statistics import TrueMask
+from transforms.storage import SequentialReader, Storage
 from transforms.targets import ImageTargets, targets_of
 
 _DECODERS = available_cpus()
@@ -35,6 +37,7 @@ class FetchedImage:
     encoded: bytes
     content_version: str | None  # as the store had it just before the fetch; None where nobody asks
     inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
+    mask: FetchedMask | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class LoadedImage:
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
     content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
     inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
+    mask: TrueMask | None = None  # where the manifest has one; its boxes are passed over then
 
     def failed(self, failure: ImageFailure) -> "FailedImage":
         return FailedImage(
@@ -84,6 +88,8 @@ class ImageLoader:
     settings: ExplainSettings
     storage: Storage
     tally: Tally = dataclasses.field(default_factory=Tally)
+    # Of the images that lie in larger files.
+    containers: SequentialReader | None = dataclasses.field(default=None, kw_only=True)
 
     def load(self, ref: ImageRef) -> LoadedImage | FailedImage:
         """One image, fetched and decoded in this thread, however long that takes."""
@@ -91,9 +97,21 @@ class ImageLoader:
 
     def fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         """The bytes of one image, and the classes that are asked for."""
+        try:
+            return self._fetch(ref)
+        finally:
+            if self.containers is not None:
+                self.containers.let_go(ref)
+
+    def _fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
             return FailedImage(ref, targets.failure)
+        if len(ref.boxes or ()) > MOST_BOXES:
+            message = (
+                f"{len(ref.boxes or ()):,} boxes on its lines of the manifest; at most {MOST_BOXES:,} are possible"
+            )
+            return FailedImage(ref, ImageFailure(Status.TOO_LARGE, Stage.TARGET, message, "TooManyBoxes"))
         try:
             inputs = self._inputs(ref)
         except ImageFailure as failure:
@@ -102,10 +120,11 @@ class ImageLoader:
             version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
             try:
                 encoded = self.read(ref)
+                mask = self._mask(ref)
             except ImageFailure as failure:
                 return FailedImage(ref, failure, content_version=version)
         self.tally.count("bytes_read", len(encoded))
-        return FetchedImage(ref, targets, encoded, version, inputs)
+        return FetchedImage(ref, targets, encoded, version, inputs, mask)
 
     def _inputs(self, ref: ImageRef) -> tuple[np.ndarray, ...]:
         columns = self.settings.input_columns
@@ -113,8 +132,19 @@ class ImageLoader:
 
     def read(self, ref: ImageRef) -> bytes:
         """The encoded image; raises ImageFailure."""
+        if self.containers is not None:
+            content = self.containers.fetch(ref, self.settings.limits.max_bytes)
+            if content is not None:
+                return content
+        return self._bytes_at(ref.uri)
+
+    def _bytes_at(self, uri: str) -> bytes:
         max_bytes = self.settings.limits.max_bytes
-        return self.storage.fetch(ref.uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
+        return self.storage.fetch(uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
+
+    def _mask(self, ref: ImageRef) -> FetchedMask | None:
+        column = self.settings.masks
+        return None if column is None else fetch_mask(ref, column, self.storage.join, self._bytes_at)
 
     def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:
         """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
@@ -125,10 +155,13 @@ class ImageLoader:
             encoded, digest = fetched.encoded, hashlib.sha256(fetched.encoded).hexdigest()
             try:
                 decoded = decode_image(encoded, self.settings.limits, need, self._overlay_side, self.card.bits)
+                mask = None
+                if fetched.mask is not None:
+                    mask = fetched.mask.decode(decoded.height, decoded.width, self.settings.limits)
             except ImageFailure as failure:
                 version = fetched.content_version
                 return FailedImage(fetched.ref, failure, digest, len(encoded), content_version=version)
-            return self.place(fetched, decoded, digest, len(encoded))
+            return dataclasses.replace(self.place(fetched, decoded, digest, len(encoded)), mask=mask)
 
     def place(
         self, fetched: FetchedImage, decoded: DecodedImage, digest: str | None, byte_count: int | None

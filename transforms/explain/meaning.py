@@ -55,7 +55,7 @@ def label_columns(
     outcomes: list[str | None] = []
     for row, (number, target) in enumerate(zip(image_of, explanation.classes[places], strict=True)):
         true = truth[row]
-        outcomes.append(None if true is None or not known[number] else _OUTCOMES[target in true, found[number, target]])
+        outcomes.append(None if true is None or not known[number] else OUTCOMES[target in true, found[number, target]])
     single = [None if true is None or len(true) != 1 else true[0] for true in truth]
     has_list = known & (card.class_count <= _MOST_PROBABILITIES)
     return {
@@ -71,5 +71,5 @@ def label_columns(
     }
 
 
-_OUTCOMES = {(True, True): "TP", (True, False): "FN", (False, True): "FP", (False, False): "TN"}
+OUTCOMES = {(True, True): "TP", (True, False): "FN", (False, True): "FP", (False, False): "TN"}
 """Of (is true, is found)."""

@@ -42,4 +42,6 @@ def reload_images(images: Iterable[Explained], loader: ImageLoader) -> Generator
             digests[image.ref] = image.content_sha256
             yield image.ref
 
-    yield from load_images(refs(), _Unchanged(loader.card, loader.settings, loader.storage, loader.tally, digests))
+    yield from load_images(
+        refs(), _Unchanged(loader.card, loader.settings, loader.storage, loader.tally, digests=digests)
+    )

@@ -7,19 +7,17 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.expected import expected_of
+from transforms.explain.known import Columns, box_columns, class_label_columns, extra_columns_of
 from transforms.explain.loading import FailedImage, LoadedImage
 from transforms.explain.meaning import label_columns, value_columns
 from transforms.explain.settings import ExplainSettings
 from transforms.images import narrowed
 from transforms.model import BatchExplanation, ModelCard
 from transforms.records import ImageRef, Status
-from transforms.statistics import ground_truth_statistics, image_covariates, map_statistics, region_statistics
-from transforms.targets import label_index_of
+from transforms.statistics import image_covariates, map_statistics, region_statistics
+from transforms.table import text_array
 
 _MESSAGE_LENGTH = 500
-
-Columns = dict[str, Any]
-"""Float arrays in which NaN stands for NULL, or lists in which None does; by column name."""
 
 
 def explained_rows(
@@ -35,7 +33,7 @@ def explained_rows(
     columns: Columns = dict(map_statistics(cams, explanation.finite[places], placements))
     status = columns["status"]
     columns |= region_statistics(cams, dict(settings.regions), status, card.seen)
-    columns |= ground_truth_statistics(cams, [image.ref.boxes for image in of_rows], placements, status)
+    refs = [image.ref for image in of_rows]
     columns["evidence_sum"] = np.where(status == Status.NONFINITE, np.nan, explanation.evidence[places])
     if card.output_kind == "value":
         columns |= value_columns(of_rows, explanation, places, card)
@@ -46,10 +44,12 @@ def explained_rows(
         np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
+    masks = [image.mask for image in of_rows]
+    columns |= box_columns(refs, cams, placements, status, settings, masks)
     if card.output_kind == "multi_label":
         columns |= label_columns(of_rows, explanation, places, card)
     elif card.output_kind != "value":
-        columns |= _labels(of_rows, columns["predicted_index"], card)
+        columns |= class_label_columns(refs, columns["predicted_index"], card)
     if card.output_kind != "value" and "expected_index" in settings.schema.names:
         columns |= _expected(of_rows, image_of, columns["predicted_index"], explanation, card)
     columns["target_reason"] = [image.targets.reason for image in of_rows]
@@ -64,7 +64,7 @@ def explained_rows(
     columns["content_version"] = [image.content_version for image in of_rows]
     columns["width"] = [placement.width for placement in placements]
     columns["height"] = [placement.height for placement in placements]
-    return _table(columns | _identity([image.ref for image in of_rows], settings), len(of_rows), settings.schema)
+    return _table(columns | _identity(refs, settings), len(of_rows), settings.schema)
 
 
 def failed_rows(images: Sequence[FailedImage], settings: ExplainSettings) -> pa.Table:
@@ -90,18 +90,7 @@ def _identity(refs: Sequence[ImageRef], settings: ExplainSettings) -> Columns:
         "uri": [ref.uri for ref in refs],
         "image_id": [ref.image_id for ref in refs],
     }
-    for position, name in enumerate(settings.extra_columns):
-        columns[name] = [ref.extra[position] for ref in refs]
-    return columns
-
-
-def _labels(images: Sequence[LoadedImage], predicted: np.ndarray, card: ModelCard) -> Columns:
-    labels = [label_index_of(image.ref, card.classes) for image in images]
-    correct = [
-        None if label is None or np.isnan(index) else bool(label == index)
-        for label, index in zip(labels, predicted, strict=True)
-    ]
-    return {"label_index": labels, "is_correct": correct}
+    return columns | extra_columns_of(refs, settings)
 
 
 def _expected(
@@ -182,4 +171,6 @@ def _array(column: Any, rows: int, kind: pa.DataType) -> pa.Array:
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.ravel()), type=kind, mask=pa.array(missing))
     if isinstance(column, np.ndarray) and column.dtype.kind == "f":
         return pa.array(column, from_pandas=True).cast(kind)
+    if pa.types.is_string(kind):
+        return text_array(column)
     return pa.array(column, type=kind)

@@ -5,6 +5,7 @@ import dataclasses
 import pyarrow as pa
 
 from transforms.images import Limits
+from transforms.masks import MaskColumn
 from transforms.overlays import OverlaySettings, member_uri
 from transforms.records import Box
 from transforms.table import TableLocation
@@ -25,9 +26,11 @@ class ExplainSettings:
     regions: tuple[tuple[str, Box], ...] = ()  # declared regions, 0..1 of the model input
     detect_changes: bool = False  # note the version of each image, so that a later run sees that it has changed
     max_failures: int = 0  # images that fail one after another at the start of a worker, before it stops; 0: any number
+    normalized_boxes: bool = False  # the boxes of the manifest are in 0..1 of the image, not in pixels
     extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
     # The manifest's names of ImageRef.extra, for the model's other inputs; None: images are loaded, not explained.
     input_columns: tuple[str, ...] | None = None
+    masks: MaskColumn | None = None  # where the ground-truth masks are; None: the manifest has none
     archive: str | None = None  # URI of the tar for the overlays of the shard at hand
 
     def of_shard(self, shard_id: str) -> "ExplainSettings":

@@ -5,6 +5,7 @@ flat.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
 from transforms.overlays import encode_tar, member_of
 from transforms.records import Shard, ShardResult
-from transforms.storage import Storage
+from transforms.storage import SequentialReader, Storage
 from transforms.versions import check_versions, versions_here
 
 _FINISHERS = min(available_cpus(), 8)  # threads that make statistics and overlays, a batch each
@@ -135,9 +136,13 @@ def explain_shard(
             storage.put(uri, content, durable=False)  # an overlay can be made again
         tally.count("bytes_written", len(content))
 
-    explain = _explain_in_threads if loaders is None else functools.partial(_explain_in_loaders, loaders)
-    with tally.timing(WHOLE):
-        rows, archived = explain(shard, loader, explainer, limit, put)
+    with tally.timing(WHOLE), contextlib.closing(SequentialReader(shard.refs, storage)) as containers:
+        if loaders is None or containers.has_images:
+            # What lies in one file is read once, by one process.
+            reading = dataclasses.replace(loader, containers=containers)
+            rows, archived = _explain_in_threads(shard, reading, explainer, limit, put)
+        else:
+            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit, put)
         if settings.archive is not None and archived:
             put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     return ShardResult(shard, rows, tally.seconds(), tally.events())

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from transforms.images.decode import decode_image
     from transforms.images.decoded import DecodedImage, Limits
     from transforms.images.deep import narrowed, widened
+    from transforms.images.indexed import decode_values
     from transforms.images.memory import most_bytes_of
     from transforms.images.resize import resize_image, shrink
     from transforms.images.sniff import image_format
@@ -16,6 +17,7 @@ __all__ = [
     "DecodedImage",
     "Limits",
     "decode_image",
+    "decode_values",
     "image_format",
     "most_bytes_of",
     "narrowed",

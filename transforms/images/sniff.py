@@ -62,6 +62,10 @@ _BRANDS = {
     b"crx ": "camera RAW",
 }
 
+_XML_PREAMBLE = re.compile(rb"[\s>-]*(<\?|<!--|<!)")
+_XML_ENDS = {b"<?": b"?>", b"<!--": b"-->", b"<!": b">"}
+_SVG = re.compile(rb"[\s>-]*<(?:[A-Za-z_][\w.-]*:)?svg[\s>/]", re.IGNORECASE)
+
 _HTML = "it looks like HTML: a web page, perhaps of a login or an error, was saved in place of the image"
 _XML = "it looks like XML, perhaps the error message of an object store"
 _TEXTS = {
@@ -104,9 +108,23 @@ def image_format(encoded: bytes) -> str:
     if encoded[128:132] == b"DICM":
         raise _unsupported(f"DICOM: {_CONVERT}")
     text = encoded[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if b"<svg" in text:
+    if b"<svg" in text or _is_svg(encoded):
         raise _unsupported(f"SVG: {_CONVERT}")
     raise ImageFailure(Status.DECODE_ERROR, Stage.DECODE, f"not an image: {_look(encoded, text)}", "NotAnImage")
+
+
+def _is_svg(encoded: bytes) -> bool:
+    """Whether the first element is ``svg``, behind whatever declarations, entities and comments of any length."""
+    place = 3 if encoded.startswith(b"\xef\xbb\xbf") else 0
+    while preamble := _XML_PREAMBLE.match(encoded, place):
+        end = encoded.find(_XML_ENDS[preamble[1]], preamble.end())
+        if preamble[1] == b"<!" and (subset := encoded.find(b"[", preamble.end(), end)) >= 0:
+            end = encoded.find(b"]", subset)
+            end = encoded.find(b">", end) if end >= 0 else end
+        if end < 0:
+            return False
+        place = end + 1
+    return _SVG.match(encoded, place) is not None
 
 
 def _look(encoded: bytes, text: bytes) -> str:

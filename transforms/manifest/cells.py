@@ -1,18 +1,14 @@
-"""The cells of a manifest's line: target classes, boxes, and text."""
+"""The cells of a manifest's line: target classes, and text. Boxes are in boxes.py."""
 
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.records import Box
-
 Labels = tuple[str, ...]
 """All true classes of an image, or its values; as the manifest has them."""
 
 _FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False, "": False, "nan": False}
-
-_MOST_BOXES = 1000  # the exact area of their union takes memory with the square of their number
 _MOST_TARGETS = 1000  # each has a map and a row
 
 
@@ -29,12 +25,12 @@ def parse_targets(cell: Any) -> tuple[str, ...] | None:
     if isinstance(cell, str):
         text = cell.strip()
         cell = parse_json(text) if text.startswith("[") else [part for part in text.split(";") if part.strip()]
-    if cell is None or cell == []:
+    if is_missing(cell) or cell == []:
         return None
-    targets = cell if isinstance(cell, list) else [cell]
+    targets = [target for target in (cell if isinstance(cell, list) else [cell]) if not is_missing(target)]
     if len(targets) > _MOST_TARGETS:
         raise ValueError(f"{len(targets)} target classes; at most {_MOST_TARGETS} are possible for an image")
-    return tuple(class_text(target) for target in targets)
+    return tuple(class_text(target) for target in targets) or None
 
 
 def parse_label(cell: Any) -> tuple[str | None, Labels | None]:
@@ -50,8 +46,7 @@ def parse_label(cell: Any) -> tuple[str | None, Labels | None]:
             return text or None, several
         cell = _list_in(text)
     if not isinstance(cell, list):
-        is_gap = cell is None or (isinstance(cell, float) and math.isnan(cell))
-        return None if is_gap else class_text(cell) or None, None
+        return None if is_missing(cell) else class_text(cell) or None, None
     if len(cell) > _MOST_TARGETS:
         raise ValueError(f"{len(cell)} labels; at most {_MOST_TARGETS} are possible for an image")
     labels = tuple(class_text(label) for label in cell)
@@ -84,36 +79,39 @@ def _list_in(text: str) -> Any:
         return text
 
 
-def parse_boxes(cell: Any) -> tuple[Box, ...] | None:
-    """A list of ``{x0, y0, x1, y1}`` or ``[x0, y0, x1, y1]``, as JSON text or as a list cell; None where empty."""
-    if isinstance(cell, str):
-        cell = parse_json(cell) if cell.strip() else None
-    if cell is None:
-        return None
-    if not isinstance(cell, list):
-        cell = [cell]
-    if cell and all(isinstance(number, int | float) for number in cell):
-        cell = [cell]  # one box without the outer list
-    if len(cell) > _MOST_BOXES:
-        raise ValueError(f"{len(cell)} boxes; at most {_MOST_BOXES} are possible for an image")
-    return tuple(_parse_box(box) for box in cell)
+def parse_text(cell: Any) -> str | None:
+    """A class or number in a cell; None where the cell is empty."""
+    return None if is_missing(cell) else class_text(cell) or None
 
 
-def _parse_box(box: Any) -> Box:
-    try:
-        corners = [box[key] for key in ("x0", "y0", "x1", "y1")] if isinstance(box, dict) else list(box)
-        x0, y0, x1, y1 = (float(corner) for corner in corners)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ValueError(f"{box!r} is not a box; write [x0, y0, x1, y1] in pixels of the image") from None
-    if not all(math.isfinite(corner) for corner in (x0, y0, x1, y1)):
-        raise ValueError(f"{box!r} is not a box: its corners must be finite")
-    return x0, y0, x1, y1
+def is_missing(value: Any) -> bool:
+    """None, and NaN: what a column of numbers has in its gaps."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def class_text(value: Any) -> str:
     """281.0, as a column with gaps comes out of Parquet, is class 281."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    nested = isinstance(value, bytes | list | dict)
+    return utf8(cell_text(value) or "" if nested else str(value)).strip()
 
 
 def cell_text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+    """What a further column of the table holds: a text as it is, a moment in ISO 8601, lists and objects as JSON."""
+    if is_missing(value):
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, bool | int | float | list | dict | tuple):
+        return json.dumps(value, default=cell_text)
+    return utf8(str(value))
+
+
+def utf8(text: str) -> str:
+    r"""Text as files can hold it: half a surrogate pair, which JSON lets through, is escaped, as ``\ud800``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text

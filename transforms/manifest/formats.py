@@ -1,30 +1,37 @@
-"""The formats of manifests: text, CSV, TSV, JSON lines, Parquet, a glob, a directory -> numbered lines."""
+"""The formats of manifests: text, CSV, TSV, JSON lines, Parquet, COCO, a glob, a directory -> numbered lines."""
 
-import csv
 import gzip
 import importlib.util
 import io
 import os
+import posixpath
+import re
+import stat
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from transforms.manifest.cells import parse_json
+from transforms.manifest.coco import read_coco
+from transforms.manifest.columns import check_columns, strip_names
+from transforms.manifest.containers import container_lines, read_indexed_lines
+from transforms.manifest.delimited import read_delimited
+from transforms.manifest.hugging_face import is_hugging_face, with_boxes
 from transforms.manifest.listing import list_folder, list_glob
-from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.storage import Storage
+from transforms.manifest.manifest import CONTAINERS, Manifest, ManifestError, Piece
+from transforms.manifest.parquet import read_parquet
+from transforms.storage import Storage, is_local, uris
 
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
 _SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-                   ".parquet": "parquet", ".pq": "parquet"}  # fmt: skip
+                   ".parquet": "parquet", ".pq": "parquet", ".json": "coco",
+                   ".tar": "tar", ".tgz": "tar", ".zip": "zip", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
+                   ".tfrec": "tfrecord"}  # fmt: skip
 
-
-_FIELD_LIMIT = 1 << 20  # characters in one CSV field; a manifest holds references, not pictures
-
+_SHARD = re.compile(r"-\d+-of-\d+$")  # x.tfrecord-00003-of-00128
 
 Line = dict[str, Any]
 
@@ -39,133 +46,143 @@ def format_of(manifest: Manifest, storage: Storage) -> str:
         return manifest.format
     if manifest.uri == "bundled:photos":
         return "bundled"
-    suffix = os.path.splitext(manifest.uri.lower().removesuffix(".gz"))[1]
-    if storage.is_directory(manifest.uri):
-        return "directory"
-    if not storage.exists(manifest.uri) and any(character in manifest.uri for character in "*?["):
-        return "glob"
-    if suffix in _SUFFIX_FORMATS:
-        return _SUFFIX_FORMATS[suffix]
+    found = format_of_name(manifest.uri)
+    if found is None or not is_web_page(manifest.uri):  # where every page may be a folder, a name must do
+        if storage.is_directory(manifest.uri):
+            return "directory"
+        if is_pattern(manifest.uri, storage):
+            return "glob"
+    if found is not None:
+        return found
     raise ManifestError(
-        f"{manifest.uri}: cannot tell the manifest's format from its name; "
-        "set input.format to txt, csv, tsv, jsonl, parquet, glob or directory"
+        f"{manifest.shown}: cannot tell the manifest's format from its name; "
+        "set input.format to txt, csv, tsv, jsonl, parquet, coco, tar, zip, tfrecord, glob or directory"
     )
 
 
+def is_pattern(uri: str, storage: Storage) -> bool:
+    """Whether it stands for the files that match; what is there under that very name is a file."""
+    return any(character in uri for character in "*?[") and not storage.exists(uri)
+
+
+def is_web_page(uri: str) -> bool:
+    return uris.scheme_of(uri) in ("http", "https")
+
+
+def format_of_name(uri: str) -> str | None:
+    """The format that a file's name stands for; None where it is none of a manifest."""
+    path = uris.split(uri)[1]
+    if is_web_page(uri):
+        path = path.partition("?")[0].partition("#")[0]  # a signed URL
+    path = _SHARD.sub("", path.lower().removesuffix(".gz"))
+    return _SUFFIX_FORMATS.get(posixpath.splitext(path)[1])
+
+
 def numbered_lines(
-    manifest: Manifest, storage: Storage, passed_over: Counter[str] | None = None
+    manifest: Manifest, storage: Storage, passed_over: Counter[str] | None = None, piece: Piece | None = None
 ) -> Iterator[tuple[int, Line]]:
     """The lines of a manifest, by column, with the number that an editor shows; at most ``limit`` of them.
 
     Args:
         passed_over: counts the files of a folder or glob that are not listed, by kind.
+        piece: only these lines; the manifest's URI is that of the piece then.
 
     Raises:
         ManifestError: the manifest cannot be read, or a line has no URI where one must be.
     """
-    read = {"txt": _read_txt, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_jsonl, "parquet": _read_parquet,
-            "bundled": _list_bundled}  # fmt: skip
-    listed = {"glob": list_glob, "directory": list_folder}
+    check_readable_twice(manifest)
     kind = format_of(manifest, storage)
+    listed = {"glob": list_glob, "directory": list_folder}
+    limit = manifest.limit if piece is None else piece.count
     try:
         lines: Iterable[tuple[int, Line]]
-        if kind in listed:
-            uris = listed[kind](manifest, storage, Counter() if passed_over is None else passed_over)
-            lines = ((number, {manifest.uri_column: uri}) for number, uri in enumerate(uris, 1))
+        if piece is not None and piece.index is not None:
+            lines = read_indexed_lines(piece, manifest, storage)
+        elif kind in CONTAINERS:
+            lines = container_lines(kind, manifest, storage, Counter() if passed_over is None else passed_over)
+        elif kind in listed:
+            found = listed[kind](manifest, storage, Counter() if passed_over is None else passed_over)
+            lines = ((number, {manifest.uri_column: uri}) for number, uri in enumerate(found, 1))
+        elif kind == "parquet":
+            lines = read_parquet(manifest, storage, *((piece.row_groups, piece.before) if piece else ()))
+        elif kind == "bundled":
+            lines = _list_bundled(manifest)
         else:
-            lines = read[kind](manifest, storage)
-        for count, line in enumerate(lines):
-            if count == manifest.limit:
+            lines = _read_text(kind, manifest, storage)
+        adapt = is_hugging_face(manifest)
+        for count, (number, line) in enumerate(lines):
+            if count == limit:
                 return
-            yield line
+            if piece is not None and piece.cells:
+                line = dict(piece.cells) | line
+            yield number, with_boxes(line, manifest) if adapt else line
     except FileNotFoundError:
-        raise ManifestError(f"{manifest.uri}: there is no such manifest; check input.manifest") from None
+        raise ManifestError(f"{manifest.shown}: there is no such manifest; check input.manifest") from None
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{manifest.uri}: the manifest is not UTF-8 ({error}); save it as UTF-8") from None
-    except (OSError, EOFError) as error:
-        raise ManifestError(f"{manifest.uri}: the manifest cannot be read: {error}") from error
+        raise ManifestError(f"{manifest.shown}: the manifest is not UTF-8 ({error}); save it as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ManifestError(f"{manifest.shown}: the manifest cannot be read: {storage.redact(str(error))}") from error
 
 
-def _text(manifest: Manifest, storage: Storage) -> io.TextIOWrapper:
-    file = storage.open(manifest.uri)
-    unpacked = gzip.GzipFile(fileobj=file) if manifest.uri.lower().endswith(".gz") else file
-    return io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="")
-
-
-def _read_txt(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
-    blank = None
-    with _text(manifest, storage) as lines:
-        for number, line in enumerate(lines, 1):
-            uri = line.rstrip("\r\n")
-            if not uri.strip():
-                blank = blank or number
-                continue
-            if blank:  # blank lines at the end are nothing; one before another URI is a URI that got lost
-                raise without_uri(manifest, blank)
-            yield number, {manifest.uri_column: uri}
-
-
-def _read_csv(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
-    csv.field_size_limit(_FIELD_LIMIT)
-    tabs = format_of(manifest, storage) == "tsv"
-    with _text(manifest, storage) as lines:
-        rows = csv.reader(lines, delimiter="\t" if tabs else ",", strict=True)
-        header = _next_row(rows, 1, manifest)
-        if header is None:
-            raise ManifestError(f"{manifest.uri}: the manifest is empty; its first line must name the columns")
-        _check_columns(header, manifest)
-        while (number := rows.line_num + 1) and (cells := _next_row(rows, number, manifest)) is not None:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise ManifestError(
-                    f"{manifest.uri}, line {number}: {len(cells)} cells where the header has {len(header)}; "
-                    "quote cells that contain the separator"
-                )
-            yield number, dict(zip(header, cells, strict=True))
-
-
-def _next_row(rows: Iterator[list[str]], number: int, manifest: Manifest) -> list[str] | None:
-    try:
-        return next(rows, None)
-    except csv.Error as error:
+def check_readable_twice(manifest: Manifest) -> None:
+    """Raises ManifestError for a pipe: what is read once is gone, and the workers read the manifest again."""
+    if manifest.uri == "bundled:photos" or not is_local(manifest.uri):
+        return
+    path = uris.local_path(manifest.uri)
+    if os.path.exists(path) and not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
         raise ManifestError(
-            f"{manifest.uri}: the row that begins in line {number} cannot be read ({error}); "
-            'a quoted cell ends with ", and a " inside it is written twice'
-        ) from None
+            f"{manifest.shown}: a pipe or device can be read only once, but a manifest is counted first and read again "
+            "by the workers; write it to a file, and name the file"
+        )
 
 
-def _read_jsonl(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
-    with _text(manifest, storage) as lines:
-        for number, text in enumerate(lines, 1):
-            if not text.strip():
-                continue
-            try:
-                line = parse_json(text)
-            except ValueError as error:
-                raise ManifestError(f"{manifest.uri}, line {number}: not JSON ({error}); write an object") from None
-            line = {manifest.uri_column: line} if isinstance(line, str) else line
-            if not isinstance(line, dict):
-                raise ManifestError(f"{manifest.uri}, line {number}: write an object or a string, not {text[:60]}")
-            _check_columns(list(line), manifest, number)
-            yield number, line
-
-
-def _read_parquet(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+def _read_text(kind: str, manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
     with storage.open(manifest.uri) as file:
+        path = uris.split(manifest.uri)[1]
+        path = path.partition("?")[0] if is_web_page(manifest.uri) else path
+        unpacked = gzip.GzipFile(fileobj=file) if path.lower().endswith(".gz") else file
+        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as lines:
+            if kind in ("csv", "tsv"):
+                yield from read_delimited(lines, manifest, "\t" if kind == "tsv" else None)
+            elif kind == "coco":
+                yield from read_coco(lines.read(), manifest)
+            else:
+                yield from (_read_jsonl if kind == "jsonl" else _read_txt)(lines, manifest)
+
+
+def _read_txt(lines: Iterable[str], manifest: Manifest) -> Iterator[tuple[int, Line]]:
+    blank = None
+    for number, line in enumerate(lines, 1):
+        uri = line.rstrip("\r\n")
+        if not uri.strip():
+            blank = blank or number
+            continue
+        if blank:  # blank lines at the end are nothing; one before another URI is a URI that got lost
+            raise without_uri(manifest, blank)
+        yield number, {manifest.uri_column: uri}
+
+
+def _read_jsonl(lines: Iterable[str], manifest: Manifest) -> Iterator[tuple[int, Line]]:
+    names: tuple[str, ...] | None = None
+    stripped: list[str] = []
+    for number, text in enumerate(lines, 1):
+        if not text.strip():
+            continue
         try:
-            parquet = pq.ParquetFile(file)
-        except (ValueError, OSError) as error:
-            raise ManifestError(f"{manifest.uri}: not a Parquet file: {error}") from None
-        _check_columns(parquet.schema_arrow.names, manifest)
-        number = 0
-        for batch in parquet.iter_batches(batch_size=4096):
-            for line in batch.to_pylist():
-                number += 1
-                yield number, line
+            line = parse_json(text)
+        except ValueError as error:
+            raise ManifestError(f"{manifest.shown}, line {number}: not JSON ({error}); write an object") from None
+        line = {manifest.uri_column: line} if isinstance(line, str) else line
+        if not isinstance(line, dict):
+            raise ManifestError(f"{manifest.shown}, line {number}: write an object or a string, not {text[:60]}")
+        if tuple(line) != names:
+            names = tuple(line)
+            stripped = strip_names(names)
+            check_columns(stripped, manifest, number)
+        yield number, dict(zip(stripped, line.values(), strict=True))
 
 
-def _list_bundled(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, Line]]:
+def _list_bundled(manifest: Manifest) -> Iterator[tuple[int, Line]]:
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
         raise ManifestError("bundled:photos are those of scikit-image: pip install 'beam-gradcam[demo]'")
@@ -174,19 +191,17 @@ def _list_bundled(manifest: Manifest, storage: Storage) -> Iterator[tuple[int, L
         yield number, {manifest.uri_column: os.path.join(folder, name)}
 
 
-def _check_columns(names: list[str], manifest: Manifest, number: int | None = None) -> None:
-    where = manifest.uri if number is None else f"{manifest.uri}, line {number}"
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ManifestError(f"{where}: the column {', '.join(twice)} stands twice; name each column once")
-    missing = sorted(manifest.required_columns - set(names))
-    if missing:
-        raise ManifestError(
-            f"{where}: there is no column {', '.join(missing)}; the manifest has {', '.join(names) or 'none'}; "
-            "name the right one in input.columns"
-        )
-
-
-def without_uri(manifest: Manifest, number: int) -> ManifestError:
+def without_uri(manifest: Manifest, number: int, cell: Any = None) -> ManifestError:
     """The error for a line without a URI."""
-    return ManifestError(f"{manifest.uri}, line {number}: the line has no URI; write one or remove the line")
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return ManifestError(f"{manifest.shown}, line {number}: the line has no URI; write one or remove the line")
+    inner = f" with {', '.join(map(str, cell))}" if isinstance(cell, dict) else ""
+    return ManifestError(
+        f"{manifest.shown}, line {number}: the column {manifest.uri_column} holds {_kind(cell)}{inner}, not a URI; "
+        "name a column of URIs in input.columns"
+    )
+
+
+def _kind(cell: Any) -> str:
+    kinds = {dict: "an object", list: "a list", bytes: "bytes that are no text", bool: "a truth value"}
+    return kinds.get(type(cell), "a number")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from transforms.manifest.manifest import Manifest
-from transforms.storage import Storage
+from transforms.storage import Storage, uris
 
 # The first row is what can be decoded. The rest are pictures too: each becomes a row that says how to convert it.
 _IMAGES = frozenset(
@@ -28,17 +28,25 @@ def list_folder(manifest: Manifest, storage: Storage, passed_over: Counter[str])
     Args:
         passed_over: counts the other files by suffix, and those that a job has left.
     """
-    for uri in _without_outputs(storage.walk(manifest.uri, follow_links=True), manifest, passed_over):
-        suffix = posixpath.splitext(uri)[1].lower()
-        if suffix in _IMAGES:
+    for uri in without_outputs(storage.walk(manifest.uri, follow_links=True), manifest, passed_over):
+        if is_image(uri):
             yield uri
         else:
-            passed_over[suffix or NO_SUFFIX] += 1
+            passed_over[_suffix(uri) or NO_SUFFIX] += 1
 
 
 def list_glob(manifest: Manifest, storage: Storage, passed_over: Counter[str]) -> Iterator[str]:
     """The URIs of the files that match, whatever their suffixes."""
-    yield from _without_outputs(storage.glob(manifest.uri), manifest, passed_over)
+    yield from without_outputs(storage.glob(manifest.uri), manifest, passed_over)
+
+
+def is_image(uri: str) -> bool:
+    """Whether a file is called as a picture is."""
+    return _suffix(uri) in _IMAGES
+
+
+def _suffix(uri: str) -> str:
+    return posixpath.splitext(uris.split(uri)[1])[1].lower()
 
 
 def describe_passed_over(passed_over: Counter[str]) -> str:
@@ -50,7 +58,7 @@ def describe_passed_over(passed_over: Counter[str]) -> str:
     return f"{count:,} {'file is' if count == 1 else 'files are'} passed over: {kinds}"
 
 
-def _without_outputs(files: Iterable[str], manifest: Manifest, passed_over: Counter[str]) -> Iterator[str]:
+def without_outputs(files: Iterable[str], manifest: Manifest, passed_over: Counter[str]) -> Iterator[str]:
     for uri in files:
         if _OUTPUT.search(uri) or any(uri.startswith(f"{folder}/") for folder in manifest.left_out):
             passed_over[OUTPUTS] += 1

@@ -2,63 +2,73 @@
 
 import dataclasses
 import itertools
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 
-from transforms.manifest.cells import (
-    Labels,
-    cell_text,
-    class_text,
-    parse_boxes,
-    parse_flags,
-    parse_label,
-    parse_targets,
-)
-from transforms.manifest.formats import Line, numbered_lines, without_uri
-from transforms.manifest.label_kinds import LabelKind, LabelTally
-from transforms.manifest.listing import describe_passed_over
-from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.manifest.sample import Sample
-from transforms.records import Box, ImageRef, image_id_of
-from transforms.storage import Storage
+from transforms.manifest.boxes import parse_boxes
+from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_label, parse_targets, parse_text
+from transforms.manifest.folders import folder_of
+from transforms.manifest.formats import Line, format_of_name, numbered_lines, without_uri
+from transforms.manifest.manifest import SPAN, Manifest, ManifestError, Piece
+from transforms.records import Box, ImageRef, RefBlock, image_id_of
+from transforms.storage import Storage, uris
+
+OnMistake = Callable[[ManifestError], None] | None
+"""What a worker that finds a mistake calls before it stops."""
 
 _BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
-
-
-@dataclasses.dataclass(frozen=True)
-class ManifestSummary:
-    """What one pass over the manifest found."""
-
-    count: int  # lines with an image, duplicates included
-    extra_columns: tuple[str, ...]
-    sample: tuple[ImageRef, ...] = ()  # as many as were asked for: the same of the same manifest, in whatever order
-    passed_over: str = ""  # files of a folder that are no images, in words
-    labels: LabelKind = "none"  # what they look like, all together
 
 
 class ReadManifest(beam.PTransform):
     """Manifest -> blocks of its references, one ImageRef per line.
 
-    A block is an element because a million elements cost a runner far more than a million references do.
+    A block is an element because a million elements cost a runner far more than a million references do. Where the
+    manifest has pieces, many workers read them.
     """
 
-    def __init__(self, manifest: Manifest, storage: Storage):
+    def __init__(self, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None):
         super().__init__()
         self._manifest = manifest
         self._storage = storage
+        self._on_mistake = on_mistake
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[tuple[ImageRef, ...]]:
-        return root | beam.Impulse() | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage)
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[RefBlock]:
+        start = root | beam.Impulse()
+        if len(self._manifest.pieces) <= 1:
+            return start | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage, self._on_mistake)
+        manifest = dataclasses.replace(self._manifest, pieces=())
+        return (
+            start
+            | "Pieces" >> beam.FlatMap(_each, self._manifest.pieces)
+            | "Deal" >> beam.Reshuffle()
+            | "Lines" >> beam.FlatMap(read_piece, manifest, self._storage, self._on_mistake)
+        )
 
 
-def read_blocks(_impulse: bytes, manifest: Manifest, storage: Storage) -> Iterator[tuple[ImageRef, ...]]:
+def read_blocks(
+    _impulse: bytes, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None
+) -> Iterator[RefBlock]:
     """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
-    refs = read_manifest(manifest, storage)
-    while block := tuple(itertools.islice(refs, _BLOCK)):
-        yield block
+    yield from _told(_blocks(read_manifest(manifest, storage), 0), on_mistake)
+
+
+def _each(_impulse: bytes, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    return pieces
+
+
+def read_piece(piece: Piece, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None) -> Iterator[RefBlock]:
+    """The images of one piece of the manifest; raises as :func:`read_manifest`."""
+    yield from _told(_blocks(_refs_of_piece(piece, manifest, storage), piece.start), on_mistake)
+
+
+def _told(blocks: Iterator[RefBlock], on_mistake: OnMistake) -> Iterator[RefBlock]:
+    try:
+        yield from blocks
+    except ManifestError as error:
+        if on_mistake is not None:
+            on_mistake(error)
+        raise
 
 
 def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
@@ -67,80 +77,97 @@ def read_manifest(manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
     Raises:
         ManifestError: a line has no URI or cannot be parsed, a column is missing.
     """
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
-    for number, line in numbered_lines(manifest, storage):
-        yield _image_ref(line, number, manifest, base, storage)
+    for piece in manifest.pieces:
+        yield from _refs_of_piece(piece, manifest, storage)
+    if not manifest.pieces:
+        base = base_of(manifest)
+        for number, line in numbered_lines(manifest, storage):
+            yield image_ref(line, number, manifest, base, storage)
 
 
-def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> ManifestSummary:
-    """Read the whole manifest once, without holding it: counts lines and finds every mistake's first line.
-
-    Args:
-        sample: how many of its images to give back.
-
-    Raises:
-        ManifestError: as read_manifest, or the manifest names no image.
-    """
-    own = {manifest.uri_column, manifest.label_column, manifest.targets_column, manifest.boxes_column}
-    own.update(manifest.label_columns)
-    own.add(manifest.expected_column)
-    count, extra, kept, passed_over, seen = 0, dict[str, None](), Sample(sample), Counter[str](), LabelTally()
-    for number, line in numbered_lines(manifest, storage, passed_over):
-        written, label, _, _, labels = _cells(line, number, manifest)  # raises where it cannot be read
-        seen.see(label, labels)
-        count += 1
-        kept.see(written, number, line)
-        extra.update(dict.fromkeys(line.keys() - extra.keys() - own))
-    if not count:
-        others = describe_passed_over(passed_over)
-        raise ManifestError(
-            f"{manifest.uri}: the manifest names no image; write one URI a line or a glob that matches"
-            + (f" ({others})" if others else "")
-        )
-    base = manifest.base if manifest.base is not None else _folder_of(manifest.uri)
-    whole = dataclasses.replace(manifest, extra_columns=tuple(sorted(extra)))
-    refs = tuple(_image_ref(line, number, whole, base, storage) for number, line in kept.lines())
-    return ManifestSummary(count, whole.extra_columns, refs, describe_passed_over(passed_over), seen.kind)
+def base_of(manifest: Manifest) -> str:
+    """What relative URIs are relative to."""
+    if manifest.base is not None:
+        return manifest.base
+    before, path, after = uris.split(manifest.uri)
+    if uris.scheme_of(manifest.uri) in ("http", "https"):
+        path = path.partition("?")[0]  # a signature may have slashes
+    return f"{before}{path.rpartition('/')[0]}{after}"
 
 
-def _image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
-    written, label, targets, boxes, labels = _cells(line, number, manifest)
+def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterator[ImageRef]:
+    own = of_piece(manifest, piece)
+    base = base_of(own)
+    for number, line in numbered_lines(own, storage, piece=piece):
+        yield image_ref(line, number, own, base, storage)
+
+
+def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
+    """The file that a piece lies in, as a manifest of its own."""
+    kind = "auto" if format_of_name(piece.uri) else manifest.format
+    required = manifest.required_columns.difference(name for name, _ in piece.cells)
+    return dataclasses.replace(manifest, uri=piece.uri, format=kind, required_columns=required, pieces=(), limit=None)
+
+
+def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
+    while block := tuple(itertools.islice(refs, _BLOCK)):
+        yield RefBlock(start, block)
+        start += len(block)
+
+
+def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: Storage) -> ImageRef:
+    """The image of a line; raises ManifestError where its cells cannot be read."""
+    written, label, targets, boxes, labels = read_cells(line, number, manifest)
     uri = storage.join(base, written)
-    return ImageRef(
+    if manifest.labels == "folder":
+        label, labels = folder_of(uri), None
+    ref = ImageRef(
         uri=uri,
         image_id=image_id_of(uri),
         label=label,
         targets=targets,
         boxes=boxes,
         extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
-        expected=_text_of(line.get(manifest.expected_column or "")),
+        expected=parse_text(line.get(manifest.expected_column or "")),
         labels=labels,
+        span=line.get(SPAN),
+    )
+    return with_named_label(ref, manifest) if manifest.label_names and manifest.labels != "folder" else ref
+
+
+def with_named_label(ref: ImageRef, manifest: Manifest) -> ImageRef:
+    """The same image with the name of its class as label, where its label is a number of the data set's own."""
+    names = manifest.label_names
+
+    def named(label: str) -> str:
+        return names[int(label)] if label.isdecimal() and int(label) < len(names) else label
+
+    return dataclasses.replace(
+        ref,
+        label=None if ref.label is None else named(ref.label),
+        labels=None if ref.labels is None else tuple(map(named, ref.labels)),
     )
 
 
-def _cells(
+def read_cells(
     line: Line, number: int, manifest: Manifest
 ) -> tuple[str, str | None, tuple[str, ...] | None, tuple[Box, ...] | None, Labels | None]:
     """URI, label, targets, boxes and all labels of a line, or a ManifestError."""
     written = line.get(manifest.uri_column)
+    if isinstance(written, bytes):  # a column of texts whose writer did not say so
+        try:
+            written = written.decode()
+        except UnicodeDecodeError:
+            raise without_uri(manifest, number, written) from None
     if not isinstance(written, str) or not written.strip():
-        raise without_uri(manifest, number)
+        raise without_uri(manifest, number, written)
     try:
         targets = parse_targets(line.get(manifest.targets_column or ""))
-        boxes = parse_boxes(line.get(manifest.boxes_column or ""))
+        boxes = parse_boxes(line.get(manifest.boxes_column or ""), manifest.box_format)
         label, labels = parse_label(line.get(manifest.label_column or ""))
         if manifest.label_columns:
             labels = parse_flags({name: line.get(name) for name in manifest.label_columns})
             label = labels[0] if len(labels) == 1 else None
     except ValueError as error:
-        raise ManifestError(f"{manifest.uri}, line {number}: {error}") from None
+        raise ManifestError(f"{manifest.shown}, line {number}: {error}") from None
     return written, label, targets, boxes, labels
-
-
-def _text_of(cell: Any) -> str | None:
-    """A class in a cell; None where the cell is empty."""
-    return None if cell is None or str(cell).strip() == "" else class_text(cell)
-
-
-def _folder_of(uri: str) -> str:
-    return uri.rpartition("/")[0] if "/" in uri else ""

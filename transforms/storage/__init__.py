@@ -6,8 +6,12 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.storage import uris
-    from transforms.storage.access import Doors
+    from transforms.storage.access import Doors, ForbiddenError
+    from transforms.storage.archives import read_index
     from transforms.storage.local_copies import local_copy
+    from transforms.storage.members import record_uri, row_uri, split_member
+    from transforms.storage.rows import ParquetFooter
+    from transforms.storage.sequential import SequentialReader
     from transforms.storage.state import decode_state, not_state
     from transforms.storage.state_files import (
         MOST_STATE,
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_STATE",
     "Doors",
+    "ForbiddenError",
     "NotAnsweringError",
+    "ParquetFooter",
+    "SequentialReader",
     "StateError",
     "Storage",
     "decode_state",
@@ -32,8 +39,12 @@ __all__ = [
     "local_copy",
     "not_state",
     "patiently",
+    "read_index",
     "read_state",
+    "record_uri",
     "redact",
+    "row_uri",
+    "split_member",
     "uris",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -9,7 +9,7 @@ What the door of each scheme checks, beside ``input.allowed_schemes`` (of all li
 | s3, gs, abfs, az and the like | in the config only | bucket and key | |
 | ftp, sftp, ssh, smb, hdfs | all addresses, at first | host and path | an address that changes then; links there |
 | webhdfs | all addresses, at first | host and path | the same, and where data nodes are |
-| zip, tar, libarchive | those of the archive | the archive | members: nothing is unpacked |
+| zip, tar, libarchive, tfrecord, parquet | those of the file | the file | members: nothing is unpacked |
 | simplecache, filecache, blockcache, cached | those behind | those behind; no path of its own | |
 | dir | those behind | refused | |
 | reference, dask, generic | refused unless allowed_schemes names them | refused | where they lead |
@@ -21,12 +21,25 @@ are undone, with slashes of both kinds.
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterable
 
 from transforms.records import ImageFailure, Stage, Status
 from transforms.storage.hosts import addresses_of, climbs, is_address, is_public, origin_of
-from transforms.storage.uris import ARCHIVES, CACHES, Link, is_local, links_of, local_path, same_store, schemes_of
+from transforms.storage.uris import (
+    ARCHIVES,
+    CACHES,
+    CONTAINERS,
+    Link,
+    is_local,
+    links_of,
+    local_path,
+    same_store,
+    schemes_of,
+)
 
+# They may name any URI.
+_LISTS = re.compile(r"\.(csv|tsv|txt|lst|jsonl|ndjson|json)(\.gz)?$", re.IGNORECASE)
 _ANYWHERE = {"reference", "dask", "generic"}
 _CHECKED_LATER = {"http", "https"}  # names: when they are connected to
 
@@ -50,9 +63,9 @@ class Doors:
         own = frozenset(schemes_of(manifest))
         allowed: frozenset[str] | None = None
         if schemes is not None:
-            allowed = frozenset(schemes)
+            allowed = frozenset(schemes) | _within(manifest)
         elif not is_local(manifest):
-            allowed = own.union(*map(same_store, own))
+            allowed = own.union({"data"}, _within(manifest), *map(same_store, own))
         origin = _origin(links_of(manifest)[-1])
         return cls(allowed, tuple(roots), frozenset([origin] if origin else []))
 
@@ -67,6 +80,8 @@ class Doors:
         links = links_of(uri)
         for link in links:
             self._check_scheme(link.scheme)
+        if links[-1].scheme == "data":
+            return
         if self.allowed_roots:
             for place, link in enumerate(links):
                 self._check_root(link, is_last=place == len(links) - 1)
@@ -93,7 +108,7 @@ class Doors:
 
     def _check_scheme(self, scheme: str) -> None:
         if self.allowed_schemes is not None and scheme not in self.allowed_schemes:
-            allowed = ", ".join(sorted(self.allowed_schemes))
+            allowed = ", ".join(sorted(self.allowed_schemes - {"data"})) or "data"
             raise ForbiddenError(
                 f"scheme {scheme!r} is not allowed, only {allowed}; input.allowed_schemes can allow it"
             )
@@ -120,6 +135,11 @@ def check_bytes(count: int, max_bytes: int) -> None:
     if count > max_bytes:
         message = f"{count:,} bytes or more; input.max_bytes is {max_bytes:,}"
         raise ImageFailure(Status.TOO_LARGE, Stage.FETCH, message, "TooManyBytes")
+
+
+def _within(manifest: str) -> frozenset[str]:
+    """Links to images inside the files that a manifest is, or that lie in its folder: we write them, not it."""
+    return frozenset() if _LISTS.search(manifest.partition("?")[0]) else CONTAINERS
 
 
 def _origin(link: Link) -> tuple[str, int] | None:

@@ -23,6 +23,16 @@ class LocalFiles:
     def fetch(self, uri: str, max_bytes: int, seconds: float) -> bytes:
         return _read_regular(local_path(uri), max_bytes)
 
+    def fetch_range(self, uri: str, start: int, end: int) -> bytes:
+        """Some bytes of a regular file; fewer where it ends before."""
+        path = local_path(uri)
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start)
+            content = file.read(end - start)
+            while len(content) < end - start and (more := file.read(end - start - len(content))):
+                content += more
+        return content
+
     def read(self, uri: str) -> bytes:
         return Path(local_path(uri)).read_bytes()
 
@@ -46,6 +56,9 @@ class LocalFiles:
 
     def glob(self, pattern: str) -> list[str]:
         return sorted(path for path in glob.glob(local_path(pattern), recursive=True) if not os.path.isdir(path))
+
+    def size(self, uri: str) -> int:
+        return os.path.getsize(local_path(uri))
 
     def version(self, uri: str) -> str:
         status = os.stat(local_path(uri))

@@ -7,21 +7,29 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
 from fsspec.core import url_to_fs
 
-from transforms.storage import uris
+from transforms.storage import archives, data_uris, members, uris
 from transforms.storage.access import Doors, check_bytes
 from transforms.storage.content import digest_of_bytes, digest_of_files, known_identity, version_of
+from transforms.storage.local_files import LocalFiles
 from transforms.storage.retries import Result, with_retries
-from transforms.storage.timed_read import read_start
+from transforms.storage.timed_read import read_range
+
+if TYPE_CHECKING:
+    from transforms.storage.rows import ParquetFooter  # the launch side reads configs without pyarrow
 
 # Options by scheme, where the user has no others. botocore's own default lets ten requests out at a time.
 _DEFAULTS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     scheme: {"config_kwargs": {"max_pool_connections": 64}} for scheme in ("s3", "s3a")
 }
+
+
+_LOCAL = LocalFiles()
+_ANY = 1 << 62  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,20 +46,102 @@ class RemoteFiles:
 
     def fetch(self, uri: str, max_bytes: int, seconds: float) -> bytes:
         """One attempt."""
+        if uris.scheme_of(uri) == "data":
+            return data_uris.decode(uri, max_bytes)
+        member = self._fetch_member(uri, max_bytes, seconds)
+        if member is not None:
+            return member
         filesystem, path = self._filesystem(uri, self.doors)
         if uris.scheme_of(uri) in ("http", "https"):
             from transforms.storage import http_client as http
 
             return http.get(filesystem, path, max_bytes, seconds)
-        content = read_start(filesystem, path, max_bytes + 1, seconds)
+        content = read_range(filesystem, path, 0, max_bytes + 1, seconds)
         check_bytes(len(content), max_bytes)
         return content
 
+    def _fetch_member(self, uri: str, max_bytes: int, seconds: float) -> bytes | None:
+        """The bytes of an image inside a file; None where fsspec has to look for it."""
+        found = members.split_member(uri)
+        if found is None or self._options_of(found[0]):
+            return None
+        kind, name, file = found
+        changed: archives.ArchiveChanged | None = None
+        for _ in range(2):
+            member = self.member(kind, name, file)
+            if member is None:
+                return None
+            try:
+                return member.read(lambda start, end: self.fetch_range(file, start, end, seconds), max_bytes)
+            except archives.ArchiveChanged as error:
+                self._forget(kind, file)
+                changed = error
+        if kind in ("tar", "zip"):
+            return None
+        raise OSError(str(changed))
+
+    def member(self, kind: str, name: str, file: str) -> members.Member | None:
+        """Where in ``file`` an image lies; None where fsspec has to look for it."""
+        if kind in ("tar", "zip"):
+            trusted = (0.0,) if uris.is_local(file) else ()
+            index = archives.INDEXES.get(
+                self._key_of(kind, file),
+                lambda: self._file_version(file),
+                lambda: self._read_index(kind, file),
+                *trusted,
+            )
+            return None if index is None else index.get(archives.plain_name(name))
+        return members.member_of_uri(kind, name, lambda: self.footer(file))
+
+    def footer(self, file: str) -> "ParquetFooter | None":
+        """What a Parquet file says of itself; None where it is none."""
+        from transforms.storage.rows import FOOTERS, ParquetFooter
+
+        def read() -> ParquetFooter | None:
+            with self._open_guarded(file) as opened:
+                return ParquetFooter.read(opened)
+
+        trusted = (0.0,) if uris.is_local(file) else ()
+        return FOOTERS.get(self._key_of("parquet", file), lambda: self._file_version(file), read, *trusted)
+
+    def _forget(self, kind: str, file: str) -> None:
+        if kind == "parquet":
+            from transforms.storage.rows import FOOTERS
+
+            FOOTERS.forget(self._key_of(kind, file))
+        else:
+            archives.INDEXES.forget(self._key_of(kind, file))
+
+    def _key_of(self, kind: str, file: str) -> str:
+        return f"{kind}::{file} {self._options_of(uris.scheme_of(file))!r}"
+
+    def _file_version(self, file: str) -> str:
+        return _LOCAL.version(file) if uris.is_local(file) else self.version(file)
+
+    def _read_index(self, kind: str, file: str) -> archives.Index | None:
+        with self._open_guarded(file) as opened:
+            return archives.read_index(kind, opened)
+
+    def _open_guarded(self, file: str) -> IO[bytes]:
+        if uris.is_local(file):
+            return _LOCAL.open(file)
+        filesystem, path = self._filesystem(file, self.doors)
+        return filesystem.open(path, "rb")
+
+    def fetch_range(self, file: str, start: int, end: int, seconds: float) -> bytes:
+        """One attempt; fewer bytes where the file ends before."""
+        if uris.is_local(file):
+            return _LOCAL.fetch_range(file, start, end)
+        filesystem, path = self._filesystem(file, self.doors)
+        return read_range(filesystem, path, start, end, seconds)
+
     def read(self, uri: str) -> bytes:
+        if uris.scheme_of(uri) in ("tfrecord", "parquet"):
+            return with_retries(lambda seconds: self.fetch(uri, _ANY, seconds), self.attempts, self.timeout)
         return self._again(uri, lambda filesystem, path: filesystem.cat_file(path))
 
     def open(self, uri: str) -> IO[bytes]:
-        return self._again(uri, lambda filesystem, path: filesystem.open(path, "rb"))
+        return self._again(uri, lambda filesystem, path: _opened(filesystem, path, uri))
 
     def put(self, uri: str, content: bytes, durable: bool) -> None:
         self._again(uri, lambda filesystem, path: filesystem.pipe_file(path, content))
@@ -69,7 +159,7 @@ class RemoteFiles:
     def walk(self, uri: str, follow_links: bool) -> Iterator[str]:
         filesystem, path, names = self._again(uri, _listed)
         for name in names:
-            if not any(part.startswith(".") for part in name[len(path) :].split("/")):
+            if not any(part.startswith(".") and part != "." for part in name[len(path) :].split("/")):
                 yield _whole_uri(filesystem, path, name, uri)
 
     def glob(self, pattern: str) -> list[str]:
@@ -79,8 +169,16 @@ class RemoteFiles:
         names = sorted(name for name, facts in found.items() if facts["type"] != "directory")
         return [_whole_uri(filesystem, path, name, pattern) for name in names]
 
+    def size(self, uri: str) -> int:
+        return int(self._again(uri, lambda filesystem, path: filesystem.size(path)))
+
     def version(self, uri: str) -> str:
         """Asks the doors; one attempt."""
+        found = members.split_member(uri)
+        if found is not None and found[0] in ("tfrecord", "parquet"):
+            return self._file_version(found[2])
+        if uris.scheme_of(uri) == "data":
+            return "data"  # another content is another URI
         filesystem, path = self._filesystem(uri, self.doors)
         filesystem.invalidate_cache(path)
         return version_of(filesystem.info(path))
@@ -149,6 +247,13 @@ class _View:
 
     def _forget(self, _error: Exception) -> None:
         self._opened = None
+
+
+def _opened(filesystem: Any, path: str, uri: str) -> IO[bytes]:
+    file = filesystem.open(path, "rb")
+    if uris.is_chained(uri):
+        file.filesystem = filesystem  # an archive closes itself when nobody holds it
+    return file
 
 
 def _listed(filesystem: Any, path: str) -> tuple[Any, str, list[str]]:

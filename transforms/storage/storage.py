@@ -3,14 +3,18 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from transforms.records import ImageFailure, Stage, Status
 from transforms.storage import uris
 from transforms.storage.access import Doors
 from transforms.storage.local_files import LocalFiles
+from transforms.storage.members import Member, split_member
 from transforms.storage.remote_files import RemoteFiles
 from transforms.storage.retries import with_retries
+
+if TYPE_CHECKING:
+    from transforms.storage.rows import ParquetFooter  # the launch side reads configs without pyarrow
 
 _LOCAL = LocalFiles()
 
@@ -50,6 +54,37 @@ class Storage:
             # Every library has a timeout class of its own; rows are grouped by this name.
             name = "TimeoutError" if isinstance(error, TimeoutError) else type(error).__name__
             raise ImageFailure(Status.FETCH_ERROR, Stage.FETCH, message, name) from error
+
+    def fetch_range(self, uri: str, start: int, end: int) -> bytes:
+        """Some bytes of a file that holds images; fewer where it ends before. The doors are asked as for an image.
+
+        Raises:
+            ForbiddenError, OSError and whatever else the store raises.
+        """
+        self.doors.check(uri)
+        files = RemoteFiles(self.options, self.doors, self.timeout, self.attempts)
+        return with_retries(lambda seconds: files.fetch_range(uri, start, end, seconds), self.attempts, self.timeout)
+
+    def member(self, uri: str) -> tuple[str, Member] | None:
+        """(the file, where in it) of an image inside a file; None of one that is none, or that fsspec has to find."""
+        found = split_member(uri)
+        if found is None:
+            return None
+        self.doors.check(uri)
+        kind, name, file = found
+        files = RemoteFiles(self.options, self.doors, self.timeout, self.attempts)
+        member = with_retries(lambda _: files.member(kind, name, file), self.attempts, self.timeout)
+        return None if member is None else (file, member)
+
+    def footer(self, uri: str) -> "ParquetFooter | None":
+        """What a Parquet file with images says of itself; None where it is no Parquet file."""
+        self.doors.check(uri)
+        files = RemoteFiles(self.options, self.doors, self.timeout, self.attempts)
+        return with_retries(lambda _: files.footer(uri), self.attempts, self.timeout)
+
+    def size(self, uri: str) -> int:
+        """Bytes of a file."""
+        return self._files(uri).size(uri)
 
     def read(self, uri: str) -> bytes:
         """All bytes of a file that the config names or that this product has written."""

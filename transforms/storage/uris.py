@@ -2,7 +2,8 @@
 
 A URI without a scheme is a local path, taken literally: nothing in it is a wildcard or an escape. ``file://`` goes
 before a literal path too, as in fsspec, or ``file:`` alone, as Hadoop writes it. Chains such as
-``zip://a.jpg::s3://bucket/x.zip`` are fsspec's.
+``zip://a.jpg::s3://bucket/x.zip`` are fsspec's; ``tfrecord://`` and ``parquet://`` in
+front of a file are ours. ``data:image/png;base64,...`` is the image itself (RFC 2397).
 """
 
 import dataclasses
@@ -14,10 +15,12 @@ from typing import Any
 
 import fsspec
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(?i:(file)):(?=/)")
+_DATA = r"(?i:(data)):(?=(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+(?:=[^;,]*)?)*,)"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(?i:(file)):(?=/)|" + _DATA)
 _LOCAL = ("file", "local")
 CACHES = {"simplecache", "filecache", "blockcache", "cached"}  # they hand on the path of the link behind them
-ARCHIVES = frozenset({"zip", "tar", "libarchive"})  # the path of such a link is a member of the archive behind it
+CONTAINERS = frozenset({"zip", "tar", "tfrecord", "parquet"})  # see transforms.storage.members
+ARCHIVES = CONTAINERS | {"libarchive"}  # the path of such a link is a member of the file behind it
 _WRAPPERS = {*ARCHIVES, *CACHES, "dir", "reference"}
 
 ALIASES = (frozenset({"s3", "s3a"}), frozenset({"gs", "gcs"}), frozenset({"abfs", "abfss", "az"}))
@@ -38,7 +41,7 @@ _REDACTIONS = (
 def scheme_of(uri: str) -> str:
     """The scheme in lower case; ``file`` for a local path."""
     match = _SCHEME.match(uri)
-    scheme = (match[1] or match[2]).lower() if match else "file"
+    scheme = (match[1] or match[2] or match[3]).lower() if match else "file"
     return "file" if scheme in _LOCAL else scheme
 
 
@@ -124,6 +127,8 @@ def absolute(uri: str) -> str:
     """A local path made absolute, ``~`` expanded; any other URI without slashes at its end."""
     if is_local(uri):
         return os.path.abspath(os.path.expanduser(local_path(uri)))
+    if scheme_of(uri) == "data":
+        return uri
     stripped = uri.rstrip("/")
     return uri if is_chained(uri) or stripped.endswith(":") else stripped
 

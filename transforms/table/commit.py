@@ -22,9 +22,13 @@ class Totals:
     done: int = 0  # images that had their rows before, with the same fingerprint
     done_failed: int = 0  # of these, failures
     duplicates: int = 0  # further lines with the URI of an image that is counted already
+    conflicts: int = 0  # images whose lines have different labels
+    conflict: str = ""  # one of them, in words: the first in the order of texts
 
     def __add__(self, other: "Totals") -> "Totals":
-        return Totals(*map(operator.add, dataclasses.astuple(self), dataclasses.astuple(other)))
+        *counts, one = dataclasses.astuple(self)
+        *others, another = dataclasses.astuple(other)
+        return Totals(*[*map(operator.add, counts, others), min(filter(None, (one, another)), default="")])
 
 
 class WriteStatistics(beam.PTransform):
@@ -67,7 +71,7 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
         check_lease(table, storage)
         storage.put(table.run.part(result.shard.shard_id), encode_part(result, table))
     shard = result.shard
-    return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates)
+    return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates, shard.conflicts, shard.conflict)
 
 
 def read_totals(table: TableLocation, storage: Storage) -> Totals:

@@ -22,6 +22,11 @@ class OutputLayout:
     def runs(self) -> str:
         return f"{self.root}/runs"
 
+    @property
+    def indexes(self) -> str:
+        """Which images lie where in the files of manifests that hold them themselves."""
+        return f"{self.root}/indexes"
+
     def model(self, fingerprint: str) -> str:
         """The compiled model."""
         return f"{self.models}/{fingerprint}"
@@ -30,6 +35,11 @@ class OutputLayout:
     def overlays(self) -> str:
         """Those of all runs."""
         return f"{self.root}/overlays"
+
+    @property
+    def history(self) -> str:
+        """The folder of the page about the last runs."""
+        return f"{self.root}/history"
 
     def lease(self, fingerprint: str) -> str:
         return f"{self.root}/leases/{fingerprint}.json"
@@ -98,6 +108,11 @@ class RunLayout:
     @property
     def faithfulness(self) -> str:
         return f"{self.folder}/faithfulness.parquet"
+
+    @property
+    def tags(self) -> str:
+        """What people have marked in the explorer."""
+        return f"{self.folder}/tags.parquet"
 
     @property
     def report(self) -> str:

@@ -6,7 +6,7 @@ import datetime
 import io
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,8 +95,8 @@ def read_footer(uri: str, storage: Storage) -> PartFooter:
         return footer
 
 
-def read_part(uri: str, storage: Storage, columns: list[str]) -> pa.Table:
-    """Some columns of a part; raises as :func:`read_footer`."""
+def read_part(uri: str, storage: Storage, columns: list[str] | None) -> pa.Table:
+    """Some columns of a part, of those that it has, or all of them; raises as :func:`read_footer`."""
     with _open_part(uri, storage) as (parquet, _):
         return parquet.read(columns=columns)
 
@@ -115,6 +115,22 @@ def remove_images(uri: str, image_ids: Collection[str], storage: Storage) -> boo
     else:
         storage.remove(uri)
     return left.num_rows > 0
+
+
+def replace_rows(uri: str, rows: pa.Table, storage: Storage) -> None:
+    """Rewrite a part with other rows, in one step; what its footer counts is counted anew."""
+    footer = read_footer(uri, storage)
+    storage.put(uri, _encode(rows, footer))
+
+
+def text_array(texts: Sequence[str | None]) -> pa.Array:
+    r"""A column of texts. What is no text for a file, as a name that is no UTF-8, is escaped: ``\\udcff``."""
+    try:
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError:
+        return pa.array(
+            [None if text is None else text.encode("utf-8", "backslashreplace").decode() for text in texts], pa.string()
+        )
 
 
 def image_statuses(rows: pa.Table) -> dict[str, str]:

@@ -112,9 +112,10 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("center_mass", pa.float32(), "mass in the middle ceil(h/2) x ceil(w/2) cells, 0..1"),
         ("padding_mass", pa.float32(), "mass on letterbox padding, 0..1; NULL when there is none"),
     ],
-    "Ground truth (NULL unless the manifest carries boxes)": [
+    "Ground truth (NULL unless the manifest carries boxes or masks)": [
+        ("gt_boxes", pa.list_(pa.float64()), "x0, y0, x1, y1 of each box in original pixels, one box after the other"),
         ("gt_status", pa.string(), "NONE, OK, EMPTY, OUT_OF_FRAME, FULL or SUBCELL"),
-        ("gt_area", pa.float32(), "share of the model input inside the boxes, 0..1"),
+        ("gt_area", pa.float32(), "share of the model input inside the boxes or the mask, 0..1"),
         ("gt_mass", pa.float32(), "sum(p f), f the covered share of each cell, 0..1"),
         ("gt_lift", pa.float32(), "gt_mass / gt_area"),
         ("point_hit", pa.float32(), "fraction of tied maxima inside; NULL for ZERO and FLAT"),
@@ -167,9 +168,22 @@ def column_meanings() -> dict[str, dict[str, str]]:
 
 
 def column_names_for(manifest_columns: Sequence[str], regions: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names in the table for further manifest columns; one that the table has already gets ``manifest_`` in front."""
-    taken = {*statistics_schema(regions, has_expected=True).names, "run"}
-    return tuple(f"manifest_{name}" if name in taken else name for name in manifest_columns)
+    """Names in the table for further manifest columns; one that is taken already gets ``manifest_`` in front.
+
+    Taken by the table, or by a further column that keeps its name: a table that is fed back has ``manifest_status``
+    beside ``status``. DuckDB and Spark do not tell ``Site`` from ``site``, so neither do we.
+    """
+    own = {name.casefold() for name in (*statistics_schema(regions, has_expected=True).names, "run")}
+    taken, names = set(own), {}
+    plain = [name for name in manifest_columns if name and name.casefold() not in own]
+    # Those that need no other name keep theirs.
+    for name in (*plain, *(name for name in manifest_columns if name not in plain)):
+        new = name or "manifest_column"
+        while new.casefold() in taken:
+            new = f"manifest_{new}"
+        taken.add(new.casefold())
+        names[name] = new.encode("utf-8", "backslashreplace").decode()
+    return tuple(names[name] for name in manifest_columns)
 
 
 def _columns() -> list[tuple[str, pa.DataType, str]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from beam_gradcam.explained import Explained, Explanation
     from beam_gradcam.model import Model, open_model
     from beam_gradcam.sources import Image
+    from beam_gradcam.stored_image import read_image
     from beam_gradcam.stored_run import StoredRun, open_run
     from beam_gradcam.transform import Explain
     from transforms.errors import UserError
@@ -40,6 +41,7 @@ __all__ = [
     "UserError",
     "open_model",
     "open_run",
+    "read_image",
     "schema",
 ]
 

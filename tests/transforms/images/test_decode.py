@@ -302,6 +302,13 @@ def test_what_is_no_image_says_what_it_looks_like(file, message):
     [
         (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "SVG"),
         (b'<?xml version="1.0"?>\n<!-- made by hand -->\n<svg>', "SVG"),
+        (b"\xef\xbb\xbf<!-- " + b"a licence > of many - words " * 2000 + b"-->\n<svg:svg xmlns:svg='x'>", "SVG"),
+        (
+            b'<?xml version="1.0"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x.dtd" [<!ENTITY a "b>">]>'
+            + b"<!-- 1 -->" * 200
+            + b"<SVG\nwidth='3'>",
+            "SVG",
+        ),
         (b"%PDF-1.7\n", "PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0", "video: extract the frames"),

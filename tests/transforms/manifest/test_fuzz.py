@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from transforms.manifest.read import Manifest, ManifestError, ManifestSummary, read_manifest, survey_manifest
+from transforms.manifest.manifest import Manifest, ManifestError
+from transforms.manifest.read import read_manifest
+from transforms.manifest.survey import ManifestSummary, survey_manifest
 from transforms.records import ImageRef
 from transforms.storage.storage import Storage
 

@@ -9,7 +9,8 @@ import pytest
 from transforms.manifest.cells import parse_flags, parse_label
 from transforms.manifest.label_kinds import LabelTally
 from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.manifest.read import read_manifest, survey_manifest
+from transforms.manifest.read import read_manifest
+from transforms.manifest.survey import survey_manifest
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

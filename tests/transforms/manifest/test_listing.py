@@ -6,7 +6,7 @@ import pytest
 
 from transforms.manifest.listing import list_folder, list_glob
 from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.manifest.read import survey_manifest
+from transforms.manifest.survey import survey_manifest
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

@@ -5,7 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.manifest.read import Manifest, ManifestError, read_manifest, survey_manifest
+from transforms.manifest.manifest import Manifest, ManifestError
+from transforms.manifest.read import read_manifest
+from transforms.manifest.survey import survey_manifest
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()

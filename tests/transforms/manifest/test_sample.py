@@ -3,7 +3,7 @@
 import numpy as np
 
 from transforms.manifest.manifest import Manifest
-from transforms.manifest.read import survey_manifest
+from transforms.manifest.survey import survey_manifest
 from transforms.storage.storage import Storage
 
 

@@ -140,3 +140,22 @@ def test_what_is_below_no_root_is_named():
 def test_doors_travel():
     doors = Doors.of_manifest("http://10.0.0.5/m.csv", roots=["/data"])
     assert pickle.loads(pickle.dumps(doors)) == doors
+
+
+@pytest.mark.parametrize(
+    ("manifest", "is_open"),
+    [("s3://b/x.tar", True), ("s3://b/in", True), ("s3://b/*.parquet", True), ("s3://b/m.csv", False),
+     ("https://h/m.jsonl.gz?sig=x.tar", False)],
+)  # fmt: skip
+def test_images_inside_the_files_of_a_manifest_are_open_but_a_list_cannot_ask_for_more(manifest, is_open):
+    scheme = manifest.partition(":")[0]
+    for doors in (Doors.of_manifest(manifest), Doors.of_manifest(manifest, schemes=[scheme])):
+        for kind in ("tar", "zip", "tfrecord", "parquet"):
+            inside = f"{kind}://a.jpg::{manifest.partition('?')[0]}"
+            if is_open:
+                doors.check(inside)
+            else:
+                with pytest.raises(ForbiddenError, match=f"scheme '{kind}' is not allowed"):
+                    doors.check(inside)
+        with pytest.raises(ForbiddenError, match=r"scheme '(ftp|tar)' is not allowed"):
+            doors.check("tar://a.jpg::ftp://elsewhere/x.tar")

@@ -113,3 +113,17 @@ def test_redact_knows_the_secrets_of_the_options():
         redact("no access for AKIAXYZ with hunter2 and tok123 in eu-1", options)
         == "no access for *** with *** and *** in eu-1"
     )
+
+
+@pytest.mark.parametrize(
+    "uri", ["data:image/png;base64,iVBORw0K", "data:,x", "DATA:image/svg+xml;charset=utf-8,<svg/>", "data:;base64,AA//"]
+)
+def test_an_image_in_its_own_uri_is_neither_a_path_nor_relative_to_anything(uri):
+    assert (scheme_of(uri), is_local(uri)) == ("data", False)
+    assert join("/base", uri) == join("s3://bucket/base", uri) == absolute(uri) == uri
+
+
+@pytest.mark.parametrize("path", ["data:photo,1.jpg", "data:", "data: a, b.jpg", "data/image,1.jpg", "database64,x"])
+def test_a_file_whose_name_only_begins_like_one_is_a_file(path):
+    assert is_local(path)
+    assert join("/base", path) == f"/base/{path}"
