@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.measure import Finding
 from benchmarks.photos import Photos, find_photos
 
-SECTIONS = ("compute", "classes", "peers", "whole", "far", "bare", "growth", "start", "gpu")
+SECTIONS = ("compute", "tokens", "classes", "peers", "whole", "far", "bare", "growth", "start", "gpu", "loaders")
 _QUICK = ("compute", "classes", "growth")
 
 
@@ -68,6 +68,10 @@ def _findings(
 
         names = {"names": ("bundled",)} if quick else {}
         yield from compute(photos, folder / "models", 3 if quick else rounds, **names)
+    if "tokens" in sections:
+        from benchmarks.compute import tokens
+
+        yield from tokens(photos, folder / "models", rounds)
     if "classes" in sections:
         from benchmarks.compute import classes
 
@@ -97,6 +101,10 @@ def _findings(
         from benchmarks.start import start
 
         yield from start(photos, folder / "start", rounds)
+    if "loaders" in sections:
+        from benchmarks.loaders import loaders
+
+        yield from loaders(photos, folder / "loaders", rounds)
     if "gpu" in sections:
         from benchmarks.gpu import gpu, has_gpu
 

@@ -11,6 +11,7 @@ _PAIRS = 5  # in a round, each of single batches: a machine that others use too 
 _OF_KERAS = {"MobileNet": 0.75, "MobileNetV2": 0.65, "ResNet50": 0.85, "bundled": 0.65}
 _OF_GRAPH = 1.05
 _TEN_CLASSES = 1.15
+_OF_TRANSFORMER = 1.35
 
 
 def compute(photos: Photos, folder: Path, rounds: int, names: tuple[str, ...] = tuple(_OF_KERAS)) -> Iterator[Finding]:
@@ -23,6 +24,15 @@ def compute(photos: Photos, folder: Path, rounds: int, names: tuple[str, ...] = 
         yield Finding("1 compute", f"{name}: explain / Keras forward", found, at_most(_OF_KERAS[name]))
         found = ratios(model.explain, model.run_graph, _PAIRS * rounds)
         yield Finding("1 compute", f"{name}: explain / own forward", found, at_most(_OF_GRAPH))
+
+
+def tokens(photos: Photos, folder: Path, rounds: int) -> Iterator[Finding]:
+    """Section 1, of a transformer: behind the last tokens lies a whole block, which is run and differentiated again."""
+    from benchmarks.models import timed_model
+
+    model = timed_model("ViT-S/16", photos.batch(BATCH // 2), folder)
+    found = ratios(model.explain, model.run_graph, _PAIRS * rounds)
+    yield Finding("1 tokens", "ViT-S/16: explain / own forward", found, at_most(_OF_TRANSFORMER))
 
 
 def classes(photos: Photos, folder: Path, rounds: int) -> Iterator[Finding]:

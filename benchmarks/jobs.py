@@ -3,23 +3,15 @@
 import dataclasses
 import shutil
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.measure import Clock, Work, seconds_of
+from benchmarks.measure import Clock, seconds_of
 from benchmarks.photos import Photos
 from pipeline.config.read import load_config
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
-from transforms.images.decode import decode_image
-from transforms.images.resize import shrink
-from transforms.machine import available_cpus
-from transforms.overlays.render import encode, render_overlay
 from transforms.overlays.settings import OverlaySettings
-from transforms.placement import place
 from transforms.storage.storage import Storage
 from transforms.table.done import write_earlier_parts
 from transforms.table.location import OutputLayout
@@ -46,6 +38,11 @@ class JobOfPhotos:
         self._check(job)
         return seconds
 
+    @property
+    def loaders(self) -> int:
+        """How many loader processes the job has."""
+        return self._prepared().loaders.here()
+
     def steps(self) -> dict[str, float]:
         """Seconds by step of the last time, as the parts say: added up over threads, ``WHOLE`` by the clock."""
         steps = Counter[str]()
@@ -71,35 +68,3 @@ class JobOfPhotos:
         )
         if images != len(self.photos.paths) or failed:
             raise RuntimeError(f"{images} images of {len(self.photos.paths)}, {failed} failed: nothing to compare")
-
-
-class Floor:
-    """Decode and encode of some photos, as the job has to do them, on all cores and with nothing in between."""
-
-    def __init__(self, photos: Photos, height: int = 224, width: int = 224):
-        self._need = (height, width)
-        self._encoded = [Path(path).read_bytes() for path in photos.paths]
-        self._overlays = [self._overlay(encoded) for encoded in self._encoded]
-
-    def decode(self) -> None:
-        self._on_all_cores(
-            lambda encoded: decode_image(encoded, need=self._need, max_side=_LOOK.max_side), self._encoded
-        )
-
-    def encode(self) -> None:
-        self._on_all_cores(lambda overlay: encode(overlay, _LOOK.format, _LOOK.quality), self._overlays)
-
-    def seconds(self, clock: Clock, *further: Work) -> float:
-        """Of decode, encode and what else belongs to it, one after the other, each with all cores to itself."""
-        return sum(seconds_of(work, clock) for work in (self.decode, self.encode, *further))
-
-    def _overlay(self, encoded: bytes) -> np.ndarray:
-        decoded = decode_image(encoded, need=self._need, max_side=_LOOK.max_side)
-        placement = place(decoded.width, decoded.height, *self._need, "stretch")
-        ramp = np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7)
-        return render_overlay(shrink(decoded, _LOOK.max_side), ramp, placement, _LOOK.opacity, _LOOK.colormap)
-
-    def _on_all_cores(self, function, elements) -> None:
-        with ThreadPoolExecutor(available_cpus()) as pool:
-            for _ in pool.map(function, elements):
-                pass

@@ -34,6 +34,14 @@ def resnet50() -> keras.Model:
     return _seeded(keras.applications.ResNet50)
 
 
+def vit_small() -> keras.Model:
+    """ViT-S/16 with a class token: 12 blocks, width 384, 6 heads (arXiv 2010.11929, 2106.10270)."""
+    from benchmarks.transformer import transformer
+
+    keras.utils.set_random_seed(0)
+    return transformer(size=224, patch=16, depth=12, width=384, heads=6, classes=1000)
+
+
 def bundled() -> keras.Model:
     from transforms.model.load.bundled.efficientnet_lite0 import build_efficientnet_lite0
 
@@ -44,6 +52,7 @@ SOURCES = {
     "MobileNet": (mobilenet, "minus_one_to_one"),
     "MobileNetV2": (mobilenet_v2, "minus_one_to_one"),
     "ResNet50": (resnet50, "caffe"),
+    "ViT-S/16": (vit_small, "minus_one_to_one"),
     BUNDLED: (bundled, {"scale": 1 / 128, "offset": -127 / 128}),
 }
 

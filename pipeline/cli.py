@@ -50,6 +50,13 @@ def run(
         str | None, typer.Option(metavar="[STATUS,...]", help="Explain failed images again: all, or those of a status")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="Of what is said on standard error")] = LogFormat.TEXT,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it would take, and what be refused")] = False,
+    price: Annotated[
+        list[float] | None, typer.Option(metavar="PER_HOUR", min=0, help="With --plan: of a machine; may be repeated")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="FILE|URL", help="Write OpenMetrics there, or push them: how far the run is")
+    ] = None,
 ) -> None:
     """Explain every image of a manifest. Beam options follow after --, as in: run job.yaml -- --runner=FlinkRunner.
 
@@ -73,7 +80,7 @@ def run(
     console = start_logs(as_json, loaded.storage)
     with interruptible():
         try:
-            code = _launch(loaded, beam_options, console)
+            code = _plan(loaded, price or [], console) if plan else _launch(loaded, beam_options, console, metrics)
         except KeyboardInterrupt:
             _stop(
                 "interrupted; what was committed stays, and the same command goes on from there",
@@ -161,6 +168,30 @@ def check(
     raise typer.Exit(show_check(found, verdict, as_json, out))
 
 
+@app.command()
+def methods(
+    model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
+    manifest: Annotated[str, typer.Argument(help="images, as input.manifest; boxes tell the most")],
+    count: Annotated[int, typer.Option("--images", min=1, help="how many of them")] = 64,
+    set_: _Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
+) -> None:
+    """Hold every method on the last layers to what the model does, and recommend one, or none."""
+    from pipeline.config import load_config
+    from pipeline.logs import start_logs
+
+    console = start_logs()
+    try:
+        where = [f"model.source={model}", f"input.manifest={manifest}"]
+        config = load_config(None, [*where, *(set_ or ())])
+        from pipeline.methods import compare_methods, show_methods
+
+        table = compare_methods(config, count, console.print)
+    except UserError as error:
+        raise _usage(error) from None
+    show_methods(table, as_json, SafeConsole())
+
+
 Output = Annotated[str, typer.Argument(help="The output of a job: the folder with runs/ in it, path or URL")]
 RunId = Annotated[str | None, typer.Option("--run", metavar="ID", help="Which run; the newest one if left out")]
 ConfigFile = Annotated[
@@ -199,6 +230,27 @@ def report(output: Output, run: RunId = None, config: ConfigFile = None) -> None
 
 
 @app.command()
+def history(
+    output: Output,
+    last: Annotated[int, typer.Option(min=1, help="At most so many runs")] = 30,
+    config: ConfigFile = None,
+) -> None:
+    """Make a page about the last runs: images, failures by kind, accuracy, drift, speed. Prints where it is."""
+    from pipeline.config import load_config
+
+    def write() -> int:
+        loaded = load_config(config)
+        from pipeline.history import write_history
+        from transforms.storage import Storage
+
+        storage = Storage(loaded.storage, timeout=loaded.input.timeout)
+        say_result(write_history(storage.absolute(output), storage, last))
+        return ExitCode.DONE
+
+    _audit(write)
+
+
+@app.command()
 def compare(
     before: Annotated[str, typer.Argument(help="A run: OUTPUT/runs/ID, path or URL")],
     after: Annotated[str, typer.Argument(help="Another run of the same images, also of another output")],
@@ -223,6 +275,40 @@ def render(
     from pipeline.audit import commands
 
     _audit(lambda: commands.render(output, run, where, order, limit, config))
+
+
+@app.command()
+def explore(
+    output: Output,
+    run: RunId = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Another run beside it: an id of this output, or OUTPUT/runs/ID")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the page; a free one if left out")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Look at a run in the browser: filter, sort, compare and tag its images. Prints the address; Ctrl-C ends it."""
+    from pipeline.explore import commands
+
+    _audit(lambda: commands.explore(output, run, against, port, config))
+
+
+@app.command()
+def export(
+    format_: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="manifest, csv, coco, yolo, fiftyone, lightly or cleanlab")
+    ],
+    output: Output,
+    to: Annotated[str | None, typer.Option(metavar="FILE", help="Path or URL; in this folder if left out")] = None,
+    where: Annotated[str, typer.Option(help="SQL condition over the columns of the statistics table")] = "true",
+    tag: Annotated[str | None, typer.Option(help="Only images that have this tag")] = None,
+    run: RunId = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write rows of a run as another program reads them. Prints where the file is."""
+    from pipeline.explore import commands
+
+    _audit(lambda: commands.export(format_, output, to, run, where, tag, config))
 
 
 def main() -> None:
@@ -251,7 +337,18 @@ def _spelled_out(arguments: list[str]) -> list[str]:
     return arguments if has_value else [*arguments[:place], "all", *arguments[place:]]
 
 
-def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
+def _plan(config: "Config", prices: list[float], console: Console) -> int:
+    """Say what a run would take; what it would be refused for is refused."""
+    from pipeline.planning import plan_run, print_plan
+
+    try:
+        print_plan(plan_run(config, prices, console.print), console)
+    except UserError as error:
+        raise _refuse(str(error), ExitCode.USAGE, console) from None
+    return ExitCode.DONE
+
+
+def _launch(config: "Config", beam_options: list[str], console: Console, metrics: str | None = None) -> int:
     """Run the job; what stops it is said, and becomes an exit code."""
     from pipeline.launch import LateMistakeError, launch
     from pipeline.runs import LeaseTaken
@@ -259,7 +356,7 @@ def _launch(config: "Config", beam_options: list[str], console: Console) -> int:
     from transforms.storage import redact
 
     try:
-        return launch(config, beam_options, console)
+        return launch(config, beam_options, console, metrics)
     except UserError as error:
         raise _refuse(str(error), ExitCode.USAGE, console) from None
     except LeaseTaken as error:

@@ -23,7 +23,7 @@ def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
         shards |= "FollowContainers" >> FollowContainers(job.buckets, job.shard_size)
     return (
         shards
-        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage)
+        | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage, job.loaders)
         | "WriteStatistics" >> WriteStatistics(job.settings.table, job.storage)
         | "WriteTotals" >> WriteTotals(job.settings.table, job.storage)
     )

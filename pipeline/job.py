@@ -10,17 +10,20 @@ from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
 from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
+from transforms.loaders import LoaderCount, automatic_count
 from transforms.manifest import (
     LabelKind,
     LabelSource,
     Manifest,
     ManifestSummary,
     are_classes,
+    base_of,
     labelled_by_folder,
     refuse_conflicts,
     survey_manifest,
     with_named_label,
 )
+from transforms.masks import MaskColumn
 from transforms.model import (
     NO_MODEL,
     GradCamModel,
@@ -34,7 +37,7 @@ from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
-from transforms.table import OutputLayout, TableLocation, column_names_for, statistics_schema
+from transforms.table import OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
 
 
@@ -49,6 +52,7 @@ class Job:
     settings: ExplainSettings
     buckets: int
     storage: Storage
+    loaders: LoaderCount = LoaderCount()
     shard_size: int = 256  # of the shards that follow files which hold images
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
@@ -114,6 +118,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         normalized_boxes=manifest.box_format == "normalized",
         extra_columns=extra_columns,
         input_columns=survey.extra_columns,
+        masks=_masks(config, manifest, survey),
     )
     check = None
     if survey.sample and card.source != NO_MODEL:
@@ -134,13 +139,21 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         buckets=bucket_count(survey.count, shard_size),
         shard_size=shard_size,
         storage=storage,
+        loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         knowledge=Knowledge(
             labels=manifest.labels == "folder" or manifest.label_column in survey.own_columns,
-            boxes=manifest.boxes_column in survey.own_columns,
+            boxes=manifest.boxes_column in survey.own_columns and config.input.columns.masks is None,
             targets=manifest.targets_column in survey.own_columns,
         ),
         check=check,
     )
+
+
+def _loaders(config: Config, images: int, run: RunLayout, storage: Storage) -> LoaderCount:
+    if config.run.loaders != "auto":
+        return LoaderCount(config.run.loaders)
+    goes_on = storage.exists(run.record) and not storage.exists(run.summary)
+    return automatic_count(images, goes_on, config.run.workers)
 
 
 def _label_kind(manifest: Manifest, survey: ManifestSummary) -> LabelKind:
@@ -187,6 +200,18 @@ def refuse_missing_columns(card: ModelCard, survey: ManifestSummary) -> None:
             f"{', '.join(dict.fromkeys(wanted[column] for column in missing))}; beside the image's own columns (URI, "
             f"label, targets, boxes) it has {', '.join(survey.extra_columns) or 'none'}"
         )
+
+
+def _masks(config: Config, manifest: Manifest, survey: ManifestSummary) -> MaskColumn | None:
+    name = config.input.columns.masks
+    if name is None:
+        return None
+    if name not in survey.extra_columns:
+        raise ConfigError(
+            f"input.columns.masks: {name!r} is no column of its own; write one that has a PNG's URI or COCO's run "
+            f"lengths; beside the image's own columns the manifest has {', '.join(survey.extra_columns) or 'none'}"
+        )
+    return MaskColumn(survey.extra_columns.index(name), base_of(manifest))
 
 
 def manifest_of(config: Config, storage: Storage) -> Manifest:

@@ -85,7 +85,7 @@ def measure_refs(
     from transforms.model.check import measure_pixels, reference_arrays
 
     card = model.card
-    loaded = _load(card, refs, settings, storage)
+    loaded = load_refs(card, refs, settings, storage)
     if not loaded:
         return None
     references = None
@@ -95,15 +95,20 @@ def measure_refs(
     other_pixels = {}
     for sampling in filters:
         resized = dataclasses.replace(card, preprocessing=card.preprocessing | sampling.as_fields())
-        again = {image.ref.image_id: image for image in _load(resized, [one.ref for one in loaded], settings, storage)}
+        again = {
+            image.ref.image_id: image for image in load_refs(resized, [one.ref for one in loaded], settings, storage)
+        }
         if len(again) == len(loaded):  # a store may have stopped to answer
             other_pixels[sampling.filter_name] = np.stack([again[one.ref.image_id].model_input for one in loaded])
     return measure_pixels(model, images_to_check(loaded, card, references), other_pixels)
 
 
-def _load(card: ModelCard, refs: Sequence[ImageRef], settings: ExplainSettings, storage: Storage) -> list[LoadedImage]:
+def load_refs(
+    card: ModelCard, refs: Sequence[ImageRef], settings: ExplainSettings, storage: Storage
+) -> list[LoadedImage]:
+    """Images as the job would load them; those that cannot be are left out."""
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
-    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False)
+    plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False, masks=None)
     found = map_patiently(
         ImageLoader(card, plain, storage).load,
         asked,

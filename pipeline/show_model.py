@@ -32,6 +32,7 @@ def print_inspection(inspection: Inspection, console: Console, every_candidate: 
     if inspection.seen != WHOLE:
         facts.add_row("covers", f"{_numbers(inspection.seen)} of the input (x0, y0, x1, y1 in 0..1)")
     facts.add_row("target layer", f"{inspection.target_layer}: {inspection.target_reason}")
+    facts.add_row("grid", f"{inspection.target_height} x {inspection.target_width} cells")
     console.print(facts)
     console.print()
     console.print(_candidates(inspection, every_candidate))
@@ -46,7 +47,7 @@ def _candidates(inspection: Inspection, every_candidate: bool) -> Table:
         table.add_column(title, justify="left" if name else "right", overflow="fold", no_wrap=not name)
     shown = inspection.candidates if every_candidate else inspection.candidates[-_SHOWN:]
     for candidate in shown:
-        chosen = candidate.tensor == inspection.target_tensor
+        chosen = inspection.is_target(candidate)
         gradient = "none" if candidate.gradient is None else f"{candidate.gradient:.2g}"
         table.add_row(
             str(candidate.index),

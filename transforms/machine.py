@@ -1,9 +1,11 @@
 """What this process may use of its machine, and how its memory is kept."""
 
 import ctypes
+import glob
 import math
 import os
 import pathlib
+from collections.abc import Mapping
 
 # <malloc.h>
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -18,6 +20,13 @@ def available_cpus() -> int:
         if quota != "max":
             cpus = min(cpus, math.ceil(int(quota) / int(period)))
     return max(cpus, 1)
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs as CUDA_VISIBLE_DEVICES names them, found without loading CUDA."""
+    if "CUDA_VISIBLE_DEVICES" in environment:
+        return [gpu.strip() for gpu in environment["CUDA_VISIBLE_DEVICES"].split(",") if gpu.strip()]
+    return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
 
 
 def keep_freed_memory() -> None:

@@ -68,6 +68,10 @@ class ImageFailure(Exception):
         self.message = message
         self.error_type = error_type or type(self).__name__
 
+    def __reduce__(self) -> tuple[type["ImageFailure"], tuple]:
+        """An exception is pickled as a call with its message alone, if it does not say otherwise."""
+        return type(self), (self.status, self.stage, self.message, self.error_type)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ImageRef:

@@ -40,4 +40,4 @@ def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: C
         if len(problems) > _TOLD:
             say(f"no overlay: {len(problems) - _TOLD:,} more")
     if config.run.report:
-        say(f"report {write_report(run, storage)}")
+        say(f"report {write_report(run, storage, slices=config.audit.slices)}")

@@ -16,9 +16,9 @@ def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode
     from pipeline.audit.report import write_report
 
     config = load_config(config_file)
-    storage = _storage_of(config)
-    run = _bounded(find_run(storage.absolute(output), run_id, storage), config)
-    say_result(write_report(run, storage, config.audit.regions))
+    storage = storage_of(config)
+    run = bounded(find_run(storage.absolute(output), run_id, storage), config)
+    say_result(write_report(run, storage, config.audit.regions, config.audit.slices))
     return ExitCode.DONE
 
 
@@ -27,9 +27,9 @@ def compare(before: str, after: str, config_file: str | None) -> ExitCode:
     from pipeline.audit.compare import write_comparison
 
     config = load_config(config_file)
-    storage = _storage_of(config)
-    runs = [_bounded(run_at(storage.absolute(location), storage), config) for location in (before, after)]
-    summary = write_comparison(runs[0], runs[1], config.compare, storage)
+    storage = storage_of(config)
+    runs = [bounded(run_at(storage.absolute(location), storage), config) for location in (before, after)]
+    summary = write_comparison(runs[0], runs[1], config.compare, storage, config.audit.slices)
     say_result(json.dumps(summary))
     return ExitCode.GATE if summary["reasons"] else ExitCode.DONE
 
@@ -40,8 +40,8 @@ def render(output: str, run_id: str | None, where: str, order: str, limit: int, 
     from pipeline.audit.inputs import open_table
 
     config = load_config(config_file)
-    storage = _storage_of(config)
-    run = _bounded(find_run(storage.absolute(output), run_id, storage), config)
+    storage = storage_of(config)
+    run = bounded(find_run(storage.absolute(output), run_id, storage), config)
     look = rendering.overlay_look(run.config)
     with open_table({"statistics": run}, storage, config.audit.regions) as table:
         keys = rendering.select_rows(table, where, order, limit)
@@ -54,14 +54,14 @@ def render(output: str, run_id: str | None, where: str, order: str, limit: int, 
     return ExitCode.TOO_MANY_FAILURES if any(overlay.uri is None for overlay in made) else ExitCode.DONE
 
 
-def _storage_of(config: Config) -> Storage:
+def storage_of(config: Config) -> Storage:
     """With the doors of the reader's own config: a run's folder opens none that are shut here."""
     inputs = config.input
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     return Storage(config.storage, doors, inputs.timeout)
 
 
-def _bounded(run: Run, config: Config) -> Run:
+def bounded(run: Run, config: Config) -> Run:
     """A run whose pictures may cost no more than the reader's own config allows, whatever its folder says."""
     inputs, own = run.config["input"], config.input
     limits = {name: min(inputs[name], getattr(own, name)) for name in ("max_bytes", "max_pixels")}

@@ -21,9 +21,10 @@ from pipeline.audit.analysis import (
     matching_key,
 )
 from pipeline.audit.errors import AuditError
-from pipeline.audit.inputs import AuditTable, open_table
+from pipeline.audit.inputs import AuditTable, list_measures, open_table
 from pipeline.audit.pages import fill_page
 from pipeline.audit.render import overlay_pictures
+from pipeline.audit.slices import SliceSpec, check_slices
 from pipeline.config import Compare
 from pipeline.runs import Run
 from transforms.model import read_card
@@ -52,7 +53,9 @@ TITLES = {
 }
 
 
-def write_comparison(before: Run, after: Run, gate: Compare, storage: Storage) -> dict[str, Any]:
+def write_comparison(
+    before: Run, after: Run, gate: Compare, storage: Storage, slices: Sequence[SliceSpec] = ()
+) -> dict[str, Any]:
     """Compare two runs under ``<after>/compare/<id of before>/``: index.html, pairs.parquet, classes.parquet,
     comparison.json.
 
@@ -74,6 +77,10 @@ def write_comparison(before: Run, after: Run, gate: Compare, storage: Storage) -
         overall = group_means(values, np.zeros(len(values), int), 1)
         means = group_means(values, groups, len(names))
         reasons = check_gate(gate, counts, overall, means, [name for _, name in names])
+        drop, ratio = gate.max_slice_accuracy_drop, gate.max_slice_ratio
+        later = dataclasses.replace(table, name="after")
+        measures = list_measures(later) if ratio else []
+        reasons += check_slices(table, key, slices, drop, ratio, measures)
         summary = {
             "before": before.files.folder,
             "after": after.files.folder,
@@ -82,7 +89,7 @@ def write_comparison(before: Run, after: Run, gate: Compare, storage: Storage) -
             "pairs": len(pairs),
             "means": {name: _mean_of(overall, 0, place) for place, name in enumerate(CHANGES)},
             "notes": notes,
-            "thresholds": gate.model_dump(exclude_none=True),
+            "thresholds": gate.model_dump(exclude_none=True, exclude_defaults=True),
             "reasons": reasons,
             "page": f"{folder}/index.html",
         }

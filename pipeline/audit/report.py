@@ -1,8 +1,6 @@
 """The report of a run: one page to look at, and its findings for machines."""
 
-import dataclasses
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +13,6 @@ from pipeline.audit.analysis import (
     LOOKS,
     ClassAudit,
     Correlate,
-    Health,
     MeanMaps,
     Means,
     audit_classes,
@@ -23,16 +20,34 @@ from pipeline.audit.analysis import (
     find_clusters,
     find_correlates,
     find_galleries,
-    health_findings,
-    map_findings,
     mean_maps,
     rows_of,
 )
+from pipeline.audit.findings import (
+    class_findings,
+    cluster_findings,
+    correlate_findings,
+    health_findings,
+    rank,
+    view_findings,
+    what_would_be_seen,
+    write_findings,
+)
 from pipeline.audit.inputs import CORNERS, AuditTable, list_measures, open_table
 from pipeline.audit.meaning_sections import meaning_sections
+from pipeline.audit.overview import best_and_worst, measure_accuracy, trust_in_pixels
 from pipeline.audit.pages import fill_page, pictures
 from pipeline.audit.probes import CONTROLS, ControlReadings, read_controls, read_faithfulness
 from pipeline.audit.render import overlay_pictures
+from pipeline.audit.slices import (
+    SliceSpec,
+    audit_slices,
+    find_slices,
+    named_columns,
+    slice_findings,
+    slices_file,
+    slices_view,
+)
 from pipeline.runs import Run
 from transforms.model import read_card
 from transforms.storage import Storage
@@ -41,12 +56,19 @@ SHOWN_CLASSES = 1000
 SHOWN_CLUSTERS = 12  # classes whose clusters are shown with pictures
 _FOREST_CLASSES = 20
 _BINS = 40
+_FEWEST_FOR_MEAN = 3  # maps: the mean of fewer is a map of its own
 
 
-def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[float]] | None = None) -> str:
+def write_report(
+    run: Run,
+    storage: Storage,
+    regions: Mapping[str, Sequence[float]] | None = None,
+    slices: Sequence[SliceSpec] = (),
+) -> str:
     """Make the report of a run under ``runs/<run_id>/report/``; returns the URI of its page.
 
-    ``regions`` are declared in addition to those of the run, boxes in 0..1 of the model input.
+    ``regions`` are declared in addition to those of the run, boxes in 0..1 of the model input. ``slices`` are those of
+    the reader's own config, conditions included; of the run's config, which others may write to, columns only.
 
     Raises:
         AuditError: the run has no rows.
@@ -55,23 +77,47 @@ def write_report(run: Run, storage: Storage, regions: Mapping[str, Sequence[floa
         folder = run.files.report
         grid = table.records("SELECT cam_height, cam_width FROM statistics WHERE cam IS NOT NULL LIMIT 1")
         health = check_health(table, run)
+        check = run.summary.check if run.summary else None
         values: dict[str, Any] = {
             "run": run,
             "health": health,
-            "findings": health_findings(health),
+            "health_findings": health_findings(health),
+            "trust": trust_in_pixels(check, run.config["model"]["min_agreement"]),
+            "accuracy": measure_accuracy(table),
             "has_maps": bool(grid),
+            "findings": [],
+            "more_findings": 0,
+            "seen": [],
+            "class_rows": None,
+            "values": [],
+            "overlays": {},
         }
         if grid:
-            values |= _maps(table, run, health, (grid[0]["cam_height"], grid[0]["cam_width"]), storage)
+            specs, notes = _slice_specs(table, run, slices)
+            values |= _maps(table, run, (grid[0]["cam_height"], grid[0]["cam_width"]), specs, storage)
+            values["slice_notes"] = notes
             storage.put(f"{folder}/classes.parquet", _classes_file(values["audit"]))
-        findings = [dataclasses.asdict(finding) for finding in values["findings"]]
-        storage.put(f"{folder}/findings.json", json.dumps(findings, indent=2).encode())
+        write_findings(run, values["health_findings"], values["findings"], values["overlays"], storage)
         uri = f"{folder}/index.html"
         storage.put(uri, fill_page("report.html.j2", values))
         return uri
 
 
-def _maps(table: AuditTable, run: Run, health: Health, grid: tuple[int, int], storage: Storage) -> dict[str, Any]:
+def _slice_specs(table: AuditTable, run: Run, asked: Sequence[SliceSpec]) -> tuple[list[SliceSpec], list[str]]:
+    """The slices to measure, and what the reader should know of those that are not."""
+    own = [spec for spec in run.config["audit"]["slices"] if spec not in asked]
+    columns, left_out = named_columns(own, table)
+    notes = [
+        f"{spec}: the run's config asks for this slice by a condition, which is only taken from a config of yours: "
+        "beam-gradcam report OUTPUT --config CONFIG"
+        for spec in left_out
+    ]
+    return [*asked, *columns], notes
+
+
+def _maps(
+    table: AuditTable, run: Run, grid: tuple[int, int], specs: Sequence[SliceSpec], storage: Storage
+) -> dict[str, Any]:
     """All that the page says about maps."""
     audit = audit_classes(table, list_measures(table))
     controls = read_controls(table, list(audit.measures))
@@ -92,14 +138,34 @@ def _maps(table: AuditTable, run: Run, health: Health, grid: tuple[int, int], st
     ]
     shown = [row for gallery in galleries for row in gallery.rows] + rows_of(table, medoids)
     card = read_card(run.model, storage)
+    label_names = dict(enumerate(card.class_names or ()))
+    class_rows = None if card.output_kind in ("multi_label", "value") else best_and_worst(table, label_names)
+    shown += class_rows.shown if class_rows else []
+    sliced = audit_slices(table, specs, audit.measures, grid)
+    discovery = find_slices(table)
+    if sliced:
+        storage.put(f"{run.files.report}/slices.parquet", slices_file(sliced))
+    all_findings = [
+        *class_findings(table, audit),
+        *slice_findings(sliced, discovery),
+        *cluster_findings(clusters, audit),
+        *correlate_findings(table, correlates),
+    ]
+    findings = view_findings(table, rank(all_findings))
+    shown += [row for view in findings for row in view.pictured]
     return {
         **meaning_sections(table, card, grid, brightest),
-        "findings": [*health_findings(health), *map_findings(audit, clusters, correlates)],
+        "findings": findings,
+        "more_findings": len(all_findings) - len(findings),
+        "seen": what_would_be_seen(table, audit, correlates),
+        "class_rows": class_rows,
+        "slices": slices_view(sliced, brightest),
         "audit": audit,
         "has_labels": not np.isnan(audit.recall).all() or not np.isnan(audit.precision).all(),
         "columns": _columns(audit),
         "classes": _class_rows(audit, means, brightest),
         "brightest": brightest,
+        "fewest_mean": _FEWEST_FOR_MEAN,
         "overall_picture": pictures.map_picture(means.overall, brightest),
         "controls": _control_rows(controls, audit),
         "class_distance": None if controls is None else _reading(controls.class_distance, 0, 0),
@@ -113,7 +179,7 @@ def _maps(table: AuditTable, run: Run, health: Health, grid: tuple[int, int], st
         "shown_clusters": SHOWN_CLUSTERS,
         "cluster_picture": lambda cluster: pictures.map_picture(cluster.mean, brightest),
         "class_names": dict(zip(audit.indices.tolist(), audit.names, strict=True)),
-        "label_names": dict(enumerate(card.class_names or ())),
+        "label_names": label_names,
         "correlates": {(found.covariate, found.look): found for found in correlates},
         "covariates": list(dict.fromkeys(found.covariate for found in correlates)),
         "looks": list(dict.fromkeys(found.look for found in correlates)),
@@ -159,6 +225,7 @@ def _class_rows(audit: ClassAudit, means: MeanMaps, brightest: float) -> list[di
                 "name": audit.names[group],
                 "index": int(audit.indices[group]),
                 "rows": int(audit.rows[group]),
+                "maps": int(audit.rows[group] - audit.zero_maps[group]),
                 "zero": audit.zero_maps[group] / audit.rows[group],
                 "precision": float(audit.precision[group]),
                 "recall": float(audit.recall[group]),

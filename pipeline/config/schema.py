@@ -1,6 +1,7 @@
 """What a config may hold. Defaults and choices are those of the classes that the job is made of."""
 
 import math
+import os
 import re
 from typing import Annotated, Any, Literal
 
@@ -8,8 +9,18 @@ import pydantic
 
 from transforms.errors import UserError
 from transforms.images import Limits
+from transforms.machine import visible_gpus
 from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, ManifestFormat
-from transforms.model import METHODS, InputOption, InterpolationOption, ModelOptions, OutputKind, Score
+from transforms.model import (
+    ATTENTION_METHODS,
+    METHODS,
+    InputOption,
+    InterpolationOption,
+    ModelOptions,
+    OutputKind,
+    Precision,
+    Score,
+)
 from transforms.overlays import ImageFormat, OverlaySettings
 from transforms.placement import Resize
 from transforms.records import Status
@@ -148,9 +159,9 @@ def _check_geometry(box: Any) -> Any:
 
 
 def _check_method(method: str) -> str:
-    if method in METHODS:
+    if method in METHODS or method in ATTENTION_METHODS:
         return method
-    raise ValueError(f"write one of {', '.join(METHODS)}")
+    raise ValueError(f"write one of {', '.join((*METHODS, *ATTENTION_METHODS))}")
 
 
 def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -207,6 +218,7 @@ class Columns(_Section):
     boxes: str | None = Manifest.boxes_column
     expected: str | None = Manifest.expected_column
     image: str | None = Manifest.image_column
+    masks: str | None = None
 
 
 class Input(_Section):
@@ -247,6 +259,7 @@ class Model(_Section):
     output_kind: Literal["auto"] | OutputKind = ModelOptions.output_kind
     threshold: Annotated[float, pydantic.Field(ge=0, le=1)] | str | None = None
     trust: bool = ModelOptions.trust
+    precision: Precision | Literal["auto"] = ModelOptions.precision
     check: Annotated[int, pydantic.Field(ge=0, le=4096)] = 64
     check_policy: Literal["refuse", "warn"] = "refuse"
     reference: Annotated[str, pydantic.AfterValidator(_check_reference)] | None = None
@@ -294,6 +307,7 @@ class Run(_Section):
     max_failure_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
     max_failures: Annotated[int, pydantic.Field(ge=0)] = 1000
     workers: Annotated[int, pydantic.Field(ge=1)] = 1
+    loaders: Annotated[int, pydantic.Field(ge=0, le=256)] | Literal["auto"] = "auto"
     report: bool = False
     controls: bool = False
 
@@ -302,8 +316,37 @@ Regions = Annotated[dict[str, list[float]], pydantic.AfterValidator(_check_regio
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
 
 
+def _check_slices(slices: Any) -> Any:
+    for entry in slices if isinstance(slices, list | tuple) else [slices]:
+        parts = [entry] if isinstance(entry, str) else entry
+        if not (
+            isinstance(parts, list | tuple)
+            and 1 <= len(parts) <= 3
+            and all(isinstance(part, str) and part.strip() for part in parts)
+        ):
+            raise ValueError(
+                "write a list whose entries are a column, a covariate or an SQL condition, or lists of up to three of "
+                'them, which are crossed, such as [camera, [camera, site], "width < 400"]'
+            )
+    return slices
+
+
+Slices = Annotated[list[str | list[str]], pydantic.BeforeValidator(_check_slices)]
+
+
 class Audit(_Section):
     regions: Regions = {}
+    slices: Slices = []
+
+
+def _check_ratios(ratios: dict[str, float]) -> dict[str, float]:
+    for measure, ratio in ratios.items():
+        if not ratio > 0:
+            raise ValueError(f"{measure}: write how many times the mean of the other images a slice may have, above 0")
+    return ratios
+
+
+Ratios = Annotated[dict[str, float], pydantic.AfterValidator(_check_ratios)]
 
 
 class Compare(_Section):
@@ -315,6 +358,8 @@ class Compare(_Section):
     max_newly_failing: Share | None = None
     max_gone: Share | None = None
     max_gt_lift_drop: Annotated[float, pydantic.Field(ge=0)] | None = None
+    max_slice_accuracy_drop: Share | None = None
+    max_slice_ratio: Ratios = {}
 
 
 Option = bool | int | float | str | None
@@ -339,6 +384,8 @@ class Config(_Section):
     def model_options(self) -> ModelOptions:
         """The model and how to explain it."""
         asked = self.model.model_dump(exclude={"check", "check_policy", "reference", "min_agreement"})
+        if self.model.precision == "auto":
+            asked["precision"] = "float16" if visible_gpus(os.environ) else "float32"
         return ModelOptions(**asked, method=self.explain.method, contrast=self.explain.contrast)
 
     @property

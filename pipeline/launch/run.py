@@ -15,6 +15,7 @@ from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
+from pipeline.metrics import MetricsReporter
 from pipeline.runs import (
     CORRECTED,
     Lease,
@@ -42,8 +43,11 @@ class BrokenOutputError(RuntimeError):
     """Something else writes to the output while the job runs. The message names the file."""
 
 
-def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> ExitCode:
+def launch(config: Config, beam_arguments: Sequence[str], console: Console, metrics: str | None = None) -> ExitCode:
     """Run the job of a config to its end; the last line on standard output is the outcome as JSON.
+
+    Args:
+        metrics: a file, or the URL of a push gateway, that is told how far the run is; None: neither.
 
     Returns:
         DONE, or TOO_MANY_FAILURES where more images failed than ``run.max_failure_rate`` allows.
@@ -61,9 +65,14 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> E
     storage = Storage(config.storage, doors, inputs.timeout)
     job = prepare_job(config, storage, console.print)
     table = job.settings.table
-    with Lease(table, storage) as lease:
-        summary = _run_job(config, job, options, lease, clock, console)
-        uri = close_run(table, summary, storage)
+    reporter = MetricsReporter(metrics)
+    try:
+        with Lease(table, storage) as lease:
+            summary = _run_job(config, job, options, lease, clock, console, reporter)
+            uri = close_run(table, summary, storage)
+    except BaseException as error:
+        reporter.stopped(error)
+        raise
     print_summary(summary, uri, console)
     if config.wants_audit and summary.images:
         from pipeline.audit import audit_run
@@ -71,12 +80,19 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console) -> E
         audit_run(config, table.output, table.run_id, storage, console.print)
     too_many = summary.failure_rate > config.run.max_failure_rate
     code = ExitCode.TOO_MANY_FAILURES if too_many else ExitCode.DONE
+    reporter.end(code)
     say_result(json.dumps(summary.for_scheduler(uri, code)))
     return code
 
 
 def _run_job(
-    config: Config, job: Job, options: PipelineOptions, lease: Lease, clock: float, console: Console
+    config: Config,
+    job: Job,
+    options: PipelineOptions,
+    lease: Lease,
+    clock: float,
+    console: Console,
+    reporter: MetricsReporter,
 ) -> Summary:
     """What only the launcher that holds the lease may do. Returns the summary."""
     storage, table = job.storage, job.settings.table
@@ -92,6 +108,7 @@ def _run_job(
         job = dataclasses.replace(job, settings=settings)
     write_earlier_parts(table, earlier, storage)
     record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage, job.card.files)
+    reporter.begin(record)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
     if failed or changed:
         console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
@@ -108,7 +125,9 @@ def _run_job(
 
         def look() -> None:
             lease.check()
-            display.show(watch.look())
+            progressed = watch.look()
+            display.show(progressed)
+            reporter.show(progressed)
 
         try:
             execute(job, options, look)
@@ -123,6 +142,7 @@ def _run_job(
             raise cause from None
     now = time.monotonic()
     progressed = watch.look()
+    reporter.show(progressed)
     check_parts({*earlier, *watch.footers}, table, storage)
     if corrected.corrected:
         progressed.events[CORRECTED] = corrected.corrected

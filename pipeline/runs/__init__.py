@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pipeline.runs.forget import Outdated, forget_images
     from pipeline.runs.lease import Lease, LeaseTaken
     from pipeline.runs.progress import PartWatch, ProgressDisplay, Progressed
-    from pipeline.runs.record import Run, close_run, find_run, list_runs, open_run, run_at, utc_now
+    from pipeline.runs.record import Run, RunRecord, close_run, find_run, list_runs, open_run, run_at, utc_now
     from pipeline.runs.run_id import choose_run_id
     from pipeline.runs.status import print_status
     from pipeline.runs.summary import Summary
@@ -23,6 +23,7 @@ __all__ = [
     "ProgressDisplay",
     "Progressed",
     "Run",
+    "RunRecord",
     "Summary",
     "choose_run_id",
     "close_run",

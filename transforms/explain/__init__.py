@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.explain.batches import BatchExplainer, explain_batches
+    from transforms.explain.batches import BatchExplainer, ExplainedBatch, explain_batches
     from transforms.explain.corrections import (
         Knowledge,
         asks_for_others,
@@ -14,14 +14,29 @@ if TYPE_CHECKING:
         digest_of_ref,
         digests_of_rows,
     )
-    from transforms.explain.failure_limit import TooManyFailures, why_stopped, write_mistake
-    from transforms.explain.finish import GUARDED_CHANNELS, UNKNOWN_LABELS, finish_batch
-    from transforms.explain.loading import FailedImage, FetchedImage, ImageLoader, LoadedImage, load_images
+    from transforms.explain.failure_limit import FailureLimit, TooManyFailures, why_stopped, write_mistake
+    from transforms.explain.finish import (
+        GUARDED_CHANNELS,
+        UNKNOWN_LABELS,
+        batch_rows,
+        draw_overlay,
+        finish_batch,
+        overlays_of,
+    )
+    from transforms.explain.loading import (
+        FailedImage,
+        FetchedImage,
+        ImageLoader,
+        LoadedImage,
+        load_images,
+        patience,
+        timed_out,
+    )
     from transforms.explain.metrics import report_metrics
     from transforms.explain.reloading import Explained, reload_images
-    from transforms.explain.rows import explained_rows
+    from transforms.explain.rows import explained_rows, failed_rows
     from transforms.explain.settings import ExplainSettings
-    from transforms.explain.shard import WAITING, WHOLE, ExplainImages
+    from transforms.explain.shard import WAITING, WHOLE, ExplainImages, explain_shard
     from transforms.explain.tally import Tally
 
 __all__ = [
@@ -33,7 +48,9 @@ __all__ = [
     "ExplainImages",
     "ExplainSettings",
     "Explained",
+    "ExplainedBatch",
     "FailedImage",
+    "FailureLimit",
     "FetchedImage",
     "ImageLoader",
     "Knowledge",
@@ -41,16 +58,23 @@ __all__ = [
     "Tally",
     "TooManyFailures",
     "asks_for_others",
+    "batch_rows",
     "columns_to_compare",
     "corrected_rows",
     "digest_of_ref",
     "digests_of_rows",
+    "draw_overlay",
     "explain_batches",
+    "explain_shard",
     "explained_rows",
+    "failed_rows",
     "finish_batch",
     "load_images",
+    "overlays_of",
+    "patience",
     "reload_images",
     "report_metrics",
+    "timed_out",
     "why_stopped",
     "write_mistake",
 ]

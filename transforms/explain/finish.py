@@ -1,7 +1,8 @@
 """An explained batch -> its rows, with its overlays written on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from transforms.explain.batches import ExplainedBatch
@@ -31,6 +32,16 @@ def finish_batch(
     """The rows of a batch or of a failed image; overlays are written on the way."""
     if isinstance(batch, FailedImage):
         return failed_rows([batch], settings)
+    rows = batch_rows(batch, card, settings, tally)
+    for row, image in enumerate(batch.images):
+        if image.photo is not None:
+            for uri, cam in overlays_of(image, batch.explanation, row, settings):
+                write(uri, draw_overlay(image, cam, settings, tally))
+    return rows
+
+
+def batch_rows(batch: ExplainedBatch, card: ModelCard, settings: ExplainSettings, tally: Tally) -> pa.Table:
+    """The rows of a batch, and what is to be counted in it."""
     with tally.timing("statistics"):
         rows = explained_rows(batch.images, batch.explanation, card, settings)
         # Some classes that were asked for may not exist: one more row says so.
@@ -39,9 +50,6 @@ def finish_batch(
             tally.count(UNKNOWN_LABELS, unlabelled)
         if guarded := _guarded_channels(batch):
             tally.count(GUARDED_CHANNELS, guarded)
-    for row, image in enumerate(batch.images):
-        for column in range(len(image.targets.codes)):
-            _write_overlay(image, batch.explanation, (row, column), settings, write, tally)
     return pa.concat_tables([rows, failed_rows(unknown, settings)])
 
 
@@ -53,19 +61,21 @@ def _guarded_channels(batch: ExplainedBatch) -> int:
     )
 
 
-def _write_overlay(
-    image: LoadedImage,
-    explanation: BatchExplanation,
-    place: tuple[int, int],
-    settings: ExplainSettings,
-    write: Callable[[str, bytes], None],
-    tally: Tally,
-) -> None:
+def overlays_of(
+    image: LoadedImage, explanation: BatchExplanation, row: int, settings: ExplainSettings
+) -> Iterator[tuple[str, np.ndarray]]:
+    """URI and map ``[h, w]`` of each overlay of the image in that row of a batch; none where none are written."""
+    for column in range(len(image.targets.codes)):
+        uri = settings.overlay_uri(image.ref.image_id, int(explanation.classes[row, column]))
+        if uri is not None and explanation.finite[row, column]:
+            yield uri, explanation.cams[row, column]
+
+
+def draw_overlay(image: LoadedImage, cam: np.ndarray, settings: ExplainSettings, tally: Tally) -> bytes:
+    """The encoded overlay of one map ``[h, w]`` over the photo of the image, which must have one."""
     look = settings.overlays
-    uri = settings.overlay_uri(image.ref.image_id, int(explanation.classes[place]))
-    if look is None or uri is None or image.photo is None or not explanation.finite[place]:
-        return
+    assert look is not None
+    assert image.photo is not None
     with tally.timing("encode"):
-        overlay = render_overlay(image.photo, explanation.cams[place], image.placement, look.opacity, look.colormap)
-        encoded = encode(overlay, look.format, look.quality)
-    write(uri, encoded)
+        overlay = render_overlay(image.photo, cam, image.placement, look.opacity, look.colormap)
+        return encode(overlay, look.format, look.quality)

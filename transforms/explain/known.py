@@ -13,7 +13,7 @@ from transforms.explain.settings import ExplainSettings
 from transforms.model import ModelCard
 from transforms.placement import Placement
 from transforms.records import Box, ImageRef
-from transforms.statistics import ground_truth_statistics
+from transforms.statistics import TrueMask, ground_truth_statistics
 from transforms.targets import label_index_of
 
 Columns = dict[str, Any]
@@ -26,6 +26,7 @@ def box_columns(
     placements: Sequence[Placement],
     status: np.ndarray,
     settings: ExplainSettings,
+    masks: Sequence[TrueMask | None] = (),
 ) -> Columns:
     """Ground-truth columns of rows with a map.
 
@@ -34,10 +35,15 @@ def box_columns(
         cams: float32 ``[N, h, w]``, signed maps, or such that differ by a positive factor.
         placements: N placements of the images in the model input.
         status: object ``[N]``.
+        masks: of the N images, where there are any: the boxes of an image with a mask are passed over.
     """
     boxes = [pixel_boxes(ref.boxes, placement.width, placement.height, settings)
              for ref, placement in zip(refs, placements, strict=True)]  # fmt: skip
-    return ground_truth_statistics(cams, boxes, placements, status) | {
+    for place, mask in enumerate(masks):
+        if mask is not None:
+            boxes[place] = None
+    truth = [masks[place] if masks and masks[place] is not None else own for place, own in enumerate(boxes)]
+    return ground_truth_statistics(cams, truth, placements, status) | {
         "gt_boxes": [None if of_image is None else [x for box in of_image for x in box] for of_image in boxes]
     }
 

@@ -12,10 +12,12 @@ from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
 from transforms.images import DecodedImage, decode_image, resize_image, shrink
 from transforms.machine import available_cpus
+from transforms.masks import FetchedMask, fetch_mask
 from transforms.model import ModelCard, input_rows
 from transforms.overlays import OverlaySettings
 from transforms.placement import Placement
 from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
+from transforms.statistics import TrueMask
 from transforms.storage import SequentialReader, Storage
 from transforms.targets import ImageTargets, targets_of
 
@@ -35,6 +37,7 @@ class FetchedImage:
     encoded: bytes
     content_version: str | None  # as the store had it just before the fetch; None where nobody asks
     inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
+    mask: FetchedMask | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class LoadedImage:
     photo: np.ndarray | None  # uint8 [h, w, 3], shrunk for the overlay; None where none is written
     content_version: str | None = None  # as the store had it just before the fetch; None where nobody asks
     inputs: tuple[np.ndarray, ...] = ()  # the image's row of each other input of the model
+    mask: TrueMask | None = None  # where the manifest has one; its boxes are passed over then
 
     def failed(self, failure: ImageFailure) -> "FailedImage":
         return FailedImage(
@@ -116,10 +120,11 @@ class ImageLoader:
             version = self.storage.version_of_image(ref.uri) if self.settings.detect_changes else None
             try:
                 encoded = self.read(ref)
+                mask = self._mask(ref)
             except ImageFailure as failure:
                 return FailedImage(ref, failure, content_version=version)
         self.tally.count("bytes_read", len(encoded))
-        return FetchedImage(ref, targets, encoded, version, inputs)
+        return FetchedImage(ref, targets, encoded, version, inputs, mask)
 
     def _inputs(self, ref: ImageRef) -> tuple[np.ndarray, ...]:
         columns = self.settings.input_columns
@@ -127,12 +132,19 @@ class ImageLoader:
 
     def read(self, ref: ImageRef) -> bytes:
         """The encoded image; raises ImageFailure."""
-        max_bytes = self.settings.limits.max_bytes
         if self.containers is not None:
-            content = self.containers.fetch(ref, max_bytes)
+            content = self.containers.fetch(ref, self.settings.limits.max_bytes)
             if content is not None:
                 return content
-        return self.storage.fetch(ref.uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
+        return self._bytes_at(ref.uri)
+
+    def _bytes_at(self, uri: str) -> bytes:
+        max_bytes = self.settings.limits.max_bytes
+        return self.storage.fetch(uri, max_bytes, lambda _: self.tally.count("fetch_retries"))
+
+    def _mask(self, ref: ImageRef) -> FetchedMask | None:
+        column = self.settings.masks
+        return None if column is None else fetch_mask(ref, column, self.storage.join, self._bytes_at)
 
     def decode(self, fetched: FetchedImage | FailedImage) -> LoadedImage | FailedImage:
         """Decode one image and bring it to the size of the model input; one that has failed stays as it is."""
@@ -143,10 +155,13 @@ class ImageLoader:
             encoded, digest = fetched.encoded, hashlib.sha256(fetched.encoded).hexdigest()
             try:
                 decoded = decode_image(encoded, self.settings.limits, need, self._overlay_side, self.card.bits)
+                mask = None
+                if fetched.mask is not None:
+                    mask = fetched.mask.decode(decoded.height, decoded.width, self.settings.limits)
             except ImageFailure as failure:
                 version = fetched.content_version
                 return FailedImage(fetched.ref, failure, digest, len(encoded), content_version=version)
-            return self.place(fetched, decoded, digest, len(encoded))
+            return dataclasses.replace(self.place(fetched, decoded, digest, len(encoded)), mask=mask)
 
     def place(
         self, fetched: FetchedImage, decoded: DecodedImage, digest: str | None, byte_count: int | None
@@ -174,14 +189,14 @@ class ImageLoader:
 
 def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
     """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
-    seconds = _PATIENCE * loader.storage.timeout
+    seconds = patience(loader.storage)
     fetched = map_patiently(
         loader.fetch,
         refs,
         _FETCHERS,
         _FETCHED_AHEAD,
         seconds,
-        lambda ref: FailedImage(ref, _timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
+        lambda ref: FailedImage(ref, timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
     )
     with contextlib.closing(fetched):
         yield from map_patiently(
@@ -190,11 +205,17 @@ def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[Load
             _DECODERS,
             _BATCHES_AHEAD * loader.settings.batch_size,
             seconds,
-            lambda image: FailedImage(image.ref, _timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
+            lambda image: FailedImage(image.ref, timed_out(Stage.DECODE, Status.DECODE_ERROR, seconds, loader.tally)),
         )
 
 
-def _timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:
+def patience(storage: Storage) -> float:
+    """Seconds that one fetch, or one decode, may take."""
+    return _PATIENCE * storage.timeout
+
+
+def timed_out(stage: Stage, status: Status, seconds: float, tally: Tally) -> ImageFailure:
+    """Why an image fails that was waited for too long; counted."""
     tally.count("timed_out")
     message = f"timed out: {stage} took more than {seconds:g} seconds; input.timeout can allow more"
     return ImageFailure(status, stage, message, "TimeoutError")

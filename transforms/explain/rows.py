@@ -44,7 +44,8 @@ def explained_rows(
         np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
-    columns |= box_columns(refs, cams, placements, status, settings)
+    masks = [image.mask for image in of_rows]
+    columns |= box_columns(refs, cams, placements, status, settings, masks)
     if card.output_kind == "multi_label":
         columns |= label_columns(of_rows, explanation, places, card)
     elif card.output_kind != "value":

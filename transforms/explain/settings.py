@@ -5,6 +5,7 @@ import dataclasses
 import pyarrow as pa
 
 from transforms.images import Limits
+from transforms.masks import MaskColumn
 from transforms.overlays import OverlaySettings, member_uri
 from transforms.records import Box
 from transforms.table import TableLocation
@@ -29,6 +30,7 @@ class ExplainSettings:
     extra_columns: tuple[str, ...] = ()  # names in the table of ImageRef.extra
     # The manifest's names of ImageRef.extra, for the model's other inputs; None: images are loaded, not explained.
     input_columns: tuple[str, ...] | None = None
+    masks: MaskColumn | None = None  # where the ground-truth masks are; None: the manifest has none
     archive: str | None = None  # URI of the tar for the overlays of the shard at hand
 
     def of_shard(self, shard_id: str) -> "ExplainSettings":

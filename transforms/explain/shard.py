@@ -5,6 +5,7 @@ flat.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from transforms.explain.loading import ImageLoader, load_images
 from transforms.explain.metrics import report_metrics
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
+from transforms.loaders import FINISHING, LoaderCount, LoaderPool, Session, give_back_loaders, take_loaders
 from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
 from transforms.overlays import encode_tar, member_of
@@ -46,20 +48,33 @@ WHOLE = "shard"
 
 
 class ExplainImages(beam.PTransform):
-    """Shards -> rows, and overlays on storage. ``load_model`` is called once per worker process."""
+    """Shards -> rows, and overlays on storage. ``load_model`` is called once per worker process.
 
-    def __init__(self, load_model: Callable[[], GradCamModel], settings: ExplainSettings, storage: Storage):
+    Args:
+        loaders: how many processes decode in each worker process; none: threads do.
+    """
+
+    def __init__(
+        self,
+        load_model: Callable[[], GradCamModel],
+        settings: ExplainSettings,
+        storage: Storage,
+        loaders: LoaderCount = LoaderCount(),
+    ):
         super().__init__()
-        self._explain = _ExplainShards(load_model, settings, storage)
+        self._explain = _ExplainShards(load_model, settings, storage, loaders)
 
     def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[ShardResult]:
         return shards | "Shards" >> beam.ParDo(self._explain)
 
 
 class _ExplainShards(beam.DoFn):
-    def __init__(self, load_model: Callable[[], GradCamModel], settings: ExplainSettings, storage: Storage):
+    def __init__(
+        self, load_model: Callable[[], GradCamModel], settings: ExplainSettings, storage: Storage, loaders: LoaderCount
+    ):
         super().__init__()
         self._load_model = load_model
+        self._wanted = loaders
         self._settings = settings
         self._storage = storage
         self._versions = versions_here()
@@ -68,13 +83,20 @@ class _ExplainShards(beam.DoFn):
         check_versions(self._versions)
         keep_freed_memory()
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
+        self._loaders = take_loaders(self._wanted.here())  # they start while the model is loaded
         self._explainer = BatchExplainer(self._load_model(), self._settings.batch_size)
         self._limit = FailureLimit(self._settings.max_failures)
+
+    def teardown(self) -> None:
+        if self._loaders is not None:
+            give_back_loaders(self._loaders)
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
         tally = Tally()
         try:
-            result = explain_shard(shard, self._explainer, self._settings, self._storage, self._limit, tally)
+            result = explain_shard(
+                shard, self._explainer, self._settings, self._storage, self._limit, tally, self._loaders
+            )
         except TooManyFailures as stopped:
             write_stop(stopped, shard.shard_id, self._settings.table, self._storage)
             raise
@@ -89,36 +111,69 @@ def explain_shard(
     storage: Storage,
     limit: FailureLimit,
     tally: Tally,
+    loaders: LoaderPool | None = None,
 ) -> ShardResult:
     """Explain every image of a shard: every reference has its rows in the result, whatever happens to it.
 
     Only faults of the job itself (the output cannot be written, for one) are raised.
 
+    Args:
+        loaders: the processes that load images and draw overlays; None: threads of this one do.
+
     Raises:
         TooManyFailures: from ``limit``.
     """
-    card, settings = explainer.card, settings.of_shard(shard.shard_id)
-    archived: dict[str, bytes] = {}  # overlays that wait for the tar of the shard
+    settings = settings.of_shard(shard.shard_id)
+    loader = ImageLoader(explainer.card, settings, storage, tally)
 
     def put(uri: str, content: bytes) -> None:
         with tally.timing("write"):
             storage.put(uri, content, durable=False)  # an overlay can be made again
         tally.count("bytes_written", len(content))
 
-    containers = SequentialReader(shard.refs, storage)
-    images = load_images(shard.refs, ImageLoader(card, settings, storage, tally, containers=containers))
+    with tally.timing(WHOLE), contextlib.closing(SequentialReader(shard.refs, storage)) as containers:
+        if loaders is None or containers.has_images:
+            # What lies in one file is read once, by one process.
+            reading = dataclasses.replace(loader, containers=containers)
+            rows, archived = _explain_in_threads(shard, reading, explainer, limit, put)
+        else:
+            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit, put)
+        if settings.archive is not None and archived:
+            put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
+    return ShardResult(shard, rows, tally.seconds(), tally.events())
+
+
+def _explain_in_threads(
+    shard: Shard, loader: ImageLoader, explainer: BatchExplainer, limit: FailureLimit, put: Callable[[str, bytes], None]
+) -> tuple[pa.Table, dict[str, bytes]]:
+    """The rows of a shard, and the overlays that wait for its tar."""
+    settings, tally = loader.settings, loader.tally
+    archived: dict[str, bytes] = {}
+    images = load_images(shard.refs, loader)
     with (
-        tally.timing(WHOLE),
-        contextlib.closing(containers),
         contextlib.closing(images),
         WritesBehind(put, _WRITERS, _WRITTEN_BEHIND) as put_behind,
         ThreadPoolExecutor(_FINISHERS, "finish") as finishers,
     ):
         write = put_behind if settings.archive is None else archived.__setitem__
-        finish = functools.partial(finish_batch, card=card, settings=settings, write=write, tally=tally)
+        finish = functools.partial(finish_batch, card=explainer.card, settings=settings, write=write, tally=tally)
         batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
         tables = [limit.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
-        if settings.archive is not None and archived:
-            put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
-    rows = pa.concat_tables([settings.schema.empty_table(), *tables])
-    return ShardResult(shard, rows, tally.seconds(), tally.events())
+    return pa.concat_tables([settings.schema.empty_table(), *tables]), archived
+
+
+def _explain_in_loaders(
+    loaders: LoaderPool,
+    shard: Shard,
+    loader: ImageLoader,
+    explainer: BatchExplainer,
+    limit: FailureLimit,
+    put: Callable[[str, bytes], None],
+) -> tuple[pa.Table, dict[str, bytes]]:
+    """The same; the threads here only wait."""
+    tally = loader.tally
+    with Session(loaders, loader) as session, ThreadPoolExecutor(FINISHING, "finish") as finishers:
+        images = tally.waiting(WAITING, session.load(shard.refs))
+        batches = explain_batches(images, explainer, tally)
+        tables = [limit.see(table) for table in map_ahead(session.finish, batches, finishers, FINISHING)]
+        return session.settle(pa.concat_tables([loader.settings.schema.empty_table(), *tables]))

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 Element = TypeVar("Element")
@@ -50,6 +50,21 @@ class Tally:
         """Seconds of each time that the step was taken, in no order."""
         with self._lock:
             return list(self._durations[step])
+
+    def drain(self) -> tuple[dict[str, list[float]], dict[str, int]]:
+        """The durations of each step and the events so far, which are forgotten here; for :meth:`add` elsewhere."""
+        with self._lock:
+            drained = dict(self._durations), dict(self._events)
+            self._durations.clear()
+            self._events.clear()
+            return drained
+
+    def add(self, durations: Mapping[str, list[float]], events: Mapping[str, int]) -> None:
+        """What another tally has drained."""
+        with self._lock:
+            for step, some in durations.items():
+                self._durations[step] += some
+            self._events.update(events)
 
     def events(self) -> dict[str, int]:
         with self._lock:

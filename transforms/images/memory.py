@@ -20,6 +20,11 @@ _PLANES_OF_PILLOW, _RGB = 4, 3
 _BITS, _COMPRESSION, _SAMPLES, _ROWS = 258, 259, 277, 278  # TIFF tags
 
 
+def most_bytes_of(limits: Limits) -> int:
+    """What decoding one picture takes at its peak, beside the encoded file."""
+    return MOST_BYTES * limits.max_pixels
+
+
 def check_size(width: int, height: int, limits: Limits) -> None:
     """Raises ImageFailure, TOO_LARGE, where there are more pixels than allowed."""
     if width * height > limits.max_pixels:
@@ -68,7 +73,7 @@ def _number(value: object, otherwise: int) -> int:
 
 
 def _check(kind: str, width: int, height: int, each: int, extra: int, limits: Limits) -> None:
-    most = MOST_BYTES * limits.max_pixels
+    most = most_bytes_of(limits)
     needed = width * height * each + extra
     if needed > most:
         raise ImageFailure(

@@ -70,7 +70,7 @@ def to_rgb(image: ImageFile.ImageFile, encoded: bytes) -> np.ndarray:
         Exception: whatever the plugin raises for damaged data.
     """
     if image.format == "PNG":
-        _check_png(encoded)
+        check_png(encoded)
     is_white_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
     image.load()
     orientation = image_orientation(image)
@@ -110,7 +110,7 @@ def _check_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
         raise _unsupported("more than 8 bits per sample in separate planes: store the samples interleaved")
 
 
-def _check_png(encoded: bytes) -> None:
+def check_png(encoded: bytes) -> None:
     """Check the checksums of what the picture is made of, up to its last IDAT; Pillow skips those of IDAT."""
     position, seen = 8, False
     while position + 8 <= len(encoded):

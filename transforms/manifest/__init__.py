@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from transforms.manifest.folders import are_classes, labelled_by_folder
     from transforms.manifest.label_kinds import LabelKind
     from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat
-    from transforms.manifest.read import ReadManifest, read_manifest, with_named_label
+    from transforms.manifest.read import ReadManifest, base_of, read_manifest, with_named_label
     from transforms.manifest.survey import ManifestSummary, survey_manifest
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "ManifestSummary",
     "ReadManifest",
     "are_classes",
+    "base_of",
     "labelled_by_folder",
     "read_manifest",
     "refuse_conflicts",

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
     from transforms.model.extra_inputs import ExtraInput, input_rows
     from transforms.model.no_model import NO_MODEL
-    from transforms.model.options import InputOption, InterpolationOption, ModelOptions, OutputKind, Score
+    from transforms.model.options import (
+        ATTENTION_METHODS,
+        InputOption,
+        InterpolationOption,
+        ModelOptions,
+        OutputKind,
+        Precision,
+        Score,
+    )
     from transforms.model.planned import PlannedModel
 
 __all__ = [
+    "ATTENTION_METHODS",
     "METHODS",
     "NO_MODEL",
     "BatchExplanation",
@@ -31,6 +40,7 @@ __all__ = [
     "ModelRefused",
     "OutputKind",
     "PlannedModel",
+    "Precision",
     "Score",
     "compile_live",
     "compile_model",

@@ -128,7 +128,14 @@ def _folded(planned: PlannedModel, digest: str) -> tuple[Any, ModelCard]:
     from transforms.model.plan import card_of
 
     graph, notes = folded_graph(planned.plan)
-    return graph, card_of(planned.plan, digest, notes)
+    card = card_of(planned.plan, digest, notes)
+    if planned.options.precision == "float32":
+        return graph, card
+    from transforms.model.cam import narrow
+
+    graph, error = narrow(planned.plan, graph)
+    note = f"{card.precision} in front of {card.target_layer}: maps differ by up to {error:.1%} of their largest value"
+    return graph, dataclasses.replace(card, map_error=error, notes=(*card.notes, note))
 
 
 def _write_card(card: ModelCard, folder: str, storage: Storage) -> None:

@@ -39,6 +39,9 @@ class ModelCard:
     output_kind: OutputKind = "classes"
     inputs: tuple[ExtraInput, ...] = ()  # those beside the image
     thresholds: tuple[float, ...] | None = None  # multi_label: from which probability on each class is found
+    precision: str = "float32"  # of the network in front of the target layer
+    # Of maps of made-up images: largest difference from float32 over their largest value; None: they are float32
+    map_error: float | None = None
     seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
     files: dict[str, str] = dataclasses.field(default_factory=dict)  # path -> SHA-256, of what TensorFlow loads
 

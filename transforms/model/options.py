@@ -9,8 +9,11 @@ from transforms.placement import Resize
 from transforms.sampling import Interpolation, Sampling
 
 Score = Literal["logit", "probability"]
+Precision = Literal["float32", "float16", "bfloat16"]
 InputOption = str | Sequence[str] | Mapping[str, Any]
 """A column of the manifest, several, or ``{value: numbers}``: the same for all images."""
+ATTENTION_METHODS = ("legrad", "attention_rollout")
+"""Methods that are made of attention maps, and that only transformers have."""
 InterpolationOption = Literal["auto", Interpolation]
 OutputKind = Literal["classes", "multi_label", "binary", "value", "embedding"]
 
@@ -41,7 +44,9 @@ class ModelOptions:
     threshold: float | str | tuple[float, ...] | None = None
     labels: LabelKind = "none"  # what the labels of the manifest look like: evidence for output_kind
     trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
-    method: str = "gradcam"  # one of transforms.model.METHODS
-    contrast: int | str | None = None  # class index or name: explain the target's score minus this class's score
+    method: str = "gradcam"  # one of transforms.model.METHODS or ATTENTION_METHODS
+    # Class index or name, or runner_up: explain the target's score minus this class's score.
+    contrast: int | str | None = None
     # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model
     geometry: tuple[float, float, float, float] | None = None
+    precision: Precision = "float32"  # of the network in front of the target layer

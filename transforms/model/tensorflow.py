@@ -47,9 +47,14 @@ def import_tensorflow() -> Any:
             "there is an NVIDIA GPU, but TensorFlow does not use it; install beam-gradcam[gpu], and set "
             "TF_CPP_MIN_LOG_LEVEL=0 to see what it lacks"
         )
+    bound = os.environ.get("BEAM_GRADCAM_GPU_MEGABYTES")  # set where several workers share a GPU
     for gpu in gpus:
         try:
-            tf.config.experimental.set_memory_growth(gpu, True)
+            if bound:
+                share = [tf.config.LogicalDeviceConfiguration(memory_limit=int(bound))]
+                tf.config.set_logical_device_configuration(gpu, share)
+            else:
+                tf.config.experimental.set_memory_growth(gpu, True)
         except RuntimeError as error:  # the context exists already
             _log.warning("TensorFlow may take all memory of %s: %s", gpu.name, error)
     return tf

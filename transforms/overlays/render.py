@@ -57,7 +57,7 @@ def render_overlay(
     Raises:
         ValueError: the colour map is unknown.
     """
-    table = _color_table(colormap)
+    table = color_table(colormap)
     if float(cam.max()) <= 0:
         return _with_badge(pixels)
     rows, columns, heatmap = heatmap_over(cam, placement, *pixels.shape[:2])
@@ -103,7 +103,7 @@ def encode(pixels: np.ndarray, image_format: ImageFormat, quality: int) -> bytes
 
 
 @functools.cache
-def _color_table(colormap: str) -> np.ndarray:
+def color_table(colormap: str) -> np.ndarray:
     """uint8 RGB ``[256, 1, 3]``."""
     if colormap not in colormaps():
         raise ValueError(f"unknown colour map {colormap!r}; use one of {', '.join(colormaps())}")

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from transforms.statistics.distance import jensen_shannon_distance, resample
     from transforms.statistics.ground_truth import ground_truth_statistics
     from transforms.statistics.map_columns import map_statistics, region_statistics, upsample
+    from transforms.statistics.masks import TrueMask
 
 __all__ = [
+    "TrueMask",
     "box_coverage",
     "ground_truth_statistics",
     "image_covariates",

@@ -13,6 +13,10 @@ from transforms.placement import Placement
 from transforms.records import Box, Status
 from transforms.statistics.coverage import TINY, BoxUnion
 from transforms.statistics.maps import LOCALIZATION_LEVEL, Maps, largest_component, upsample
+from transforms.statistics.masks import MaskUnion, TrueMask
+
+Truth = tuple[Box, ...] | TrueMask | None
+"""What a manifest says of an image: boxes in original pixels, a mask, or nothing."""
 
 _TOLERANCE = 15 / 224  # Zhang et al. 2018: 15 pixels; at another input size, the same share of each side
 
@@ -30,9 +34,12 @@ _COLUMNS = (
 
 
 def ground_truth_statistics(
-    cams: np.ndarray, boxes: Sequence[tuple[Box, ...] | None], placements: Sequence[Placement], status: np.ndarray
+    cams: np.ndarray, boxes: Sequence[Truth], placements: Sequence[Placement], status: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """How the maps agree with the boxes of the manifest.
+    """How the maps agree with the boxes, or the masks, of the manifest.
+
+    A mask goes the same way as boxes. It is the union; "a box" that a point lies in or near is then the mask itself,
+    and for box_iou the bounding box of each of its objects.
 
     ``gt_status`` is the first that holds of:
 
@@ -61,7 +68,7 @@ def ground_truth_statistics(
 
     Args:
         cams: float32 ``[N, h, w]``, signed maps.
-        boxes: for each map the boxes of its image in original pixels, or None.
+        boxes: for each map the boxes of its image in original pixels, its mask, or None.
         placements: N placements of the images in the model input. What the maps cover of it is "the model input" here.
         status: the column of ``map_statistics`` for the same maps.
 
@@ -81,18 +88,24 @@ def ground_truth_statistics(
         columns |= _pointing(maps, seen, owner)
         for row in np.unique(owner).tolist():
             of_row = seen[owner == row]
-            union = BoxUnion.of(of_row)
+            truth, objects = boxes[row], of_row
+            union: BoxUnion | MaskUnion
+            if isinstance(truth, TrueMask):  # as boxes its rectangles would make too many cuts
+                union = MaskUnion.of(truth, placements[row])
+                objects = _visible(placements[row].to_input(truth.boxes), content[row])
+            else:
+                union = BoxUnion.of(of_row)
             gt_status[row] = _extent(union, content[row], maps)
             columns["gt_area"][row] = union.area
             if maps.has_mass[row]:
-                measured = _mass(maps, row, union) | _localization(maps, row, of_row, union, placements[row])
+                measured = _mass(maps, row, union) | _localization(maps, row, objects, union, placements[row])
                 for name, value in measured.items():
                     columns[name][row] = value
     return {"gt_status": gt_status} | columns
 
 
 def _seen_boxes(
-    boxes: Sequence[tuple[Box, ...] | None], placements: Sequence[Placement], content: np.ndarray
+    boxes: Sequence[Truth], placements: Sequence[Placement], content: np.ndarray
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """What the model saw of all boxes of the batch.
 
@@ -104,10 +117,14 @@ def _seen_boxes(
     for row, (of_image, placement) in enumerate(zip(boxes, placements, strict=True)):
         if of_image is None:
             continue
-        solid = [box for box in of_image if box[0] < box[2] and box[1] < box[3]]
-        reasons.append("NONE" if not of_image else "OUT_OF_FRAME" if solid else "EMPTY")
-        if solid:
-            seen.append(placement.to_input(np.array(solid, np.float64)))
+        if isinstance(of_image, TrueMask):
+            solid = of_image.rectangles()
+            reasons.append("OUT_OF_FRAME" if len(solid) else "NONE")
+        else:
+            solid = np.array([box for box in of_image if box[0] < box[2] and box[1] < box[3]], np.float64)
+            reasons.append("NONE" if not of_image else "OUT_OF_FRAME" if len(solid) else "EMPTY")
+        if len(solid):
+            seen.append(placement.to_input(solid))
             owner.append(np.full(len(solid), row))
     placed, of_box = np.concatenate(seen), np.concatenate(owner)
     frame = content[of_box]
@@ -116,13 +133,19 @@ def _seen_boxes(
     return reasons, placed[visible], of_box[visible]
 
 
-def _extent(union: BoxUnion, content: np.ndarray, maps: Maps) -> str:
+def _visible(placed: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """What the model saw of boxes ``[k, 4]`` in 0..1 of the model input; those that it saw nothing of are left out."""
+    shown = np.clip(placed, content[[0, 1, 0, 1]], content[[2, 3, 2, 3]])
+    return shown[(shown[:, 2:] - shown[:, :2] > TINY).all(axis=1)]
+
+
+def _extent(union: BoxUnion | MaskUnion, content: np.ndarray, maps: Maps) -> str:
     if union.area >= (content[2:] - content[:2]).prod() - TINY:
         return "FULL"
     return "SUBCELL" if union.area * maps.height * maps.width < 1 - TINY else "OK"
 
 
-def _mass(maps: Maps, row: int, union: BoxUnion) -> dict[str, float]:
+def _mass(maps: Maps, row: int, union: BoxUnion | MaskUnion) -> dict[str, float]:
     mass = (maps.share[row] * union.coverage(maps.height, maps.width).ravel()).sum()
     return {"gt_mass": mass, "gt_lift": mass / union.area}
 
@@ -166,7 +189,9 @@ def _near(boxes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.hypot(distance_x, distance_y) <= _TOLERANCE + TINY
 
 
-def _localization(maps: Maps, row: int, boxes: np.ndarray, union: BoxUnion, placement: Placement) -> dict[str, float]:
+def _localization(
+    maps: Maps, row: int, boxes: np.ndarray, union: BoxUnion | MaskUnion, placement: Placement
+) -> dict[str, float]:
     heatmap = upsample(
         maps.relative[row].reshape(maps.height, maps.width), placement.input_height, placement.input_width
     )

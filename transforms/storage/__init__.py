@@ -6,7 +6,7 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.storage import uris
-    from transforms.storage.access import Doors
+    from transforms.storage.access import Doors, ForbiddenError
     from transforms.storage.archives import read_index
     from transforms.storage.local_copies import local_copy
     from transforms.storage.members import record_uri, row_uri, split_member
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_STATE",
     "Doors",
+    "ForbiddenError",
     "NotAnsweringError",
     "ParquetFooter",
     "SequentialReader",

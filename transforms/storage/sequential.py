@@ -46,6 +46,11 @@ class SequentialReader:
         for ref in refs:
             self._plan(ref)
 
+    @property
+    def has_images(self) -> bool:
+        """Whether any image of the shard lies in a container."""
+        return bool(self._block_of)
+
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals
+    from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals, write_part
     from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
         replace_rows,
         text_array,
     )
-    from transforms.table.schema import NUMBERS_VERSION, SCHEMA_VERSION, column_names_for, statistics_schema
+    from transforms.table.schema import (
+        NUMBERS_VERSION,
+        SCHEMA_VERSION,
+        column_meanings,
+        column_names_for,
+        statistics_schema,
+    )
 
 __all__ = [
     "NUMBERS_VERSION",
@@ -35,6 +41,7 @@ __all__ = [
     "Totals",
     "WriteStatistics",
     "WriteTotals",
+    "column_meanings",
     "column_names_for",
     "image_statuses",
     "list_parts",
@@ -48,5 +55,6 @@ __all__ = [
     "text_array",
     "write_earlier_parts",
     "write_holder",
+    "write_part",
 ]
 __getattr__ = lazy_face(__name__, __file__)

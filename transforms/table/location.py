@@ -36,6 +36,11 @@ class OutputLayout:
         """Those of all runs."""
         return f"{self.root}/overlays"
 
+    @property
+    def history(self) -> str:
+        """The folder of the page about the last runs."""
+        return f"{self.root}/history"
+
     def lease(self, fingerprint: str) -> str:
         return f"{self.root}/leases/{fingerprint}.json"
 
@@ -103,6 +108,11 @@ class RunLayout:
     @property
     def faithfulness(self) -> str:
         return f"{self.folder}/faithfulness.parquet"
+
+    @property
+    def tags(self) -> str:
+        """What people have marked in the explorer."""
+        return f"{self.folder}/tags.parquet"
 
     @property
     def report(self) -> str:

@@ -112,10 +112,10 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
         ("center_mass", pa.float32(), "mass in the middle ceil(h/2) x ceil(w/2) cells, 0..1"),
         ("padding_mass", pa.float32(), "mass on letterbox padding, 0..1; NULL when there is none"),
     ],
-    "Ground truth (NULL unless the manifest carries boxes)": [
+    "Ground truth (NULL unless the manifest carries boxes or masks)": [
         ("gt_boxes", pa.list_(pa.float64()), "x0, y0, x1, y1 of each box in original pixels, one box after the other"),
         ("gt_status", pa.string(), "NONE, OK, EMPTY, OUT_OF_FRAME, FULL or SUBCELL"),
-        ("gt_area", pa.float32(), "share of the model input inside the boxes, 0..1"),
+        ("gt_area", pa.float32(), "share of the model input inside the boxes or the mask, 0..1"),
         ("gt_mass", pa.float32(), "sum(p f), f the covered share of each cell, 0..1"),
         ("gt_lift", pa.float32(), "gt_mass / gt_area"),
         ("point_hit", pa.float32(), "fraction of tied maxima inside; NULL for ZERO and FLAT"),

@@ -5,13 +5,28 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from pipeline.audit.analysis.classes import ClassAudit, MeanMaps, audit_classes, mean_maps
-    from pipeline.audit.analysis.clusters import find_clusters
-    from pipeline.audit.analysis.correlates import COVARIATES, LOOKS, Correlate, find_correlates
-    from pipeline.audit.analysis.findings import health_findings, map_findings
-    from pipeline.audit.analysis.galleries import find_galleries, rows_of, rules
+    from pipeline.audit.analysis.classes import (
+        FEWEST_MAPS,
+        LEAST_RATIO,
+        SIGNIFICANCE,
+        ClassAudit,
+        MeanMaps,
+        audit_classes,
+        mean_maps,
+    )
+    from pipeline.audit.analysis.clusters import Cluster, find_clusters
+    from pipeline.audit.analysis.correlates import (
+        COVARIATES,
+        LEAST_CORRELATION,
+        LOOKS,
+        SAMPLE,
+        Correlate,
+        find_correlates,
+    )
+    from pipeline.audit.analysis.galleries import find_galleries, rows_of, rows_where, rules
+    from pipeline.audit.analysis.grouped_maps import group_maps
     from pipeline.audit.analysis.health import Health, check_health
-    from pipeline.audit.analysis.intervals import Means, group_means
+    from pipeline.audit.analysis.intervals import LEVEL, Means, group_means, holm, larger_than_rest
     from pipeline.audit.analysis.labels import LabelAudit, audit_labels
     from pipeline.audit.analysis.pairs import (
         CHANGES,
@@ -26,9 +41,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CHANGES",
     "COVARIATES",
+    "FEWEST_MAPS",
+    "LEAST_CORRELATION",
+    "LEAST_RATIO",
+    "LEVEL",
     "LOOKS",
     "PAIR_SCHEMA",
+    "SAMPLE",
+    "SIGNIFICANCE",
     "ClassAudit",
+    "Cluster",
     "Correlate",
     "Health",
     "ImageCounts",
@@ -45,13 +67,15 @@ __all__ = [
     "find_clusters",
     "find_correlates",
     "find_galleries",
+    "group_maps",
     "group_means",
-    "health_findings",
-    "map_findings",
+    "holm",
+    "larger_than_rest",
     "match_images",
     "matching_key",
     "mean_maps",
     "rows_of",
+    "rows_where",
     "rules",
 ]
 __getattr__ = lazy_face(__name__, __file__)

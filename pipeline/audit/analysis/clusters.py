@@ -30,6 +30,8 @@ class Cluster:
     probability: float  # mean probability of the class
     mean: np.ndarray  # [h, w], lift of each cell
     medoids: tuple[str, ...]  # image ids nearest to the centre
+    members: tuple[str, ...] = ()  # all image ids, the nearest first
+    usual_dispersion: float = float("nan")  # the median of the run's clusters
     is_candidate: bool = False
 
 
@@ -54,7 +56,7 @@ def cluster_class(maps: np.ndarray, probabilities: np.ndarray, ids: Sequence[str
         members = np.flatnonzero(labels == label)
         distances = np.linalg.norm(roots[members] - roots[members].mean(axis=0), axis=1) / np.sqrt(2)
         known = probabilities[members][~np.isnan(probabilities[members])]  # none where the model gives values
-        nearest = members[np.argsort(distances, kind="stable")[:MEDOIDS]]
+        nearest = members[np.argsort(distances, kind="stable")]
         clusters.append(
             Cluster(
                 class_index=class_index,
@@ -63,7 +65,8 @@ def cluster_class(maps: np.ndarray, probabilities: np.ndarray, ids: Sequence[str
                 dispersion=float(distances.mean()),
                 probability=float(known.mean()) if known.size else float("nan"),
                 mean=maps[members].mean(axis=0) * height * width,
-                medoids=tuple(ids[place] for place in nearest),
+                medoids=tuple(ids[place] for place in nearest[:MEDOIDS]),
+                members=tuple(ids[place] for place in nearest),
             )
         )
     return sorted(clusters, key=lambda cluster: -cluster.size)
@@ -104,6 +107,7 @@ def _judged(cluster: Cluster, clusters: list[Cluster], usual_dispersion: float) 
     probability = sum(other.probability * other.size for other in clusters) / size
     return dataclasses.replace(
         cluster,
+        usual_dispersion=usual_dispersion,
         is_candidate=cluster.size >= SMALLEST
         and cluster.share <= SMALL
         and cluster.dispersion <= TIGHT * usual_dispersion

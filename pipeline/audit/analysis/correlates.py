@@ -10,7 +10,7 @@ from pipeline.audit.inputs import AuditTable, quoted
 
 SAMPLE = 200_000  # rows; the error of a correlation is then below 0.005
 SIGNIFICANCE = 0.01
-LEAST = 0.1  # below, a correlation explains less than 1 % of the variance
+LEAST_CORRELATION = 0.1  # below, a correlation explains less than 1 % of the variance
 _MOST_VALUES = 50  # of a categorical column
 
 COVARIATES = {
@@ -48,7 +48,7 @@ class Correlate:
 
     @property
     def is_notable(self) -> bool:
-        return self.p_value < SIGNIFICANCE and abs(self.strength) >= LEAST
+        return self.p_value < SIGNIFICANCE and abs(self.strength) >= LEAST_CORRELATION
 
 
 def find_correlates(table: AuditTable) -> list[Correlate]:

@@ -1,6 +1,7 @@
 """The worst offenders of each rule: which rows to look at first."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.audit.inputs import AuditTable
@@ -87,6 +88,18 @@ def find_galleries(table: AuditTable, size: int = GALLERY_SIZE) -> list[Gallery]
             )
             galleries.append(Gallery(rule, total, rows))
     return galleries
+
+
+def rows_where(
+    table: AuditTable, where: str, parameters: Mapping[str, Any], order: str, limit: int
+) -> list[dict[str, Any]]:
+    """The first rows of a condition, one of each image: that of its most probable class."""
+    return table.records(
+        f"SELECT {_ROW} FROM statistics WHERE status IN ('OK', 'ZERO', 'FLAT') AND ({where}) "
+        "QUALIFY row_number() OVER (PARTITION BY image_id ORDER BY target_rank, target_index) = 1 "
+        f"ORDER BY {order} LIMIT {int(limit)}",
+        parameters,
+    )
 
 
 def rows_of(table: AuditTable, keys: list[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -75,10 +75,13 @@ def _interval(rows: np.ndarray, present: np.ndarray, rng: np.random.Generator) -
     return ends
 
 
-def larger_than_rest(values: np.ndarray, groups: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each group: is it larger than all others together, and the mean of those others.
+def larger_than_rest(
+    values: np.ndarray, groups: np.ndarray, count: int, two_sided: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each group: is it larger than all others together (or other than they, where the test is two-sided), and the
+    mean of those others.
 
-    The rank-sum test of Mann and Whitney (1947), one-sided, normal approximation with the correction for ties: it asks
+    The rank-sum test of Mann and Whitney (1947), normal approximation with the correction for ties: it asks
     nothing of the shape of the distribution. NaN is left out.
 
     Returns:
@@ -102,8 +105,10 @@ def larger_than_rest(values: np.ndarray, groups: np.ndarray, count: int) -> tupl
         p_values[testable] = 1.0
         return p_values, rest_means
     rank_sums = np.bincount(groups, weights=ranks, minlength=count)
-    above = rank_sums - sizes * (total + 1) / 2 - 0.5  # continuity
-    p_values[testable] = stats.norm.sf(above[testable] / np.sqrt(sizes[testable] * rest[testable] * spread))
+    above = rank_sums - sizes * (total + 1) / 2
+    above = (np.abs(above) if two_sided else above) - 0.5  # continuity
+    one_sided = stats.norm.sf(above[testable] / np.sqrt(sizes[testable] * rest[testable] * spread))
+    p_values[testable] = np.minimum(2 * one_sided, 1) if two_sided else one_sided
     return p_values, rest_means
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.audit.analysis.group_maps import group_maps
+from pipeline.audit.analysis.grouped_maps import group_maps
 from pipeline.audit.inputs import AuditTable
 
 _OUTCOMES = ("TP", "FN", "FP")

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.audit.analysis.group_maps import group_maps
+from pipeline.audit.analysis.grouped_maps import group_maps
 from pipeline.audit.inputs import AuditTable
 
 BINS = 5

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from pipeline.audit.inputs.database import quoted
 from pipeline.audit.inputs.table import AuditTable
 
 _CORNER_AREA = "((cam_height + 3) // 4 * ((cam_width + 3) // 4) / (cam_height * cam_width))"
@@ -61,6 +62,6 @@ def list_measures(table: AuditTable) -> list[Measure]:
         Measure("pointing_gain", "gain", "point_hit - center_hit", "pointing less the centre baseline, image by image"),
     ]  # fmt: skip
     counts = ", ".join(f"count({measure.sql})" for measure in all_measures)
-    found = table.database.execute(f"SELECT {counts} FROM statistics").fetchone()
+    found = table.database.execute(f"SELECT {counts} FROM {quoted(table.name)}").fetchone()
     assert found is not None
     return [measure for measure, count in zip(all_measures, found, strict=True) if count]

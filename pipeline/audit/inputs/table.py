@@ -251,4 +251,7 @@ def _filled(column: Any) -> np.ndarray:
         return column
     if column.dtype.kind in "fiub":
         return np.ma.filled(column.astype(np.float64), np.nan)
-    return np.ma.filled(column.astype(object), None)
+    # filled(None) would be NumPy's own filling, which is the text "?".
+    values = np.ma.getdata(column).astype(object)
+    values[np.ma.getmaskarray(column)] = None
+    return values

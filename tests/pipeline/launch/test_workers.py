@@ -27,7 +27,8 @@ from pipeline.graph import build_graph
 from pipeline.launch.execution import WorkerLostError
 from pipeline.launch.run import launch
 from pipeline.launch.runners import is_local, pipeline_options, runner_of
-from pipeline.worker import take_share, visible_gpus
+from pipeline.worker import GPU_MEGABYTES, take_share
+from transforms.machine import visible_gpus
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -93,6 +94,25 @@ def test_each_worker_has_a_gpu_of_its_own():
         take_share(environment, 3, 8, gpus)
         seen.append(environment["CUDA_VISIBLE_DEVICES"])
     assert seen == ["4", "6", "4"]
+
+
+def test_workers_that_share_a_gpu_have_a_bound_of_memory_each(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\n[ "$3" = --id=6 ] && echo 80000 || echo 40000\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    bounds = []
+    for number in range(5):
+        environment = {"WORKER_ID": f"worker_{number}"}
+        take_share(environment, 5, 8, ["4", "6"])
+        bounds.append(environment[GPU_MEGABYTES])
+    assert bounds == ["12000", "36000"] * 2 + ["12000"]  # three share the first, two the second; nine tenths of it
+    environment = {"WORKER_ID": "worker_0"}
+    take_share(environment, 1, 8, ["4"])
+    assert GPU_MEGABYTES not in environment
+    program.write_text("#!/bin/sh\nexit 9\n")
+    take_share(environment, 2, 8, ["4"])
+    assert GPU_MEGABYTES not in environment
 
 
 @pytest.mark.slow

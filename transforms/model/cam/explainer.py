@@ -1,11 +1,12 @@
 """A plan -> the function that explains: uint8 or uint16 images in, scores and maps out. Imports TensorFlow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from transforms.model.cam.attention import attention_map_of
 from transforms.model.cam.masking import masked_probabilities
-from transforms.model.cam.methods import METHODS, evidence
+from transforms.model.cam.methods import evidence, feature_method
 from transforms.model.graph import FlatGraph, Tensor, head_behind, node_name, splice, tensor_name
 from transforms.model.plan import Plan
 from transforms.model.tensorflow import tf
@@ -39,8 +40,12 @@ class Explainer(tf.Module):
             tf.Variable(graph.weights[name], trainable=False, name=f"weight_{i}") for i, name in enumerate(self._names)
         ]
         self._plan, self._graph = plan, graph
-        self._method = METHODS[plan.options.method]
+        self._method = feature_method(plan.options.method)
         self._head = head_behind(graph.graph_def, plan.global_mean or plan.target.tensor, plan.scores.tensor)
+        attention = plan.attention
+        self._behind_blocks = (
+            None if attention is None else head_behind(graph.graph_def, attention.head, plan.scores.tensor)
+        )
         images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], plan.pixel_type, "images")
         targets = tf.TensorSpec([None, None], tf.int32, "targets")
         extra = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(plan.extra)]
@@ -55,15 +60,18 @@ class Explainer(tf.Module):
         feeds = {node_name(graph.input): model_input(images, plan), **self._weights()}
         feeds |= dict(zip(map(node_name, graph.extra), extra, strict=True))
         beside = [name for name in head.others if node_name(name) not in feeds]
-        features, output, *more = splice(graph.graph_def, feeds, [*plan.keep, *beside])
-        means, beside_head = more[: len(plan.keep) - 2], more[len(plan.keep) - 2 :]
+        read = dict.fromkeys([*plan.keep, *beside, *(self._behind_blocks.others if self._behind_blocks else ())])
+        names = [name for name in read if node_name(name) not in feeds]
         others = {tensor_name(name): value for name, value in feeds.items()}
-        others |= dict(zip(beside, beside_head, strict=True))
+        others |= dict(zip(names, splice(graph.graph_def, feeds, names), strict=True))
+        features, output = others[plan.target.tensor], others[plan.scores.tensor]
+        means = [others[plan.global_mean]] if plan.global_mean else []
         scores, probabilities = class_scores(output, plan)
         classes = _resolve(targets, scores)
         activations = channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
-        maps = self._maps(differentiated, classes, features, activations, means)
+        by_attention = self._by_attention(others, differentiated)
+        maps = self._maps(differentiated, classes, features, activations, means, by_attention)
         kept, removed = masked_probabilities(
             lambda head_input: class_scores(head.run(head_input, others), plan)[1],
             means[0] if means else features,
@@ -87,8 +95,26 @@ class Explainer(tf.Module):
         variables = {name: variable.read_value() for name, variable in zip(self._names, self.weights, strict=True)}
         return variables | {name: tf.constant(array) for name, array in self._constants.items()}
 
+    def _by_attention(self, tensors: Mapping[str, Tensor], differentiated: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """The map as a function of the direction of the scores, of a method that is made of attention maps."""
+        plan, behind = self._plan, self._behind_blocks
+        if plan.attention is None or behind is None:
+            return None
+
+        def score_of(tokens: Tensor) -> Tensor:
+            scores, probabilities = class_scores(behind.run(tokens, tensors), plan)
+            return probabilities if plan.options.score == "probability" else scores
+
+        return attention_map_of(plan.options.method, tensors.__getitem__, score_of, differentiated, plan.attention)
+
     def _maps(
-        self, differentiated: Tensor, classes: Tensor, features: Tensor, activations: Tensor, means: list[Tensor]
+        self,
+        differentiated: Tensor,
+        classes: Tensor,
+        features: Tensor,
+        activations: Tensor,
+        means: list[Tensor],
+        by_attention: Callable[[Tensor], Tensor] | None,
     ) -> Mapping[str, Tensor]:
         """``cams`` float32 ``[B, K, h, w]``; ``evidence``, ``target_scores`` and ``guarded`` (int32) ``[B, K]``.
 
@@ -98,6 +124,7 @@ class Explainer(tf.Module):
             features: the target layer's tensor, as it lies in the graph.
             activations: the same, float32 ``[B, h, w, channels]``.
             means: of the features over all cells, where the scores depend on nothing else of them; else empty.
+            by_attention: of a method that is made of attention maps.
         """
         plan = self._plan
         cells = plan.target.height * plan.target.width
@@ -106,7 +133,8 @@ class Explainer(tf.Module):
             """For one target class per image, int32 ``[B]``."""
             direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
             if plan.contrast is not None:
-                direction -= tf.one_hot(plan.contrast, plan.scores.class_count, dtype=differentiated.dtype)
+                other = _runner_up(differentiated, index) if plan.contrast == "runner_up" else plan.contrast
+                direction -= tf.one_hot(other, plan.scores.class_count, dtype=differentiated.dtype)
             # Summed over the batch, and yet per image: an image's scores depend on no other image.
             if means:  # the gradient is the same in every cell: nine tenths of the work for many classes
                 gradient = tf.gradients(differentiated, means, grad_ys=direction)[0]
@@ -115,6 +143,8 @@ class Explainer(tf.Module):
                 gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
                 gradient = channels_last(gradient, plan.target.channel_axis)
             cam, guarded = self._method(activations, gradient)
+            if by_attention is not None:
+                cam, guarded = by_attention(direction), tf.zeros_like(guarded)
             return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
 
         # A loop, so that the number of classes is free; the forward pass lies outside it.
@@ -177,6 +207,12 @@ def _resolve(targets: Tensor, scores: Tensor) -> Tensor:
         ranks = tf.maximum(-targets, 1)
     ranked = tf.math.top_k(scores, tf.maximum(tf.reduce_max(ranks), 1)).indices
     return tf.where(targets < 0, tf.gather(ranked, ranks - 1, batch_dims=1), targets)
+
+
+def _runner_up(scores: Tensor, classes: Tensor) -> Tensor:
+    """Of each image the class with the highest score but for the one that is explained, int32 ``[B]``."""
+    highest = tf.math.top_k(scores, 2).indices
+    return tf.where(highest[:, 0] == classes, highest[:, 1], highest[:, 0])
 
 
 def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import json
 from transforms.model.cam.dry_run import sample_images
 from transforms.model.cam.explainer import model_input
 from transforms.model.graph import made_up_inputs, node_name, splice
-from transforms.model.plan import FeatureMap, Plan, refusing_failures
+from transforms.model.plan import FeatureMap, Plan, lay_out, refusing_failures
 from transforms.model.tensorflow import tf
 from transforms.records import Box
 
@@ -56,6 +56,11 @@ class Inspection:
     seen: Box
     candidates: tuple[Candidate, ...]  # from the image to the scores
     notes: tuple[str, ...]
+
+    def is_target(self, candidate: Candidate) -> bool:
+        """Tokens are explained on a grid that is made of them, which has their name in front."""
+        made_of = candidate.tensor.partition(":")[0] + "/patch_grid/"
+        return self.target_tensor == candidate.tensor or self.target_tensor.startswith(made_of)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2)
@@ -114,6 +119,8 @@ def _mean_gradients(plan: Plan, maps: list[FeatureMap]) -> list[float | None]:
                 continue
             for feature_map, value in zip(maps[position:], values, strict=True):
                 if value is not None:
+                    if feature_map.tokens is not None:  # not of the class token
+                        value = lay_out(value, feature_map.tokens.layout)
                     gradients[feature_map.tensor] = tf.reduce_mean(tf.abs(tf.cast(value, tf.float32)))
             break
         return gradients

@@ -32,6 +32,11 @@ METHODS: dict[str, Method] = {}
 were guarded: those whose weight could not be computed and is 0 instead."""
 
 
+def feature_method(name: str) -> Method:
+    """The method of that name; ``gradcam`` for those that are made of attention maps."""
+    return METHODS.get(name, gradcam)
+
+
 def method(name: str) -> Callable[[Method], Method]:
     """Make a function a method that ``explain.method`` can name."""
 

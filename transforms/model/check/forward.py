@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from transforms.model.cam import METHODS, channels_last, class_scores
+from transforms.model.cam import channels_last, class_scores, feature_method
 from transforms.model.graph import Tensor, node_name, splice
 from transforms.model.plan import Plan, refusing_failures
 from transforms.model.preprocessing import Preprocessing
@@ -83,7 +83,7 @@ class Forward:
         direction = tf.one_hot(tf.argmax(scores, 1), plan.scores.class_count, dtype=scores.dtype)
         gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
         activations, gradient = (channels_last(tensor, plan.target.channel_axis) for tensor in (features, gradient))
-        cams, _ = METHODS[plan.options.method](activations, gradient)
+        cams, _ = feature_method(plan.options.method)(activations, gradient)
         return [probabilities, cams]
 
 

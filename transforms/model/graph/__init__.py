@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Tensor,
         ancestors,
         consumers,
+        empty_like,
         evaluate,
         import_graph,
         node_name,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from transforms.model.graph.harmless import COMPUTES, HARMLESS, PRINTS, STREAMS, names
     from transforms.model.graph.head import Head, head_behind
+    from transforms.model.graph.precision import narrowed_graph
 
 __all__ = [
     "COMPUTES",
@@ -44,6 +46,7 @@ __all__ = [
     "Tensor",
     "ancestors",
     "consumers",
+    "empty_like",
     "evaluate",
     "flatten_function",
     "fold_graph",
@@ -51,6 +54,7 @@ __all__ = [
     "import_graph",
     "made_up_inputs",
     "names",
+    "narrowed_graph",
     "node_name",
     "open_inputs",
     "operations",

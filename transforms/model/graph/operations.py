@@ -34,6 +34,12 @@ ELEMENTWISE = (
     | {"Greater", "GreaterEqual", "Less", "LessEqual", "Equal", "NotEqual", "LogicalAnd", "LogicalOr", "LogicalNot"}
     | {"IsFinite", "IsNan", "IsInf"}
 )  # fmt: skip
+# They have kernels for float16 and bfloat16, on CPUs and GPUs, and lose little: no long sums but those of convolutions.
+CAN_BE_NARROW = (
+    CONVOLUTIONS | POOLS | {"FusedBatchNormV3", "BiasAdd", "MatMul", "Add", "AddV2", "AddN", "Sub", "Mul"}
+    | {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Maximum", "Minimum"}
+    | {"ConcatV2", "Pad", "PadV2", "Identity", "Transpose", "Reshape", "Squeeze"}
+)  # fmt: skip
 RESHAPES = frozenset({"Squeeze", "Reshape"})
 # The operations that say which axis holds the channels.
 SAYS_FORMAT = CONVOLUTIONS | BATCH_NORMS | {"MaxPool", "AvgPool", "BiasAdd"}

@@ -61,6 +61,9 @@ def _found(kind: Kind, traced: TracedModel, hub_layers: frozenset[str]) -> Expec
     """What a contract promises, or the constants in front of the network tell."""
     if kind == "bundled":
         return Expectation(LITE0, (), Evidence("contract", "(pixels - 127) / 128, as the bundled network was trained"))
+    if traced.preprocessing is not None:
+        seen = f"the image converter that KerasHub saved with the model: {traced.preprocessing.name}"
+        return Expectation(traced.preprocessing, (), Evidence("contract", seen))
     if kind == "hub":
         seen = "the module is given pixels of 0..1, the convention of TF Hub"
         return Expectation(NAMED["unit"], (seen,), Evidence("contract", seen))

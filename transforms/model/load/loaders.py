@@ -19,7 +19,7 @@ from transforms.model.load.from_savedmodel import (
 )
 from transforms.model.load.hub_library import hub_layers, hub_layers_in_savedmodel
 from transforms.model.load.model_files import local_model
-from transforms.model.load.source import Kind, ModelSource, parse_source
+from transforms.model.load.source import HANDLES, Kind, ModelSource, parse_source
 from transforms.model.load.tensor_sizes import refuse_giant_tensors
 from transforms.model.load.traced import TracedModel
 from transforms.model.load.tracing import trace_keras_model
@@ -158,6 +158,17 @@ def _keras_file(source: ModelSource, options: ModelOptions, storage: Storage) ->
     return _Loaded(trace_keras_model(model, options.input_size, (), options.inputs), hub_layers(model), loss)
 
 
+def _keras_hub(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
+    from transforms.model.load.from_keras import load_preset
+
+    if source.name.startswith(HANDLES):
+        model = load_preset(source.name, options.source, options.trust)
+    else:
+        with local_model(source.name, storage) as path:
+            model = load_preset(str(path), options.source, options.trust)
+    return _Loaded(trace_keras_model(model, options.input_size, inputs=options.inputs))
+
+
 def _savedmodel(source: ModelSource, options: ModelOptions, storage: Storage) -> _Loaded:
     with local_model(source.name, storage) as path:
         loaded = load_savedmodel(path, options.source, options.trust)
@@ -188,6 +199,7 @@ _LOADERS = {
     "bundled": _bundled,
     "keras": _application,
     "keras_file": _keras_file,
+    "keras_hub": _keras_hub,
     "savedmodel": _savedmodel,
     "hub": _hub,
     "factory": _factory,

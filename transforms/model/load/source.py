@@ -8,8 +8,10 @@ from typing import Literal
 from transforms.model.errors import ModelRefused
 from transforms.storage import uris
 
-Kind = Literal["bundled", "keras", "hub", "factory", "keras_file", "savedmodel"]
+Kind = Literal["bundled", "keras", "keras_hub", "hub", "factory", "keras_file", "savedmodel"]
 
+HANDLES = ("hf://", "kaggle://")
+"""What KerasHub resolves by itself, and no store does."""
 # Two letters at least before the colon, since c:model is a path on Windows.
 _FACTORY = re.compile(r"[A-Za-z_]\w+(\.\w+)*:[A-Za-z_]\w*")
 _NOT_TENSORFLOW = {
@@ -37,6 +39,8 @@ def parse_source(source: str) -> ModelSource:
         ModelRefused: it is none of them.
     """
     kind, _, name = source.partition(":")
+    if kind == "keras_hub" and name:
+        return ModelSource("keras_hub", name)
     if kind in ("bundled", "keras", "hub") and name and not (kind != "hub" and name.startswith("//")):
         return ModelSource(kind, name)  # type: ignore[arg-type]
     if _FACTORY.fullmatch(source):
@@ -49,10 +53,12 @@ def parse_source(source: str) -> ModelSource:
             "architecture: keras:NAME, or package.module:function that builds the model"
         )
     suffix = posixpath.splitext(path)[1].lower()
+    if source.startswith(HANDLES) and not suffix:
+        return ModelSource("keras_hub", source)
     if suffix in _NOT_TENSORFLOW:
         raise ModelRefused(
             f"{source} is {_NOT_TENSORFLOW[suffix]}: model.source takes .keras and .h5 files, SavedModel directories, "
-            "hub:HANDLE, keras:NAME, bundled:NAME and package.module:function"
+            "hub:HANDLE, keras:NAME, keras_hub:PRESET, bundled:NAME and package.module:function"
         )
     if suffix in (".keras", ".h5", ".hdf5"):
         return ModelSource("keras_file", before + path + after)

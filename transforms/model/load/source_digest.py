@@ -13,21 +13,21 @@ from transforms.model.errors import ModelRefused
 from transforms.model.load.bundled import lite0_weights_path, package_version
 from transforms.model.load.class_names import read_class_names
 from transforms.model.load.model_files import content_digest
-from transforms.model.load.source import ModelSource, parse_source
+from transforms.model.load.source import HANDLES, ModelSource, parse_source
 from transforms.model.options import ModelOptions
 from transforms.storage import Storage
 
 COMPILED_FORMAT = 2
 """To be raised when a compiled model changes its meaning for the same model and options."""
-_EXPECTATION_FORMAT = 2
+_EXPECTATION_FORMAT = 3
 """To be raised when another preprocessing may be found for the same model: such models are compiled anew. Where it
 comes out as before, so does the fingerprint."""
 _LATER = frozenset(
     {"interpolation", "antialias", "crop_fraction", "pad_color", "geometry"}
-    | {"inputs", "output_kind", "threshold", "labels"}
+    | {"inputs", "output_kind", "threshold", "labels", "precision"}
 )
 """Options that earlier versions did not have: at their defaults they change nothing."""
-_FOUND_OUT = ("keras_file", "savedmodel", "factory")  # the others have a contract
+_FOUND_OUT = ("keras_file", "keras_hub", "savedmodel", "factory")  # the others have a contract
 
 
 def digest_source(options: ModelOptions, storage: Storage) -> str:
@@ -70,6 +70,8 @@ def _identity(source: ModelSource, storage: Storage) -> Any:
         return [source.name, package_version("keras")]
     if source.kind == "factory":
         return [source.name, code_digest(source.name.partition(":")[0])]
+    if source.name.startswith(HANDLES) and source.kind == "keras_hub":
+        return [source.name, package_version("keras-hub")]
     if source.kind == "hub" and source.name.startswith(("http://", "https://")):
         return source.name
     return content_digest(source.name, storage)

@@ -30,7 +30,8 @@ class TracedModel:
     outputs: tuple[str, ...]  # names of the outputs, in the order of tf.nest.flatten(function.structured_outputs)
     # Keras layer path ("outer/inner/layer") -> names of the tensors in function.graph that the layer produced
     layer_tensors: dict[str, list[str]]
-    preprocessing: "Preprocessing | None"  # what the model expects of pixels 0..255; None: nothing is known
+    # What the model expects of pixels 0..255, here what was saved with it; None: nothing is known, yet.
+    preprocessing: "Preprocessing | None"
     class_names: tuple[str, ...] | None
     notes: tuple[str, ...]  # what a user should know: assumptions made while loading
     keep_alive: object  # owner of the variables; let go of it only when the weights have been read

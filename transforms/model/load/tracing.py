@@ -6,6 +6,7 @@ from typing import Any
 from transforms.model.errors import ModelRefused
 from transforms.model.expectation import LUMA
 from transforms.model.load.bound_inputs import BoundInputs, bind_inputs
+from transforms.model.load.from_keras import converter_preprocessing
 from transforms.model.load.layer_recording import layer_tensors, recording_layers
 from transforms.model.load.not_one_image import remedy_for
 from transforms.model.load.resizing_layers import resizing_of
@@ -79,7 +80,7 @@ def trace_keras_model(
         function=function,
         outputs=output_names(model, function),
         layer_tensors=layer_tensors(calls, function.graph),
-        preprocessing=None,
+        preprocessing=converter_preprocessing(model),
         class_names=None,
         notes=(*notes, *adapted),
         keep_alive=model,

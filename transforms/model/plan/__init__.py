@@ -5,11 +5,22 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from transforms.model.plan.attention import AttentionMaps
     from transforms.model.plan.card import card_of
     from transforms.model.plan.checks import refusing_failures
     from transforms.model.plan.fingerprint import fingerprint_of
     from transforms.model.plan.network import FeatureMap
     from transforms.model.plan.plan import Plan, make_plan
+    from transforms.model.plan.tokens import lay_out
 
-__all__ = ["FeatureMap", "Plan", "card_of", "fingerprint_of", "make_plan", "refusing_failures"]
+__all__ = [
+    "AttentionMaps",
+    "FeatureMap",
+    "Plan",
+    "card_of",
+    "fingerprint_of",
+    "lay_out",
+    "make_plan",
+    "refusing_failures",
+]
 __getattr__ = lazy_face(__name__, __file__)

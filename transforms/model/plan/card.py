@@ -32,5 +32,6 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         thresholds=plan.thresholds,
         inputs=plan.extra,
         seen=plan.seen,
+        precision=options.precision,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

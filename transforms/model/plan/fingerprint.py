@@ -49,6 +49,8 @@ def fingerprint_of(plan: Plan) -> str:
         identity["seen"] = [round(edge, 5) for edge in plan.seen]
     if plan.scores.kind in ("value", "multi_label"):  # their rows say other things of the same scores
         identity |= {"output_kind": plan.scores.kind, "thresholds": plan.thresholds}
+    if options.precision != "float32":
+        identity["precision"] = options.precision
     if plan.extra:
         identity["inputs"] = [dataclasses.asdict(extra) for extra in plan.extra]
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()

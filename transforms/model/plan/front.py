@@ -54,13 +54,16 @@ class ImageInput:
 
     def run(self, images: np.ndarray, tensor: str) -> np.ndarray:
         """The value of a tensor for uint8 images ``[N, H, W, 3]``."""
+        with refusing_failures():
+            return evaluate(self.flat.graph_def, self.feeds(images), [tensor])[tensor]
+
+    def feeds(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What the graph is run on, by node: its weights, the images as it takes them, other inputs made up."""
         pixels = images[..., ::-1] if self.preprocessing.bgr else images
         scale, offset = (np.array(each, np.float32) for each in (self.preprocessing.scale, self.preprocessing.offset))
         pixels = (pixels * scale + offset).astype(self.dtype)
         given = pixels.transpose(0, 3, 1, 2) if self.channels_first else pixels
-        with refusing_failures():
-            arrays = {**self.flat.weights, node_name(self.flat.input): given, **made_up_inputs(self.flat, len(given))}
-            return evaluate(self.flat.graph_def, arrays, [tensor])[tensor]
+        return {**self.flat.weights, node_name(self.flat.input): given, **made_up_inputs(self.flat, len(given))}
 
 
 def follow_input(network: Network, target: FeatureMap, images: ImageInput) -> Box:

@@ -39,6 +39,8 @@ def find_seen(
         ModelRefused: it cannot be followed, and marks in the image are answered at other places than they lie.
     """
     box, doubt = WHOLE, ""
+    if target.tokens is not None:
+        return _seen_by_tokens(network, target, images, stated)
     try:
         box = follow_input(network, target, images)
         doubt = next(_moves(network, target), "")
@@ -52,10 +54,39 @@ def find_seen(
         off = _refuse_misplaced(target, images, box, doubt)
         found = "" if off is None else f"; marks in made-up images are answered within {off:.1f} cells of their places"
         return box, (doubt + found,)
+    return box, _cropped_or_padded(box)
+
+
+def _cropped_or_padded(box: Box) -> tuple[str, ...]:
     if box == WHOLE:
-        return box, ()
+        return ()
     does = "pads" if min(box[:2]) < 0 or max(box[2:]) > 1 else "crops"
-    return box, (f"the model {does} its input by itself: maps lie over {_text(box)} of it (x0, y0, x1, y1 in 0..1)",)
+    return (f"the model {does} its input by itself: maps lie over {_text(box)} of it (x0, y0, x1, y1 in 0..1)",)
+
+
+def _seen_by_tokens(
+    network: Network, target: FeatureMap, images: ImageInput, stated: Box | None
+) -> tuple[Box, tuple[str, ...]]:
+    """The places of tokens are known one by one, from the pixels on or from the first grid that could be followed."""
+    assert target.tokens is not None
+    box = target.tokens.layout.covers
+    doubt = ""
+    if not target.tokens.from_pixels:
+        try:
+            left, top, right, bottom = follow_input(network, target, images)
+            width, height = right - left, bottom - top
+            box = (left + box[0] * width, top + box[1] * height, left + box[2] * width, top + box[3] * height)
+        except CannotFollow as error:
+            doubt = str(error)
+    if stated is not None:
+        differs = not doubt and (np.abs(np.subtract(box, stated)) * ([target.width, target.height] * 2)).max() > 0.5
+        return stated, ((f"model.geometry is {_text(stated)}, where the graph says {_text(box)}",) if differs else ())
+    if doubt:
+        raise ModelRefused(
+            f"Where the tokens of {target.name} lie cannot be said: {doubt}. Set model.geometry to the part of the "
+            "model input, [x0, y0, x1, y1] in 0..1, that they cover; [0, 0, 1, 1] if it is all of it."
+        )
+    return box, _cropped_or_padded(box)
 
 
 def _moves(network: Network, target: FeatureMap) -> Iterator[str]:

@@ -5,8 +5,7 @@ map accounts for the whole score.
 """
 
 import dataclasses
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +21,8 @@ from transforms.model.graph import (
     same_value,
 )
 from transforms.model.plan.grids import over_the_image
+from transforms.model.plan.tokens import MOVES_NUMBERS, NO_TOKENS, Tokens, TokenTensor
+from transforms.model.plan.work import multiply_adds
 from transforms.model.tensorflow import tf
 
 _NO_FEATURES_OF_ITS_OWN = operations.PADS | {"Cast"}
@@ -38,6 +39,7 @@ class FeatureMap:
     channels: int
     channel_axis: int  # 3 (NHWC) or 1 (NCHW)
     share_behind: float  # of the network's multiply-adds, 0..1, between this map and the scores
+    tokens: TokenTensor | None = None  # how its cells lie in the tensor, where that is one of tokens
 
 
 class Network:
@@ -45,46 +47,70 @@ class Network:
 
     Args:
         layer_tensors: Keras layer path -> names of the tensors that it produced.
+        tokens: what :func:`find_tokens` finds between two operations of the graph.
     """
 
-    def __init__(self, graph: Graph, images: str, scores: str, layer_tensors: Mapping[str, Sequence[str]]):
+    def __init__(
+        self,
+        graph: Graph,
+        images: str,
+        scores: str,
+        layer_tensors: Mapping[str, Sequence[str]],
+        tokens: Callable[[Sequence[Operation]], Tokens] = lambda order: NO_TOKENS,
+    ):
         self.graph = graph
         self.order = _between(graph.get_tensor_by_name(images).op, graph.get_tensor_by_name(scores).op)
         self.position = {operation: i for i, operation in enumerate(self.order)}
         self.tensors_of = _present(graph, layer_tensors)
         self.name_of = _names(self.tensors_of)  # tensor name -> layer path
         self._over_the_image = over_the_image(self.order)
-        self._cost = [_multiply_adds(operation) for operation in self.order]
+        found = tokens(self.order)
+        self._tokens = found.tensors
+        self._cost = [multiply_adds(operation, found.shapes) for operation in self.order]
         self.candidates = tuple(
             feature_map
             for tensor in self._cuts()
-            if (feature_map := self.feature_map(tensor)) is not None and not self._is_half_a_layer(tensor)
+            if (feature_map := self.feature_map(tensor)) is not None
+            and not self._is_half_a_layer(tensor)
+            and not (feature_map.tokens and self._only_moves_tokens(tensor))
         )
 
     def feature_map(self, tensor: Tensor) -> FeatureMap | None:
         """None where the tensor is no map over the image, or comes before the first layer with weights."""
         if tensor.op not in self.position or tensor.op.type in _NO_FEATURES_OF_ITS_OWN:
             return None
-        if not tensor.dtype.is_floating or tensor.shape.rank != 4 or not self.lies_over_the_image(tensor):
+        tokens = self._tokens.get(tensor.name)
+        is_grid = tensor.shape.rank == 4 and (
+            tokens.layout.is_grid if tokens is not None else self.lies_over_the_image(tensor)
+        )
+        if not tensor.dtype.is_floating or not (is_grid or tokens):
             return None
         position = self.position[tensor.op]
         if not any(operation.type in operations.WEIGHTED for operation in self.order[: position + 1]):
             return None
-        axis = channel_axis(tensor)
-        channels, (height, width) = tensor.shape[axis], [tensor.shape[i] for i in (1, 2, 3) if i != axis]
+        if is_grid:
+            axis = channel_axis(tensor)
+            channels, (height, width) = tensor.shape[axis], [tensor.shape[i] for i in (1, 2, 3) if i != axis]
+            tokens = None
+        elif tokens is not None:
+            layout = tokens.layout
+            axis, channels, height, width = layout.channel_axis, layout.channels, layout.height, layout.width
         if None in (channels, height, width) or height * width == 1:
             return None
         behind = reachable(tensor.op, consumers) - {tensor.op}
         share = sum(cost for operation, cost in zip(self.order, self._cost, strict=True) if operation in behind)
         name = self.name_of.get(tensor.name, tensor.name)
-        return FeatureMap(name, tensor.name, height, width, channels, axis, share / (sum(self._cost) or 1))
+        return FeatureMap(name, tensor.name, height, width, channels, axis, share / (sum(self._cost) or 1), tokens)
 
     def lies_over_the_image(self, tensor: Tensor) -> bool:
         return tensor.op in self._over_the_image
 
+    def operation_of(self, feature_map: FeatureMap) -> Operation:
+        return self.graph.get_tensor_by_name(feature_map.tensor).op
+
     def head_of(self, target: FeatureMap) -> list[Operation]:
         """The operations between a feature map and the scores."""
-        start = self.graph.get_tensor_by_name(target.tensor).op
+        start = self.operation_of(target)
         after = reachable(start, consumers)
         return [operation for operation in self.order if operation in after and operation is not start]
 
@@ -97,6 +123,8 @@ class Network:
 
     def global_mean_of(self, target: FeatureMap) -> str | None:
         """The tensor ``[B, C]`` or ``[B, 1, 1, C]`` of means over all cells, where the scores see nothing but them."""
+        if target.tokens is not None:
+            return None
         tensor = self.graph.get_tensor_by_name(target.tensor)
         readers = [consumer for consumer in consumers(tensor.op) if consumer in self.position]
         while len(readers) == 1 and readers[0].type in ("Identity", "Cast"):
@@ -125,6 +153,12 @@ class Network:
                     seen.add(tensor)
                     yield tensor
             reach = max([reach, *(self.position[c] for c in consumers(operation) if c in self.position)])
+
+    def _only_moves_tokens(self, tensor: Tensor) -> bool:
+        """The same numbers in another order, or beside a class token, are no features of their own."""
+        if tensor.op.type not in MOVES_NUMBERS:
+            return False
+        return any(self.feature_map(same_value(source)) is not None for source in tensor.op.inputs)
 
     def _is_half_a_layer(self, tensor: Tensor) -> bool:
         """Without a name, and only read by a bias or a batch norm: a step inside a layer."""
@@ -207,15 +241,3 @@ def _roots(value: Operation) -> frozenset[Operation]:
     constants = {operation for operation in reachable(value, producers) if not operation.inputs}
     weights = {operation for operation in constants if operation.type == "Placeholder"}
     return frozenset(weights or constants)
-
-
-def _multiply_adds(operation: Operation) -> int:
-    """Per image, from static shapes; 0 for whatever is not a convolution or a matrix product."""
-    if operation.type not in operations.WEIGHTED:
-        return 0
-    outputs = operation.outputs[0].shape[1:].num_elements()
-    kernel = operation.inputs[1].shape.as_list() if operation.inputs[1].shape.rank else None
-    if outputs is None or not kernel or None in kernel:
-        return 0
-    per_output = {"Conv2D": kernel[:3], "Conv3D": kernel[:4], "DepthwiseConv2dNative": kernel[:2]}
-    return outputs * math.prod(per_output.get(operation.type, kernel[:-1]))

@@ -1,6 +1,8 @@
 """A loaded model and the user's options -> everything that must be known to explain it. Imports TensorFlow."""
 
 import dataclasses
+import functools
+from typing import Literal
 
 from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
@@ -14,7 +16,8 @@ from transforms.model.graph import (
     same_value,
 )
 from transforms.model.load import TracedModel
-from transforms.model.options import ModelOptions
+from transforms.model.options import ATTENTION_METHODS, ModelOptions
+from transforms.model.plan.attention import AttentionMaps, find_attention
 from transforms.model.plan.checks import (
     refuse_broken_gradient,
     refuse_features,
@@ -24,13 +27,15 @@ from transforms.model.plan.checks import (
     refuse_training_mode,
 )
 from transforms.model.plan.evidence import gather_evidence
-from transforms.model.plan.front import ImageInput
+from transforms.model.plan.front import ImageInput, without_own_padding
 from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.output_kind import output_kind_of
 from transforms.model.plan.scores import ScoreTensor, find_scores, with_kind
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
+from transforms.model.plan.token_probe import TokenProbe
+from transforms.model.plan.tokens import find_tokens, lay_out_in_graph
 from transforms.model.preprocessing import Preprocessing
 from transforms.model.thresholds import thresholds_of
 from transforms.records import Box
@@ -58,10 +63,11 @@ class Plan:
     input_dtype: str
     options: ModelOptions
     seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
-    contrast: int | None  # class index
+    contrast: int | Literal["runner_up"] | None  # class index, or of each image the highest class but the target
     class_names: tuple[str, ...] | None
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
+    attention: AttentionMaps | None  # for a method that is made of them
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
 
@@ -73,7 +79,8 @@ class Plan:
     @property
     def keep(self) -> tuple[str, ...]:
         """The tensors that folding must leave alone."""
-        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else [])
+        attention = () if self.attention is None else self.attention.tensors
+        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else []), *attention
 
 
 def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
@@ -99,30 +106,37 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     if kind == "value":
         needed = _part_for(scores, flat)
     _refuse_pointless_options(scores, options)
-    network = Network(graph, flat.input, scores.tensor, traced.layer_tensors)
-    target, reason = choose_layer(network, options.target_layer, needed)
+    dtype = traced.function.inputs[0].dtype
+    preprocessing = _preprocessing(traced, options)
+    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
+    tokens = functools.partial(find_tokens, graph, needed, without_own_padding)
+    network = Network(graph, flat.input, scores.tensor, traced.layer_tensors, tokens)
+    target, reason = choose_layer(network, options.target_layer, needed, TokenProbe(network, images, scores.tensor))
+    is_of_attention = options.method in ATTENTION_METHODS
+    attention = find_attention(network, target, options.method) if is_of_attention else None
     head = network.head_of(target)
     marked = {node.name for node in needed.graph_def.node if CUSTOM_GRADIENT in node.attr}
     custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
     refuse_straight_through(head, target, custom_gradients)
     refuse_broken_gradient(needed.graph_def, head, target, scores)
 
-    preprocessing = _preprocessing(traced, options)
     sampling, sampling_notes = choose_sampling(options, traced.resizing)
-    dtype = traced.function.inputs[0].dtype
-    images = ImageInput(needed, preprocessing, height, width, channels_first, dtype.as_numpy_dtype)
     seen, seen_notes = find_seen(network, target, images, options.geometry)
     if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
             "to one name for each class, or leave it out."
         )
+    global_mean, target_notes = network.global_mean_of(target), _early(target, options)
+    if target.tokens is not None:
+        needed, grid = lay_out_in_graph(graph, needed, target.tensor, target.tokens.layout)
+        target = dataclasses.replace(target, tensor=grid, channel_axis=3, tokens=None)
     return Plan(
         flat=needed,
         scores=scores,
         target=target,
         reason=reason,
-        global_mean=network.global_mean_of(target),
+        global_mean=global_mean,
         candidates=network.candidates,
         outputs={
             name: tuple(shape) if (shape := graph.get_tensor_by_name(tensor).shape).rank is not None else None
@@ -138,6 +152,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         options=options,
         contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
         class_names=traced.class_names,
+        attention=attention,
         custom_gradients=custom_gradients,
         extra=traced.extra,
         thresholds=thresholds_of(options.threshold, scores.class_count) if kind == "multi_label" else None,
@@ -146,7 +161,8 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             *sampling_notes,
             *kind_notes,
             *_notes(scores, custom_gradients),
-            *_early(target, options),
+            *target_notes,
+            *_baseline(options),
             *seen_notes,
         ),
     )
@@ -196,16 +212,21 @@ def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
     return preprocessing
 
 
-def _contrast(contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None) -> int | None:
+def _contrast(
+    contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None
+) -> int | Literal["runner_up"] | None:
     if contrast is None:
         return None
     if isinstance(contrast, str) and class_names is not None and class_names.count(contrast) == 1:
         return class_names.index(contrast)
+    if contrast == "runner_up":
+        return "runner_up"
     try:
         index = int(contrast)
     except ValueError:
         raise ModelRefused(
-            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index."
+            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index, or "
+            "runner_up."
         ) from None
     if not 0 <= index < class_count:
         raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
@@ -224,13 +245,20 @@ def _refuse_pointless_options(scores: ScoreTensor, options: ModelOptions) -> Non
 
 def _early(target: FeatureMap, options: ModelOptions) -> list[str]:
     """Said of a layer that nobody has asked for."""
-    if options.target_layer != "auto" or target.share_behind <= _MUCH_BEHIND:
+    # Of tokens the last that the scores read are taken: nothing is passed over.
+    if options.target_layer != "auto" or target.tokens is not None or target.share_behind <= _MUCH_BEHIND:
         return []
     return [
         f"{target.share_behind:.0%} of the network's work comes after the target layer, {target.name}: it is the last "
         "feature map that every path to the scores goes through, and may be too early to show what decides. "
         "model.target_layer takes a layer inside a branch too"
     ]
+
+
+def _baseline(options: ModelOptions) -> list[str]:
+    if options.method != "attention_rollout":
+        return []
+    return ["attention_rollout gives the same map for every class: a baseline to compare with, no explanation of one"]
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:

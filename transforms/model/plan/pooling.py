@@ -80,6 +80,8 @@ def _candidates_before(network: Network, chosen: FeatureMap) -> Iterator[Feature
     for before in reversed(network.candidates[:place]):
         if (before.height, before.width) != (chosen.height, chosen.width):
             return
+        if before.tokens is not None:
+            return
         yield before
         if before.tensor in network.name_of:
             return

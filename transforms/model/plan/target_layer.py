@@ -11,21 +11,28 @@ from transforms.model.errors import ModelRefused
 from transforms.model.graph import FlatGraph, Tensor, operations, same_value, tensor_name
 from transforms.model.plan.network import FeatureMap, Network, channel_axis
 from transforms.model.plan.pooling import before_pooling
+from transforms.model.plan.tokens import Probe, last_tokens
 
 
-def choose_layer(network: Network, wanted: str | int, flat: FlatGraph) -> tuple[FeatureMap, str]:
+def choose_layer(
+    network: Network,
+    wanted: str | int,
+    flat: FlatGraph,
+    probe: Probe[FeatureMap],
+) -> tuple[FeatureMap, str]:
     """The target layer and why it is that one.
 
     Args:
         flat: the graph of ``network``, with its weights.
         wanted: ``auto``, an index into the candidates, a Keras layer path or its end, a tensor's name, or a
             regular expression that fits one name.
+        probe: of tokens.
 
     Raises:
         ModelRefused: there is no such feature map, or the name fits several.
     """
     if wanted == "auto":
-        return _last(network, flat)
+        return last_tokens(network.candidates, probe) or _last(network, flat)
     if isinstance(wanted, int) or re.fullmatch(r"-?\d+", wanted):
         return _at(network, int(wanted)), f"number {wanted} of the candidates"
     for find, how in (
@@ -47,8 +54,14 @@ def _last(network: Network, flat: FlatGraph) -> tuple[FeatureMap, str]:
             "no layer for a heatmap. Name a layer inside a branch in model.target_layer if the model has one; "
             "models without convolutional features cannot be explained with class activation maps."
         )
-    by_tensor = {candidate.tensor: candidate for candidate in network.candidates}
-    last = network.candidates[-1]
+    grids = [candidate for candidate in network.candidates if candidate.tokens is None]
+    if not grids:
+        raise ModelRefused(
+            f"The scores depend on none of the tokens of {network.candidates[-1].name} and before: no gradient reaches "
+            f"them. {_remedy(network)}"
+        )
+    by_tensor = {candidate.tensor: candidate for candidate in grids}
+    last = grids[-1]
     in_pooling = chosen = before_pooling(network, flat, last)
     while True:
         operation = network.graph.get_tensor_by_name(chosen.tensor).op

@@ -34,7 +34,9 @@ def test_two_places_are_two_clusters_with_their_sizes_and_means():
 def test_a_few_equal_and_confident_maps_are_a_candidate_and_scattered_ones_are_not(tmp_path):
     rng = np.random.default_rng(1)
     made = [Example(f"s{number}", cam, (3.0, 0.0, 0.0)) for number, cam in enumerate(scattered(rng, 40))]
-    made += [Example(f"m{number}", blob(0.1, 0.9) + 0.01 * rng.random((7, 7)), (5.0, 0.0, 0.0)) for number in range(10)]
+    made += [
+        Example(f"m{number}", blob(0.02, 0.98) + 0.01 * rng.random((7, 7)), (5.0, 0.0, 0.0)) for number in range(10)
+    ]
     made += [Example(f"o{number}", cam, (0.0, 3.0, 0.0)) for number, cam in enumerate(scattered(rng, 50))]
     made += [Example(f"f{number}", cam, (0.0, 0.0, 3.0)) for number, cam in enumerate(scattered(rng, 19))]
     run = run_at(str(write_run(tmp_path / "out", "r1", made)), STORAGE)

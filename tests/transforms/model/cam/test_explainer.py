@@ -195,6 +195,17 @@ def test_a_contrast_is_the_difference_of_two_classes():
     assert not contrast["cams"][:, 1].any()
 
 
+def test_the_runner_up_is_the_highest_class_of_each_image_but_the_one_that_is_explained():
+    model = small_models.convolutional()
+    scores = explained(planned(model), IMAGES, [[0]] * 3)["scores"]
+    ranked = np.argsort(-scores, axis=1)
+    targets = np.stack([ranked[:, 0], ranked[:, 2]], axis=1)
+    others = np.stack([ranked[:, 1], ranked[:, 0]], axis=1)
+    found = explained(planned(model, contrast="runner_up"), IMAGES, targets)
+    single, against = (explained(planned(model), IMAGES, classes)["cams"] for classes in (targets, others))
+    np.testing.assert_allclose(found["cams"], single - against, rtol=1e-3, atol=1e-5)
+
+
 def test_a_contrast_can_be_named():
     names = ("ant", "bee", "cat", "dog", "emu")
     assert planned(traced(small_models.convolutional(), class_names=names), contrast="dog").contrast == 3

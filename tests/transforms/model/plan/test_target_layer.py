@@ -156,8 +156,13 @@ def test_a_model_without_feature_maps_is_refused():
         small_models.planned(network(layers.Flatten(), layers.Dense(3)))
 
 
-def test_auto_refuses_the_patch_embedding_of_a_transformer():
-    tokens = [layer for _ in range(4) for layer in (layers.Dense(64, activation="relu"), layers.Dense(64))]
+def test_auto_refuses_the_patch_embedding_where_tokens_cannot_be_followed():
+    """Mixed with each other and no skip: no token is a cell any more."""
+
+    def mixed():
+        return layers.Permute((2, 1)), layers.Dense(16, activation="relu"), layers.Permute((2, 1))
+
+    tokens = [layer for _ in range(4) for layer in (*mixed(), layers.Dense(64))]
     model = network(
         layers.Conv2D(64, 8, strides=8, name="patches"),
         layers.Reshape((16, 64)),

@@ -17,6 +17,7 @@ from transforms.model.load.from_keras.harmless_names import (
     is_harmless_function,
 )
 from transforms.model.load.from_keras.harmless_symbols import HARMLESS_SYMBOLS
+from transforms.model.load.from_keras.keras_hub_names import is_harmless_hub_class
 
 BY_FACTORY = (
     "build or load the model in a Python function of your own, with custom_objects, and name it: "
@@ -65,7 +66,7 @@ def _refuse_node(node: dict[str, Any], source: str) -> None:
         if not isinstance(config, str) or not is_harmless_function(config, module) or registered not in (None, config):
             _refuse_foreign(module, str(config), source)
         return
-    if name in VALUES:
+    if name in VALUES or is_harmless_hub_class(name, module, registered):
         return
     if name in OF_APPLICATIONS:
         home = (f"keras.src.{OF_APPLICATIONS[name]}", f"keras.{OF_APPLICATIONS[name]}", "keras.layers")

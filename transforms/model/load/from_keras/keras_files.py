@@ -22,6 +22,7 @@ from transforms.model.load.from_keras.bounded_weights import at_most_weights
 from transforms.model.load.from_keras.config_check import BY_FACTORY, HUB_LAYER, layers_of_applications, refuse_code
 from transforms.model.load.from_keras.described import KerasFile, nodes, read_keras_file, without_training
 from transforms.model.load.from_keras.harmless_names import OF_APPLICATIONS
+from transforms.model.load.from_keras.keras_hub_names import hub_classes, is_harmless_hub_class
 from transforms.model.load.from_keras.operations_in_h5 import with_modules_of_operations
 from transforms.model.load.from_keras.stored_weights import count_weights, stored_weights
 from transforms.model.load.from_keras.told_by_keras import cause_in, newer_keras
@@ -57,7 +58,7 @@ def load_keras_file(path: Path, source: str, trust: bool) -> Any:
     for node in nodes(config):
         if node["class_name"] == HUB_LAYER:
             refuse_code_in_savedmodel(Path(_handle(node, source)), f"{source}: {_handle(node, source)}")
-    custom_objects = _known_objects(config, described.major)
+    custom_objects = _known_objects(config, described.major, source)
     try:
         with stored_weights(path, described.suffix) as file:
             stored = count_weights(file, source)
@@ -131,11 +132,17 @@ def _handle(node: dict[str, Any], source: str) -> str:
     return handle
 
 
-def _known_objects(config: dict[str, Any], major: int) -> dict[str, Any]:
+def _is_of_hub(node: dict[str, Any]) -> bool:
+    return is_harmless_hub_class(node["class_name"], node.get("module"), node.get("registered_name"))
+
+
+def _known_objects(config: dict[str, Any], major: int, source: str) -> dict[str, Any]:
     """What an untrusted file may name and Keras does not find by itself."""
     objects: dict[str, Any] = {}
     if any(node["class_name"] == HUB_LAYER for node in nodes(config)):
         objects[HUB_LAYER] = import_hub().KerasLayer
+    hub = {n["class_name"] for n in nodes(config) if _is_of_hub(n)}
+    objects |= hub_classes(hub, source)
     for name in layers_of_applications(config):
         module = importlib.import_module(f"{_library(major).__name__}.src.{OF_APPLICATIONS[name]}")
         if hasattr(module, name.removeprefix("Custom>")):
@@ -145,10 +152,10 @@ def _known_objects(config: dict[str, Any], major: int) -> dict[str, Any]:
 
 def _named_objects(described: KerasFile, source: str) -> dict[str, Any]:
     """What a trusted file names and Keras does not have, imported from where it says."""
-    objects = _known_objects(described.config, described.major)
+    objects = _known_objects(described.config, described.major, source)
     for node in nodes(described.config):
         name, module = node["class_name"], node.get("module")
-        if name == HUB_LAYER or name in OF_APPLICATIONS:
+        if name == HUB_LAYER or name in OF_APPLICATIONS or _is_of_hub(node):
             continue
         if isinstance(module, str) and module.split(".")[0] not in _KERAS_PACKAGES:
             # The name of a function is in its config, that of a class in class_name.

@@ -1,0 +1,89 @@
+"""``beam-gradcam methods``, as a user calls it."""
+
+import csv
+import json
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from transforms.model.trust import MEASURES
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """A model that tells the colour of the brightest spot, and photos with a spot and its box."""
+    folder = tmp_path_factory.mktemp("methods")
+    image = keras.Input((32, 32, 3))
+    x = layers.AveragePooling2D(4)(layers.Rescaling(1 / 255)(image))
+    x = layers.ReLU(name="features")(layers.Conv2D(3, 1, name="spots")(x))
+    model = keras.Model(image, layers.Dense(3, name="scores")(layers.GlobalAveragePooling2D()(x)))
+    kernel = (np.eye(3) * 1.5 - 0.5).astype(np.float32)[None, None]
+    model.get_layer("spots").set_weights([kernel, np.full(3, -0.3, np.float32)])
+    model.get_layer("scores").set_weights([np.eye(3, dtype=np.float32) * 300, np.zeros(3, np.float32)])
+    model.save(folder / "model.keras")
+    noise = np.random.default_rng(1)
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["uri", "boxes"])
+        for number in range(12):
+            picture = noise.integers(60, 100, (32, 32, 3)).astype(np.uint8)
+            top, left = noise.choice([0, 4, 20, 24], 2).tolist()
+            picture[top : top + 8, left : left + 8] = 0
+            picture[top : top + 8, left : left + 8, number % 3] = 255
+            cv2.imwrite(str(folder / f"{number}.png"), picture)
+            writer.writerow([f"{number}.png", json.dumps([[left, top, left + 8, top + 8]])])
+    return str(folder / "model.keras"), str(folder / "manifest.csv")
+
+
+def call(*arguments: str) -> tuple[int, str]:
+    answer = CliRunner().invoke(app, ["methods", *arguments])
+    return answer.exit_code, answer.output
+
+
+def test_the_table_has_every_method_and_both_baselines_and_says_why_none_is_recommended(job):
+    code, said = call(*job, "--images", "12")
+    assert code == 0
+    for word in (
+        "gradcam",
+        "layercam",
+        "shuffled",
+        "centre",
+        "no recommendation: none beats",
+        "weights are scrambled",
+        *MEASURES,
+    ):
+        assert word in said
+    assert "12 images, 12 with boxes" in said
+
+
+def test_as_json_it_holds_means_and_intervals(job):
+    code, said = call(*job, "--images", "12", "--json")
+    found = json.loads(said[said.index("{\n") :])
+    assert code == 0
+    assert found["images"] == 12
+    rows = {(row["method"], row["layer"]): row for row in found["rows"]}
+    gradcam, shuffled = rows["gradcam", "features"], rows["shuffled", ""]
+    assert gradcam["pointing"] == 1.0
+    assert gradcam["deletion"] < shuffled["deletion"]
+    low, high = gradcam["intervals"]["deletion"]
+    assert low <= gradcam["deletion"] <= high
+    assert found["recommended"] is None
+    assert "weights are scrambled" in found["reasons"][0]
+
+
+def test_few_images_give_a_table_and_no_recommendation(job):
+    code, said = call(*job, "--images", "3")
+    assert code == 0
+    assert "no recommendation: 3 images are too few to tell" in said
+
+
+def test_a_manifest_without_images_is_refused(job, tmp_path):
+    (tmp_path / "none.txt").write_text("gone.png\n")
+    code, said = call(job[0], str(tmp_path / "none.txt"))
+    assert code == 2
+    assert "none of 1 images could be loaded" in said

@@ -1,0 +1,123 @@
+"""Messages between a worker process and a loader: pickles behind their length, and file descriptors.
+
+The two ends trust each other: they are one program.
+"""
+
+import collections
+import pickle
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+_LENGTH = struct.Struct("<Q")
+_PIECE = 1 << 18  # bytes that are read at a time
+
+
+def pickled(message: Any) -> bytes:
+    return pickle.dumps(message, 5)
+
+
+class WorkerEnd:
+    """The worker's end. It never waits, neither to send nor to hear: a loader may hang, and others must not."""
+
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._unsent: collections.deque[tuple[memoryview, list[int]]] = collections.deque()
+        self._heard = bytearray()
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def push(self, content: bytes, fd: int | None = None) -> None:
+        """Send a pickled message, and behind it the file descriptor; what does not go now goes with :meth:`flush`."""
+        with self._sending:
+            self._unsent.append((memoryview(_LENGTH.pack(len(content)) + content), []))
+            if fd is not None:
+                self._unsent.append((memoryview(b"\0"), [fd]))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Send what can be sent; returns whether that was all. A loader that is gone is noticed by who hears it."""
+        with self._sending:
+            while self._unsent:
+                view, fds = self._unsent.popleft()
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
+                try:
+                    sent = self._connection.sendmsg([view], rights, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    self._unsent.appendleft((view, fds))
+                    return False
+                except OSError:
+                    self._unsent.clear()
+                    return True
+                if sent < len(view):
+                    self._unsent.appendleft((view[sent:], []))
+            return True
+
+    def hear(self) -> Iterator[Any]:
+        """The messages that are whole after one read; to be called where there is something to read.
+
+        Raises:
+            EOFError: the loader is gone, and half a message is at most what it left.
+        """
+        try:
+            piece = self._connection.recv(_PIECE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise EOFError from error
+        if not piece:
+            raise EOFError
+        self._heard += piece
+        position = 0
+        while len(self._heard) - position >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._heard, position)
+            begin = position + _LENGTH.size
+            if len(self._heard) < begin + length:
+                break
+            yield pickle.loads(bytes(self._heard[begin : begin + length]))
+            position = begin + length
+        del self._heard[:position]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class LoaderEnd:
+    """The loader's end. Many threads may send, one receives; both wait."""
+
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
+        self._sending = threading.Lock()
+
+    def send(self, message: Any) -> None:
+        """Raises OSError where the worker process is gone."""
+        content = pickled(message)
+        with self._sending:
+            self._connection.sendall(_LENGTH.pack(len(content)) + content)
+
+    def receive(self) -> Any:
+        """Raises EOFError where the worker process is gone."""
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        return pickle.loads(self._exactly(length))
+
+    def receive_fd(self) -> int:
+        """The file descriptor behind the message that was received just now."""
+        _, (fd,), _, _ = socket.recv_fds(self._connection, 1, 1)
+        return fd
+
+    def _exactly(self, count: int) -> bytearray:
+        content = bytearray(count)
+        view = memoryview(content)
+        while view:
+            try:
+                read = self._connection.recv_into(view)
+            except ConnectionError as error:
+                raise EOFError from error
+            if not read:
+                raise EOFError
+            view = view[read:]
+        return content

@@ -1,0 +1,11 @@
+"""Ground-truth masks as manifests have them: COCO's run lengths, and PNG files."""
+
+from typing import TYPE_CHECKING
+
+from transforms.faces import lazy_face
+
+if TYPE_CHECKING:
+    from transforms.masks.column import FetchedMask, MaskColumn, fetch_mask
+
+__all__ = ["FetchedMask", "MaskColumn", "fetch_mask"]
+__getattr__ = lazy_face(__name__, __file__)
