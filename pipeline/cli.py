@@ -189,7 +189,8 @@ def methods(
         table = compare_methods(config, count, console.print)
     except UserError as error:
         raise _usage(error) from None
-    show_methods(table, as_json, SafeConsole())
+    # Whole lines for a file or a pipe, which have no width.
+    show_methods(table, as_json, SafeConsole(width=None if sys.stdout.isatty() else 170))
 
 
 Output = Annotated[str, typer.Argument(help="The output of a job: the folder with runs/ in it, path or URL")]

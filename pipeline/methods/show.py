@@ -29,8 +29,8 @@ def show_methods(table: MethodTable, as_json: bool, console: Console) -> None:
 
 def _table(table: MethodTable, advice: Recommendation) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("method", "layer"):
-        shown.add_column(title, overflow="fold")
+    shown.add_column("method", no_wrap=True)
+    shown.add_column("layer", overflow="fold")
     for title in MEASURES:
         shown.add_column(title, justify="right")
     for number, row in enumerate(table.rows):

@@ -9,6 +9,7 @@ from transforms.model.trust.rows import MethodTable, TrustRow, interval
 _SAME_AS_SCRAMBLED = 0.5  # correlation: a map that stays when the weights go is none of the model's
 _SAME_FOR_CLASSES = 0.9
 _FEWEST = 10  # images
+_EQUAL = 1e-3  # a smaller difference is rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,5 +84,5 @@ def _ranks(rows: list[TrustRow]) -> np.ndarray:
         *([-row.mean(name) for row in rows] for name in ("pointing", "flip", "shift")),
     ]
     known = [np.array(column) for column in columns if not np.isnan(column).any()]
-    # Equal rows share a rank.
-    return np.mean([(column[None, :] < column[:, None] - 1e-9).sum(axis=1) for column in known], axis=0)
+    # Equal rows share a rank, and the first of them is taken: the plainest method.
+    return np.mean([(column[None, :] < column[:, None] - _EQUAL).sum(axis=1) for column in known], axis=0)

@@ -121,6 +121,14 @@ class _Library:
         return called
 
     def _refuse(self, node: Any, where: str) -> None:
+        if node.op == "XlaCallModule":
+            raise ModelRefused(
+                f"{self._source} was exported from JAX with native serialization (Keras' model.export() with the JAX "
+                f"back end, or jax2tf): {node.name} in {where} is an XlaCallModule, one compiled operation in which no "
+                "layer can be seen and nothing can be differentiated. Give the .keras file of the same model, or "
+                "export it anew with native_serialization=False: jax2tf.convert(function, "
+                "native_serialization=False), or model.export() with the TensorFlow back end"
+            )
         raise ModelRefused(
             f"{self._source}: the operation {node.op} ({node.name} in {where}) is not on the list of those that only "
             "compute: it may touch files or run code, and some of a SavedModel runs while it is loaded. If you know "
