@@ -23,7 +23,8 @@ def launch(*_):
         signal.raise_signal(signal.{number})
     finally:  # as a thread that commits a part when the lease is gone already
         logging.getLogger("apache_beam.worker").error("after")
-sys.argv, sys.modules["pipeline.launch.run"] = ["beam-gradcam", "run"], types.SimpleNamespace(launch=launch)
+module = types.SimpleNamespace(launch=launch, LateMistakeError=type("LateMistakeError", (Exception,), {{}}))
+sys.argv, sys.modules["pipeline.launch.run"] = ["beam-gradcam", "run"], module
 import pipeline.cli
 pipeline.cli.main()
 """
