@@ -1,5 +1,6 @@
 """Whole runs with loader processes whose decoders die: one row each, exit codes as configured, nothing left behind."""
 
+import functools
 import json
 import os
 import random
@@ -110,7 +111,10 @@ def test_without_loaders_a_decoder_that_dies_ends_the_run_and_the_next_launch_ge
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_loaders_end_with_their_worker_however_it_ends(marked, tmp_path, ending):
     manifest = manifest_of(tmp_path, 12, {7: "hang"})  # there for a minute, if nobody ends it
-    run = start(marked, manifest, tmp_path / "out", start_new_session=True)
+    heeded = functools.partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # also where the tests are in the background
+    run = start(marked, manifest, tmp_path / "out", start_new_session=True, preexec_fn=heeded)
     wait_until(lambda: len(marked.loaders()) == 2 or run.poll() is not None, 60)
     loaders = marked.loaders()
     assert len(loaders) == 2, run.communicate()[1]
