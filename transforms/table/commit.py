@@ -68,8 +68,13 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
         LeaseLostError: the launcher has died and another has taken over, or the output has been removed.
     """
     if result.rows.num_rows:
-        check_lease(table, storage)
-        storage.put(table.run.part(result.shard.shard_id), encode_part(result, table))
+        encoded = encode_part(result, table)
+        check_lease(table, storage)  # right before the commit
+        try:
+            storage.put(table.run.part(result.shard.shard_id), encoded)
+        except FileNotFoundError:
+            check_lease(table, storage)  # says so where the output has gone meanwhile
+            raise
     shard = result.shard
     return Totals(len(shard.refs), shard.done, shard.done_failed, shard.duplicates, shard.conflicts, shard.conflict)
 
