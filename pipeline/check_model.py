@@ -9,16 +9,11 @@ from rich.table import Table
 
 from pipeline.config import Config
 from pipeline.exit_codes import ExitCode
-from pipeline.job import manifest_of, refuse_missing_columns
 from pipeline.pixels import measure_refs
-from transforms.explain import ExplainSettings
-from transforms.images import Limits
-from transforms.manifest import ManifestError, survey_manifest
-from transforms.model import PlannedModel
+from pipeline.sampled import sample_of
+from transforms.manifest import ManifestError
 from transforms.model.check import PixelCheck, Verdict, judge
 from transforms.sampling import USUAL_FILTERS
-from transforms.storage import Doors, Storage
-from transforms.table import TableLocation, statistics_schema
 
 _IMAGES = 64  # where the config turns the check of a run off
 
@@ -29,20 +24,8 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
     Raises:
         ModelRefused, ManifestError, ConfigError: the model or the manifest cannot be used.
     """
-    inputs = config.input
-    doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
-    storage = Storage(config.storage, doors, inputs.timeout)
-    survey = survey_manifest(manifest_of(config, storage), storage, config.model.check or _IMAGES)
-    say(f"{survey.count:,} lines, {len(survey.sample)} images of them; loading {config.model.source}")
-    model = PlannedModel(dataclasses.replace(config.model_options, labels=survey.labels), storage)
-    refuse_missing_columns(model.card, survey)
-    settings = ExplainSettings(
-        table=TableLocation("", "", model.card.fingerprint),
-        schema=statistics_schema(),
-        batch_size=config.explain.batch_size,
-        limits=Limits(inputs.max_bytes, inputs.max_pixels),
-        input_columns=survey.extra_columns,
-    )
+    model, survey, settings, storage = sample_of(config, config.model.check or _IMAGES)
+    say(f"{survey.count:,} lines, {len(survey.sample)} images of them; checking {config.model.source}")
     taken = model.card.sampling.settled()
     usual = [
         dataclasses.replace(taken, interpolation=name, antialias=smooth).settled() for name, smooth in USUAL_FILTERS
@@ -50,7 +33,9 @@ def check_model(config: Config, say: Callable[[str], None]) -> tuple[PixelCheck,
     others = [sampling for sampling in usual if sampling != taken]
     check = measure_refs(config, model, survey.sample, settings, storage, others)
     if check is None:
-        raise ManifestError(f"{inputs.manifest}: none of {len(survey.sample)} images could be loaded; check their URIs")
+        raise ManifestError(
+            f"{config.input.manifest}: none of {len(survey.sample)} images could be loaded; check their URIs"
+        )
     return check, judge(check, config.model.min_agreement)
 
 

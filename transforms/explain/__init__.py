@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         finish_batch,
         overlays_of,
     )
+    from transforms.explain.known import pixel_boxes
     from transforms.explain.loading import (
         FailedImage,
         FetchedImage,
@@ -72,6 +73,7 @@ __all__ = [
     "load_images",
     "overlays_of",
     "patience",
+    "pixel_boxes",
     "reload_images",
     "report_metrics",
     "timed_out",

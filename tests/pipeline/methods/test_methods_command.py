@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
 import keras
@@ -11,6 +12,10 @@ from keras import layers
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.config import config_of
+from pipeline.methods.command import images_of
+from pipeline.pixels import load_refs
+from pipeline.sampled import sample_of
 from transforms.model.trust import MEASURES
 
 
@@ -87,3 +92,26 @@ def test_a_manifest_without_images_is_refused(job, tmp_path):
     code, said = call(job[0], str(tmp_path / "none.txt"))
     assert code == 2
     assert "none of 1 images could be loaded" in said
+
+
+def test_boxes_in_fractions_are_those_in_pixels(job, tmp_path):
+    model, manifest = job
+    with open(manifest, newline="") as file:
+        lines = list(csv.DictReader(file))
+    fractions = tmp_path / "fractions.csv"
+    with fractions.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["uri", "boxes"])
+        for line in lines:
+            boxes = [[edge / 32 for edge in box] for box in json.loads(line["boxes"])]
+            writer.writerow([str(Path(manifest).parent / line["uri"]), json.dumps(boxes)])
+    found = []
+    for path, form in ((manifest, "xyxy"), (str(fractions), "normalized")):
+        config = config_of({"model": {"source": model}, "input": {"manifest": path, "box_format": form}})
+        opened, survey, settings, storage = sample_of(config, 12)
+        loaded = load_refs(opened.card, survey.sample, settings, storage)
+        boxes = images_of(loaded, settings).boxes
+        found.append({Path(one.ref.uri).name: of_one for one, of_one in zip(loaded, boxes, strict=True)})
+    assert len(found[0]) == 12
+    for name, boxes in found[0].items():
+        np.testing.assert_allclose(found[1][name], boxes, atol=1e-6)
