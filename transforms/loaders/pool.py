@@ -221,7 +221,7 @@ class LoaderPool:
 
     def _bury(self, loader: LoaderProcess, code: int) -> None:
         """Find out what a loader died of, and see to it that the rest of what it had is done by others."""
-        at_work, _ = loader.mark.read()
+        at_work = loader.mark.read()
         self._loaders.remove(loader)
         loader.close()
         if loader.is_ready:
@@ -260,7 +260,8 @@ class LoaderPool:
         """Kill what hangs, and send what could not be sent at once."""
         for loader in self._loaders:
             loader.channel.flush()
-            number, seconds = loader.mark.read()
+            number = loader.mark.read()
+            seconds = loader.stopwatch.look(number)
             request = loader.requests.get(number)
             patience = loader.patience if request is None else request.seconds  # None: of a shard that has ended
             if number and seconds > patience and loader.overdue is None:

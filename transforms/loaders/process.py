@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from transforms.loaders.channel import WorkerEnd, pickled
-from transforms.loaders.mark import Mark
+from transforms.loaders.mark import Mark, Stopwatch
 from transforms.loaders.requests import Request
 
 _MODULE = "transforms.loaders.main"
@@ -24,6 +24,7 @@ class LoaderProcess:
         ours, theirs = socket.socketpair()
         self.channel = WorkerEnd(ours)
         self.mark = Mark.create()
+        self.stopwatch = Stopwatch()
         self.requests: dict[int, Request] = {}  # that it has, by number
         self.loads = 0  # of these
         self.trying: Request | None = None  # the one that it has alone, because others died of it

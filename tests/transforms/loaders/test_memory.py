@@ -4,6 +4,8 @@ import gc
 import logging
 import os
 import socket
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -14,7 +16,7 @@ from shards import explain
 from transforms.loaders import LoaderPool, LoadersFailed, process
 from transforms.loaders.channel import LoaderEnd, WorkerEnd, pickled
 from transforms.loaders.limits import memory_of
-from transforms.loaders.mark import Mark, mark_behind
+from transforms.loaders.mark import Mark, Stopwatch, mark_behind
 from transforms.loaders.memory import SharedMemory
 from transforms.loaders.ring import Ring, slots_of
 
@@ -81,13 +83,50 @@ def test_a_slot_is_one_image_s_until_it_is_given_back_and_both_sides_see_the_sam
 def test_a_mark_is_seen_by_the_other_process():
     mark = Mark.create()
     theirs = mark_behind(os.dup(mark.fd))
-    assert mark.read() == (0, 0.0)
-    theirs.begin(7)
-    number, seconds = mark.read()
-    assert number == 7
-    assert 0 <= seconds < 60
+    assert mark.read() == 0
+    theirs.begin(1 << 40)
+    assert mark.read() == 1 << 40
     theirs.end()
-    assert mark.read() == (0, 0.0)
+    assert mark.read() == 0
+
+
+def test_a_loader_is_never_seen_at_a_request_since_ever_while_it_goes_from_one_to_the_next():
+    """Its number and its times side by side were read between two writes, and a healthy loader was killed."""
+    mark, watch = Mark.create(), Stopwatch()
+    work = (
+        "import itertools, sys; from transforms.loaders.mark import mark_behind; mark = mark_behind(int(sys.argv[1]))\n"
+        "for number in itertools.count(1 << 40): mark.begin(number); mark.end()"
+    )
+    loader = subprocess.Popen([sys.executable, "-c", work, str(mark.fd)], pass_fds=(mark.fd,))
+    try:
+        while not mark.read():
+            assert loader.poll() is None
+        seen = [(number, watch.look(number)) for number in (mark.read() for _ in range(200_000))]
+    finally:
+        loader.kill()
+        loader.wait()
+    assert {number for number, _ in seen if 0 < number < 1 << 40} == set()  # never half a number
+    assert max(seconds for _, seconds in seen) < 1
+    assert len({number for number, _ in seen}) > 100  # it was watched at work
+
+
+def test_the_patience_with_a_request_begins_anew_with_each_and_does_not_count_a_pause_of_the_watch(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("transforms.loaders.mark.time.monotonic", lambda: now[0])
+    watch = Stopwatch()
+
+    def after(seconds, number):
+        now[0] += seconds
+        return watch.look(number)
+
+    assert after(0, 5) == 0
+    assert after(0.25, 5) == 0.25
+    assert after(0.5, 5) == 0.75
+    assert after(0.25, 6) == 0  # the next
+    assert after(3600, 6) == 1  # stopped by Ctrl-Z and continued an hour later
+    assert after(0.5, 6) == 1.5
+    assert after(0.25, 0) == 0  # at nothing
+    assert after(0.25, 0) == 0
 
 
 def test_messages_that_are_larger_than_the_connection_holds_go_in_pieces_and_nobody_waits():
