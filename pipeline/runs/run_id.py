@@ -35,7 +35,9 @@ def choose_run_id(chosen: Run, output: str, fingerprint: str, targets: str, mani
                 return known_id
     now = datetime.datetime.now(datetime.UTC)
     run_id = now.strftime("%Y%m%dT%H%M%SZ")
-    return run_id if not storage.exists(layout.run(run_id).record) else now.strftime("%Y%m%dT%H%M%S.%fZ")
+    if not storage.exists(layout.run(run_id).record):
+        return run_id
+    return now.strftime("%Y%m%dT%H%M%SZ-%f")  # behind the first of that second in the order of ids, which is that of age
 
 
 def _check(chosen: Run, fingerprint: str, targets: str, layout: OutputLayout, storage: Storage) -> None:
