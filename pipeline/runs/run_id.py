@@ -37,7 +37,7 @@ def choose_run_id(chosen: Run, output: str, fingerprint: str, targets: str, mani
     run_id = now.strftime("%Y%m%dT%H%M%SZ")
     if not storage.exists(layout.run(run_id).record):
         return run_id
-    return now.strftime("%Y%m%dT%H%M%SZ-%f")  # behind the first of that second in the order of ids, which is that of age
+    return now.strftime("%Y%m%dT%H%M%SZ-%f")  # sorts behind the first of that second: the order of ids is that of age
 
 
 def _check(chosen: Run, fingerprint: str, targets: str, layout: OutputLayout, storage: Storage) -> None:

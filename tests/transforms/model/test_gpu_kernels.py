@@ -38,7 +38,9 @@ def without_gpu_kernel(options: ModelOptions, folder) -> set[str]:
     return {operation for operation in operations if not on_gpus(operation)}
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize(
+    "method", [name if name == "gradcam++" else pytest.param(name, marks=pytest.mark.slow) for name in sorted(METHODS)]
+)
 def test_every_operation_of_the_bundled_model_has_one(tmp_path, method):
     assert without_gpu_kernel(ModelOptions("bundled:efficientnet-lite0", method=method), tmp_path) == set()
 

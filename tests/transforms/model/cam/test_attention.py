@@ -35,7 +35,10 @@ def attention_by_hand(model: keras.Model, image: np.ndarray, target: int, prefix
     return maps, gradients
 
 
-@pytest.mark.parametrize(("head", "prefix"), [("class", 1), ("mean", 0), ("distilled", 2)])
+@pytest.mark.parametrize(
+    ("head", "prefix"),
+    [("class", 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in (("mean", 0), ("distilled", 2)))],
+)
 def test_legrad_is_the_mean_of_positive_gradients_over_blocks_heads_and_asking_tokens(head, prefix):
     model = models.vit(head, prefix=prefix)
     images = np.random.default_rng(1).integers(0, 256, (2, 32, 48, 3)).astype(np.uint8)
@@ -51,7 +54,7 @@ def test_legrad_is_the_mean_of_positive_gradients_over_blocks_heads_and_asking_t
     assert not np.allclose(found["cams"][:, 0], found["cams"][:, 1], rtol=0.01)
 
 
-@pytest.mark.parametrize(("head", "prefix"), [("class", 5), ("mean", 0)])
+@pytest.mark.parametrize(("head", "prefix"), [pytest.param("class", 5, marks=pytest.mark.slow), ("mean", 0)])
 def test_rollout_multiplies_the_mean_attention_and_is_labelled_as_a_baseline(head, prefix):
     model = models.vit(head, prefix=prefix)
     image = np.random.default_rng(1).integers(0, 256, (1, 32, 48, 3)).astype(np.uint8)

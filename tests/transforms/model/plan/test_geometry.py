@@ -258,9 +258,17 @@ def test_a_trained_like_network_is_probed_to_a_fraction_of_a_cell():
     assert probed(model) < 0.1
 
 
-def test_the_applications_are_seen_whole():
-    for name in ("MobileNet", "MobileNetV2", "NASNetMobile", "ResNet50", "EfficientNetB0"):
-        model = getattr(keras.applications, name)(weights=None, input_shape=(224, 224, 3))
-        plan = planned(traced(model))
-        assert plan.seen == WHOLE, name
-        assert not [note for note in plan.notes if "cover" in note or "crop" in note], name
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MobileNet",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("MobileNetV2", "NASNetMobile", "ResNet50", "EfficientNetB0")
+        ),
+    ],
+)
+def test_the_applications_are_seen_whole(name):
+    plan = planned(traced(getattr(keras.applications, name)(weights=None, input_shape=(224, 224, 3))))
+    assert plan.seen == WHOLE
+    assert not [note for note in plan.notes if "cover" in note or "crop" in note]

@@ -80,8 +80,10 @@ def test_and_yet_it_is_not_recommended_where_scrambled_weights_give_the_same_map
     assert "hardly change when the weights are scrambled" in advice.reasons[0]
 
 
+@pytest.mark.slow
 def test_maps_of_the_table_are_those_that_a_job_makes():
     model = transformers.vit("class")
+    its_trace = traced(model)
     images = photos(3, 32, 48)
     from transforms.model.trust.maps import EveryMap
 
@@ -90,9 +92,9 @@ def test_maps_of_the_table_are_those_that_a_job_makes():
     assert layers_[-1].name == "block2_norm1"
     found = EveryMap(asked, layers_).answers(images, [], np.array([1, 1, 1]))
     for method in ("gradcam", "layercam", "legrad", "attention_rollout"):
-        job = explained(planned(traced(model), method=method), images, [[1]] * 3)["cams"][:, 0]
+        job = explained(planned(its_trace, method=method), images, [[1]] * 3)["cams"][:, 0]
         np.testing.assert_allclose(found.maps[method, "block2_norm1"], job, rtol=1e-3, atol=1e-5 * np.abs(job).max())
-    early = explained(planned(traced(model), method="gradcam", target_layer=layers_[0].name), images, [[1]] * 3)
+    early = explained(planned(its_trace, method="gradcam", target_layer=layers_[0].name), images, [[1]] * 3)
     np.testing.assert_allclose(
         found.maps["gradcam", layers_[0].name], early["cams"][:, 0], rtol=1e-3, atol=1e-5 * np.abs(early["cams"]).max()
     )

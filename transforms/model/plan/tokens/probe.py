@@ -25,11 +25,11 @@ def reached_by_gradient(
     """
 
     def sizes(output: Tensor, mixture: Tensor, *tokens: Tensor) -> list[list[Tensor]]:
-        found = []
-        for tensor, (_, layout) in zip(tokens, layouts, strict=True):
-            gradient = tf.gradients(output, tensor, mixture)[0]
-            found.append([_largest(lay_out(gradient, layout)), _largest(gradient)] if gradient is not None else [0, 0])
-        return found
+        gradients = tf.gradients(output, tokens, mixture)  # of all in one pass, since one leads to the other
+        return [
+            [_largest(lay_out(gradient, layout)), _largest(gradient)] if gradient is not None else [0, 0]
+            for gradient, (_, layout) in zip(gradients, layouts, strict=True)
+        ]
 
     found = _on_images(flat, scores, [name for name, _ in layouts], feeds, sizes)
     return {name: bool(cells > _NONE * every) for (name, _), (cells, every) in zip(layouts, found, strict=True)}

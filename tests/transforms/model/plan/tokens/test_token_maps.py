@@ -1,7 +1,7 @@
 """Maps on tokens against a tape on the same tensor, for transformers of all kinds."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -61,6 +61,10 @@ MODELS = {
 }  # fmt: skip
 
 
+def slow_but_for(*quick: str, among: Iterable[str] = tuple(MODELS)) -> list:
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in among]
+
+
 def photos(model: keras.Model, count: int = 3) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, *model.input_shape[1:])).astype(np.uint8)
 
@@ -99,7 +103,9 @@ def behind(model: keras.Model, layer: str, tokens: np.ndarray, images: np.ndarra
     return tf.nn.softmax(keras.Model(model.get_layer(layer).output, model.output)(tokens)).numpy()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", slow_but_for("class token", "mean beside a class token", "maximum", "windows", "batch second")
+)
 def test_the_layer_of_an_expert_is_found_and_every_method_gives_the_map_of_a_tape(name):
     build, layer, grid = MODELS[name]
     model = build()
@@ -118,12 +124,14 @@ def test_the_layer_of_an_expert_is_found_and_every_method_gives_the_map_of_a_tap
     assert set(expected) <= set(METHODS)
 
 
-@pytest.mark.parametrize("name", ["class token", "mean", "shifted windows", "swin"])
+@pytest.mark.parametrize("name", slow_but_for("swin", among=("class token", "mean", "shifted windows", "swin")))
 def test_a_batch_gives_what_each_image_gives_by_itself_and_so_does_the_saved_model(name, tmp_path):
     build = MODELS[name][0]
     model = build()
     images = photos(model, 4)
-    together = explained(planned(traced(model), preprocessing="none"), images, [[0, 3]] * 4)
+    here = planned(traced(model), preprocessing="none")
+    explainer = Explainer(here, folded_graph(here)[0])
+    together = {key: value.numpy() for key, value in explainer.explain(images, np.int32([[0, 3]] * 4)).items()}
     model.export(tmp_path / "saved", verbose=False)
     options = ModelOptions(str(tmp_path / "saved"), preprocessing="none")
     plan = planned(load_model(options, Storage()), preprocessing="none")
@@ -131,11 +139,11 @@ def test_a_batch_gives_what_each_image_gives_by_itself_and_so_does_the_saved_mod
     assert (plan.target.height, plan.target.width) == together["cams"].shape[2:]
     assert relative_error(saved["cams"], together["cams"]) < 1e-4
     for i in range(4):
-        alone = explained(planned(traced(model), preprocessing="none"), images[i : i + 1], [[0, 3]])
-        assert relative_error(alone["cams"], together["cams"][i : i + 1]) < 1e-4
+        alone = explainer.explain(images[i : i + 1], np.int32([[0, 3]]))["cams"].numpy()
+        assert relative_error(alone, together["cams"][i : i + 1]) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["registers", "attention pooling"])
+@pytest.mark.parametrize("name", slow_but_for("attention pooling", among=("registers", "attention pooling")))
 def test_what_a_map_hides_is_hidden_from_its_patches_alone(name):
     """The head on masked patch tokens, with the class token and the registers as they were: feature drops."""
     build, layer, _ = MODELS[name]
