@@ -38,7 +38,6 @@ def write_history(output: str, storage: Storage, most: int = NIGHTS) -> str:
 
 def _figures(nights: list[Night]) -> list[str]:
     """A line over the runs, the oldest left, for each number that is known of two or more of them."""
-    runs = np.arange(len(nights), dtype=np.float64)
     failure_rate = [night.failed / night.images for night in nights]
     shown: list[tuple[str, list[float]]] = [
         ("images", [float(night.images) for night in nights]),
@@ -57,7 +56,7 @@ def _figures(nights: list[Night]) -> list[str]:
         if title == "share that is right":
             low, high = (np.array([night.accuracy_interval[end] for night in nights]) for end in (0, 1))
         if (~np.isnan(mean)).sum() >= 2:
-            figures.append(pictures.trend("run", title, runs, mean, low, high))
+            figures.append(pictures.course(title, mean, low, high))
     return figures
 
 

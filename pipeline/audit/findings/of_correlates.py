@@ -35,7 +35,8 @@ def correlate_findings(table: AuditTable, correlates: Sequence[Correlate]) -> li
 
 
 def _finding(table: AuditTable, correlates: Sequence[Correlate], tests: int) -> Finding | None:
-    """None where no end of the property departs from the classes' average the way that the correlation does."""
+    """None where no end of the property departs from the classes' average the way that the correlation does, or none
+    by as much as one would see."""
     found = correlates[0]
     sql = COVARIATES.get(found.covariate)
     if sql is None:
@@ -54,12 +55,14 @@ def _finding(table: AuditTable, correlates: Sequence[Correlate], tests: int) -> 
         return None
     members, who, condition, parameters = group
     mean, baseline = float(looks[members].mean()), float(usual[members].mean())
+    words = LOOK_WORDS[found.look]
+    if abs(mean - baseline) < words.least:
+        return None
     total, images = table.database.execute(
         f"SELECT count(DISTINCT image_id), count(DISTINCT image_id) FILTER ({condition}) FROM statistics "
         f"WHERE status IN ('OK', 'FLAT') AND {sql} IS NOT NULL AND {look} IS NOT NULL",
         parameters,
     ).fetchall()[0]
-    words = LOOK_WORDS[found.look]
     numbers = f"{mean:.{words.digits}f} {words.unit} on average, usually {baseline:.{words.digits}f}"
     is_more = mean > baseline
     text = (

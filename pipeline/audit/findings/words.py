@@ -9,22 +9,26 @@ _LONGEST = 60
 
 @dataclasses.dataclass(frozen=True)
 class LookWords:
-    """How more and less of a measure are said, and its unit."""
+    """How more and less of a measure are said, its unit, and the smallest difference that is worth a sentence.
+
+    Among many photos a difference that nobody would see is significant too.
+    """
 
     more: str  # after "the model"
     less: str
     unit: str
     digits: int = 2
+    least: float = 0.03
 
 
 LOOK_WORDS = {
-    "border": LookWords("looks at the border more", "looks at the border less", "times uniform", 1),
-    "corner": LookWords("looks at one corner more", "looks at the corners less", "times uniform", 1),
+    "border": LookWords("looks at the border more", "looks at the border less", "times uniform", 1, 0.2),
+    "corner": LookWords("looks at one corner more", "looks at the corners less", "times uniform", 1, 0.2),
     "centre": LookWords("looks at the centre more", "looks at the centre less", "of the map"),
     "across": LookWords("looks further to the right", "looks further to the left", "of the width"),
     "down": LookWords("looks further down", "looks further up", "of the height"),
     "area": LookWords("looks at more of the picture", "looks at less of the picture", "of the cells"),
-    "object": LookWords("looks at the object more", "looks at the object less", "times uniform", 1),
+    "object": LookWords("looks at the object more", "looks at the object less", "times uniform", 1, 0.2),
     "probability": LookWords("is surer", "is less sure", "probability"),
 }
 

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK = "#0a0b0c"  # stands for the page's own text colour, light or dark
 ACCENT = "#2f7ed8"
@@ -94,6 +95,23 @@ def trend(across: str, up: str, centres: np.ndarray, mean: np.ndarray, low: np.n
         axes.plot(centres, mean, color=ACCENT, marker="o", markersize=3, linewidth=1.2)
         axes.set_xlabel(across)
         axes.set_title(up)
+        return _svg(figure)
+
+
+def course(title: str, values: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    """Counts or shares of consecutive runs with the ends of their intervals; NaN: not known of a run."""
+    numbers = np.arange(1, len(values) + 1)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(2.6, 2.1), layout="constrained")
+        axes = figure.subplots()
+        axes.fill_between(numbers, low, high, color=ACCENT, alpha=0.2, linewidth=0)
+        axes.plot(numbers, values, color=ACCENT, marker="o", markersize=3, linewidth=1.2)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlim(0.5, len(values) + 0.5)
+        top = float(np.nanmax(high))
+        axes.set_ylim(0, 1.1 * top if top > 0 else 1)
+        axes.set_xlabel("run, the newest right")
+        axes.set_title(title)
         return _svg(figure)
 
 

@@ -130,6 +130,21 @@ def test_a_property_of_the_photos_is_told_against_what_its_classes_have_as_a_rul
     assert found["images"] == len(north) == 15
 
 
+def test_a_difference_that_nobody_would_see_is_no_finding_however_significant(tmp_path):
+    """Maps of the site north lie by one part in a hundred of the height further down, without any noise."""
+    made = []
+    for number, example in enumerate(examples(corner=False, per_class=20)):
+        site = "north" if number // 3 % 4 == 0 else "south"
+        made.append(
+            dataclasses.replace(example, cam=blob(0.5, 0.5 + 0.01 * (site == "north")), extra=(site,), boxes=None)
+        )
+    folder = write_run(tmp_path / "out", "r1", made, extra_columns=("site",))
+    _, findings = report_of(folder)
+    sites = {row["site"]: row["y"] for row in rows_of(folder, "site, centroid_y AS y")}
+    assert 0.004 < sites["north"] - sites["south"] < 0.03
+    assert [finding for finding in findings if finding["numbers"].get("covariate") == "site"] == []
+
+
 def test_where_nothing_stands_out_the_page_says_what_would_have_been_seen(tmp_path):
     page, findings = report_of(write_run(tmp_path / "out", "r1", examples(corner=False), extra_columns=("site",)))
     assert findings == []
