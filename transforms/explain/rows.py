@@ -41,7 +41,7 @@ def explained_rows(
         columns |= _prediction(explanation, places, card)
     columns |= _faithfulness(explanation, places, columns)
     measured = image_covariates(
-        np.stack([narrowed(image.model_input) for image in images]), [image.placement for image in images]
+        [narrowed(image.model_input) for image in images], [image.placement for image in images]
     )
     columns |= {name: values[image_of] for name, values in measured.items()}
     masks = [image.mask for image in of_rows]

@@ -57,15 +57,18 @@ def render_overlay(
     Raises:
         ValueError: the colour map is unknown.
     """
-    table = color_table(colormap)
+    words = _color_words(colormap)
     if float(cam.max()) <= 0:
         return _with_badge(pixels)
     rows, columns, heatmap = heatmap_over(cam, placement, *pixels.shape[:2])
+    seen = pixels[rows, columns]
+    if not seen.size:
+        return pixels.copy()
+    blended = cv2.addWeighted(seen, 1 - opacity, _colors(heatmap, words), opacity, 0)
+    if blended.shape == pixels.shape:
+        return blended
     overlay = pixels.copy()
-    seen = overlay[rows, columns]
-    if seen.size:
-        colors = cv2.applyColorMap(cv2.convertScaleAbs(heatmap, alpha=255), table)
-        cv2.addWeighted(seen, 1 - opacity, colors, opacity, 0, dst=seen)
+    overlay[rows, columns] = blended
     return overlay
 
 
@@ -110,6 +113,20 @@ def color_table(colormap: str) -> np.ndarray:
     levels = np.arange(256, dtype=np.uint8).reshape(256, 1)
     bgr = cv2.applyColorMap(levels, getattr(cv2, f"COLORMAP_{colormap.upper()}"))
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+@functools.cache
+def _color_words(colormap: str) -> np.ndarray:
+    """The same table, int32 ``[1, 256]``: the bytes of a word are red, green, blue and nothing."""
+    colors = np.zeros((1, 256, 4), np.uint8)
+    colors[..., :3] = color_table(colormap).reshape(1, 256, 3)
+    return colors.view(np.int32)[..., 0]
+
+
+def _colors(heatmap: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """``cv2.applyColorMap`` of float32 ``[h, w]``, 0..1: uint8 RGB ``[h, w, 3]``, a quarter sooner by whole words."""
+    found = cv2.LUT(cv2.convertScaleAbs(heatmap, alpha=255), words)
+    return cv2.cvtColor(found.view(np.uint8).reshape(*heatmap.shape, 4), cv2.COLOR_RGBA2RGB)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -8,14 +8,16 @@ import numpy as np
 from transforms.placement import Placement
 
 
-def image_covariates(inputs: np.ndarray, placements: Sequence[Placement] | None = None) -> dict[str, np.ndarray]:
+def image_covariates(
+    inputs: Sequence[np.ndarray] | np.ndarray, placements: Sequence[Placement] | None = None
+) -> dict[str, np.ndarray]:
     """Brightness, contrast, sharpness and saturation of model inputs.
 
     Taken from the model input rather than from the file: sharpness depends on the scale, so only pictures of one size
     can be compared, and a reduced-scale decode must not change the numbers. Letterbox bars are left out.
 
     Args:
-        inputs: RGB uint8 ``[N, H, W, 3]``.
+        inputs: RGB uint8, N of ``[H, W, 3]``.
         placements: How each image lies in its input; None: all fill it.
 
     Returns:

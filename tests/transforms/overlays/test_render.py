@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from transforms.overlays.render import colormaps, encode, render_overlay
+from transforms.overlays.render import colormaps, encode, heatmap_over, render_overlay
 from transforms.placement import place
 
 JET = {"low": (0, 0, 128), "high": (128, 0, 0)}  # RGB ends of OpenCV's table
@@ -240,3 +240,23 @@ def test_views_encode_too():
 def test_an_unknown_format_is_refused():
     with pytest.raises(ValueError, match="unknown overlay format 'gif'; use jpg or png"):
         encode(gray(3, 3), "gif", 85)
+
+
+@pytest.mark.parametrize("colormap", colormaps())
+def test_an_overlay_is_the_colours_of_opencv_blended_by_opencv(colormap):
+    random = np.random.default_rng(len(colormap))
+    table = getattr(cv2, f"COLORMAP_{colormap.upper()}")
+    for height, width, resize, opacity in [(64, 301, "crop", 0.5), (255, 32, "stretch", 0.37), (1, 9, "stretch", 1.0)]:
+        photo = random.integers(0, 256, (height, width, 3), np.uint8)
+        cam = random.normal(size=(5, 6)).astype(np.float32)
+        placement = place(width, height, 224, 224, resize)
+        before = photo.copy()
+        overlay = render_overlay(photo, cam, placement, opacity, colormap)
+        np.testing.assert_array_equal(photo, before)
+        rows, columns, heatmap = heatmap_over(cam, placement, height, width)
+        colors = cv2.applyColorMap(cv2.convertScaleAbs(heatmap, alpha=255), table)[..., ::-1]
+        expected = before.copy()
+        expected[rows, columns] = cv2.addWeighted(
+            before[rows, columns], 1 - opacity, np.ascontiguousarray(colors), opacity, 0
+        )
+        np.testing.assert_array_equal(overlay, expected)
