@@ -18,11 +18,12 @@ import typer
 
 from pipeline.config import config_of
 from pipeline.launch.runners import pipeline_options, runner_of
-from transforms.manifest import Manifest, ReadManifest, survey_manifest
+from transforms.blocks import ReadBlocks
+from transforms.manifest import Manifest, survey_manifest
 from transforms.records import Shard
 from transforms.shards import PlanShards, bucket_count
 from transforms.storage import Storage
-from transforms.table import DoneImages
+from transforms.table import TableLocation
 
 FILES = 64
 SHARD = 1024
@@ -54,9 +55,9 @@ def plan(folder: str, lines: int, workers: int) -> float:
     assert survey.count == lines
     manifest = Manifest(folder, pieces=survey.pieces, extra_columns=survey.extra_columns)
     pipeline = beam.Pipeline(runner=runner_of(options), options=options)
-    refs = pipeline | ReadManifest(manifest, storage)
-    done = pipeline | beam.Create([DoneImages((), ())])
-    shards = (refs, done) | PlanShards(bucket_count(lines, SHARD))
+    buckets = bucket_count(lines, SHARD)
+    blocks = pipeline | ReadBlocks(manifest, TableLocation(f"{folder}/out", "run", "none"), storage, buckets)
+    shards = blocks | PlanShards(buckets)
     _ = shards | beam.Map(_count) | beam.CombineGlobally(sum) | beam.Map(_check, lines)
     pipeline.run().wait_until_finish()
     return time.monotonic() - started

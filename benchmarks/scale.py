@@ -28,7 +28,7 @@ from transforms.manifest.manifest import Manifest
 from transforms.manifest.read import read_blocks, read_manifest
 from transforms.manifest.survey import survey_manifest
 from transforms.records import RefBlock, Shard, ShardResult, image_id_of
-from transforms.shards import bucket_count, plan_shard, split_done, split_refs
+from transforms.shards import block_size, bucket_count, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage
 from transforms.table.done import read_earlier_parts, write_earlier_parts
 from transforms.table.location import OutputLayout, TableLocation
@@ -51,7 +51,7 @@ def read_and_key(folder: Path, lines: int) -> Counts:
     """What the one worker that reads the manifest does: references, by bucket, encoded for the shuffle."""
     coder, buckets = FastPrimitivesCoder(), bucket_count(lines, SHARD)
     count = size = elements = 0
-    for block in read_blocks(b"", Manifest(str(folder / "manifest.txt")), Storage()):
+    for block in read_blocks(Manifest(str(folder / "manifest.txt")), Storage(), block_size(buckets)):
         count += len(block.refs)
         for keyed in split_refs(block, buckets):
             size += len(coder.encode(keyed))
@@ -66,7 +66,7 @@ def plan(folder: Path, lines: int) -> Counts:
     for bucket, some in split_refs(RefBlock(0, tuple(refs)), PLANNED):
         groups[bucket].append(some)
     started = time.process_time()
-    planned = [plan_shard(bucket, {"refs": some, "done": ()}) for bucket, some in groups.items()]
+    planned = [plan_shard(bucket, some) for bucket, some in groups.items()]
     return {"per": sum(len(shard.refs) for shard in planned), "seconds": time.process_time() - started}
 
 

@@ -5,20 +5,23 @@ import functools
 import apache_beam as beam
 
 from pipeline.job import Job
+from transforms.blocks import ReadBlocks
 from transforms.container_shards import FollowContainers
 from transforms.explain import ExplainImages, write_mistake
-from transforms.manifest import ReadManifest
 from transforms.shards import PlanShards
-from transforms.table import ReadDoneImages, WriteStatistics, WriteTotals
+from transforms.table import WriteStatistics, WriteTotals
 
 
 def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
     """Put the steps of ``job`` on ``root``. Only references and rows pass between them, never pixels."""
-    refs = root | "ReadManifest" >> ReadManifest(
-        job.manifest, job.storage, functools.partial(write_mistake, table=job.settings.table, storage=job.storage)
+    blocks = root | "ReadBlocks" >> ReadBlocks(
+        job.manifest,
+        job.settings.table,
+        job.storage,
+        job.buckets,
+        functools.partial(write_mistake, table=job.settings.table, storage=job.storage),
     )
-    done = root | "ReadDoneImages" >> ReadDoneImages(job.settings.table, job.storage)
-    shards = (refs, done) | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi")
+    shards = blocks | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi")
     if job.survey.has_containers:
         shards |= "FollowContainers" >> FollowContainers(job.buckets, job.shard_size)
     return (

@@ -32,18 +32,16 @@ def done(*images: tuple[str, bool]) -> DoneImages:
 
 def test_a_bucket_becomes_each_image_once_in_the_order_of_the_uris():
     refs = [ref("c"), ref("a"), ref("b"), ref("a"), ref("c"), ref("a")]
-    shard = plan_shard(
-        3, {"refs": [pack(refs[:2]), pack(refs[2:], 2)], "done": [done(("b", True)), done(("x", False))]}
-    )
+    shard = plan_shard(3, [done(("b", True)), done(("x", False)), pack(refs[:2]), pack(refs[2:], 2)])
     assert [image.uri for image in shard.refs] == ["a", "c"]
     assert (shard.duplicates, shard.done, shard.done_failed) == (3, 1, 1)
     assert shard.shard_id.startswith("00003-")
 
 
 def test_the_id_of_a_shard_names_its_images_whatever_the_order_they_come_in():
-    one = plan_shard(0, {"refs": [pack([ref("a"), ref("b")])], "done": []})
-    same = plan_shard(0, {"refs": [pack([ref("b")]), pack([ref("a"), ref("b")], 1)], "done": []})
-    less = plan_shard(0, {"refs": [pack([ref("a"), ref("b")])], "done": [done(("a", False))]})
+    one = plan_shard(0, [pack([ref("a"), ref("b")])])
+    same = plan_shard(0, [pack([ref("b")]), pack([ref("a"), ref("b")], 1)])
+    less = plan_shard(0, [done(("a", False)), pack([ref("a"), ref("b")])])
     assert one.shard_id == same.shard_id
     assert one.shard_id != less.shard_id
 
@@ -58,10 +56,10 @@ def test_labels_of_several_lines_are_a_conflict_or_all_true():
         ref("c", labels=()),
         ref("c", label="dog"),
     ]
-    first = plan_shard(0, {"refs": [pack(lines)], "done": []})
+    first = plan_shard(0, [pack(lines)])
     assert first.refs == (lines[0], lines[3], lines[5])
     assert (first.conflicts, first.conflict) == (2, "a is 'cat' and 'dog' and 'cat; grass'")
-    every = plan_shard(0, {"refs": [pack(lines)], "done": []}, all_labels=True)
+    every = plan_shard(0, [pack(lines)], all_labels=True)
     assert every.refs[0] == ref("a", label="cat;dog;grass", labels=("cat", "dog", "grass"))
     assert every.refs[1] == lines[3]
     assert every.conflicts == 0
@@ -76,7 +74,7 @@ def test_what_lines_say_of_one_image_is_merged_in_the_order_of_the_manifest():
     ]
     merged = ref("a", label="cat", boxes=(two, one, three), targets=("3", "4"), extra=("x", "north"))
     for order in (blocks, blocks[::-1], [blocks[1], blocks[2], blocks[0]]):  # the shuffle keeps none
-        shard = plan_shard(0, {"refs": order, "done": []})
+        shard = plan_shard(0, order)
         assert shard.refs == (merged, ref("b", label="7"), ref("c"))
         assert (shard.duplicates, shard.conflicts, shard.conflict) == (2, 0, "")
 
@@ -84,7 +82,7 @@ def test_what_lines_say_of_one_image_is_merged_in_the_order_of_the_manifest():
 def test_nothing_to_find_and_something_to_find_is_something_to_find():
     box = (0.0, 0.0, 5.0, 5.0)
     lines = [ref("a", boxes=()), ref("a"), ref("a", boxes=(box,)), ref("b", boxes=()), ref("b"), ref("c"), ref("c")]
-    shard = plan_shard(0, {"refs": [pack(lines)], "done": []})
+    shard = plan_shard(0, [pack(lines)])
     assert [image.boxes for image in shard.refs] == [(box,), (), None]
 
 
@@ -92,7 +90,7 @@ def test_several_labels_of_one_image_are_counted_with_an_example_and_the_first_l
     blocks = [pack([ref("b", label="2"), ref("a")]), pack([ref("a", label="cat"), ref("b", label="1")], 2),
               pack([ref("a", label="dog"), ref("a", label="cat"), ref("c", label="3")], 4)]  # fmt: skip
     for order in (blocks, blocks[::-1]):
-        shard = plan_shard(0, {"refs": order, "done": [done(("b", False))]})
+        shard = plan_shard(0, [*order, done(("b", False))])
         assert {image.uri: image.label for image in shard.refs} == {"a": "cat", "c": "3"}
         assert (shard.conflicts, shard.conflict) == (2, "a is 'cat' and 'dog'")
 
@@ -143,8 +141,5 @@ def test_in_the_graph_every_image_is_planned_counted_as_done_or_a_duplicate():
         assert len({shard.shard_id for shard in shards}) == len(shards)
 
     with TestPipeline() as root:
-        refs = root | "Refs" >> beam.Create(
-            [RefBlock(i, tuple(ref(uri) for uri in uris[i : i + 30])) for i in range(0, 100, 30)]
-        )
-        finished = root | "Done" >> beam.Create([finished])
-        assert_that((refs, finished) | PlanShards(5), check)
+        blocks = [RefBlock(i, tuple(ref(uri) for uri in uris[i : i + 30])) for i in range(0, 100, 30)]
+        assert_that(root | beam.Create([*blocks, finished]) | PlanShards(5), check)

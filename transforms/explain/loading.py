@@ -187,10 +187,10 @@ class ImageLoader:
         return (self.settings.overlays or OverlaySettings()).max_side
 
 
-def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
-    """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
+def fetch_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[FetchedImage | FailedImage]:
+    """The bytes of images ahead of the consumer, in order and bounded. A fetch that hangs costs its own image."""
     seconds = patience(loader.storage)
-    fetched = map_patiently(
+    return map_patiently(
         loader.fetch,
         refs,
         _FETCHERS,
@@ -198,7 +198,12 @@ def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[Load
         seconds,
         lambda ref: FailedImage(ref, timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
     )
-    with contextlib.closing(fetched):
+
+
+def load_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[LoadedImage | FailedImage]:
+    """Load images ahead of the consumer, in order and bounded. A fetch or a decode that hangs costs its own image."""
+    seconds = patience(loader.storage)
+    with contextlib.closing(fetch_images(refs, loader)) as fetched:
         yield from map_patiently(
             loader.decode,
             fetched,

@@ -137,12 +137,12 @@ def explain_shard(
         tally.count("bytes_written", len(content))
 
     with tally.timing(WHOLE), contextlib.closing(SequentialReader(shard.refs, storage)) as containers:
-        if loaders is None or containers.has_images:
-            # What lies in one file is read once, by one process.
-            reading = dataclasses.replace(loader, containers=containers)
-            rows, archived = _explain_in_threads(shard, reading, explainer, limit, put)
+        if containers.has_images:
+            loader = dataclasses.replace(loader, containers=containers)
+        if loaders is None:
+            rows, archived = _explain_in_threads(shard, loader, explainer, limit, put)
         else:
-            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit, put)
+            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit)
         if settings.archive is not None and archived:
             put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     return ShardResult(shard, rows, tally.seconds(), tally.events())
@@ -173,12 +173,14 @@ def _explain_in_loaders(
     loader: ImageLoader,
     explainer: BatchExplainer,
     limit: FailureLimit,
-    put: Callable[[str, bytes], None],
 ) -> tuple[pa.Table, dict[str, bytes]]:
-    """The same; the threads here only wait."""
+    """The same; the threads here only wait, and read what lies in larger files."""
     tally = loader.tally
-    with Session(loaders, loader) as session, ThreadPoolExecutor(FINISHING, "finish") as finishers:
-        images = tally.waiting(WAITING, session.load(shard.refs))
-        batches = explain_batches(images, explainer, tally)
+    with (
+        Session(loaders, loader) as session,
+        contextlib.closing(session.load(shard.refs)) as images,
+        ThreadPoolExecutor(FINISHING, "finish") as finishers,
+    ):
+        batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
         tables = [limit.see(table) for table in map_ahead(session.finish, batches, finishers, FINISHING)]
         return session.settle(pa.concat_tables([loader.settings.schema.empty_table(), *tables]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.explain import ImageLoader, LoadedImage
+from transforms.explain import FetchedImage, ImageLoader, LoadedImage
 from transforms.model import BatchExplanation
 from transforms.records import ImageRef
 
@@ -45,6 +45,7 @@ class Load:
     ref: ImageRef
     slot: int
     is_suspect: bool  # say what is known of the image before it is decoded
+    fetched: FetchedImage | None = None  # what lies in a larger file, which one process reads for all
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -88,7 +88,9 @@ class Loader:
         session = self._sessions.get(task.session)
         if session is None:  # it ended while the task was on its way
             return
-        if isinstance(task, Load):
+        if isinstance(task, Load) and task.fetched is not None:
+            self._decode_later(task, task.fetched)
+        elif isinstance(task, Load):
             fetch = functools.partial(self._fetch, session, task)
             self._fetchers.submit(fetch, functools.partial(self._give_up, session, task), session.seconds)
         elif isinstance(task, Forget):

@@ -1,6 +1,7 @@
 """A shard in the loader processes: its images in order, its rows and overlays, all bounded."""
 
 import collections
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Generator, Iterable
@@ -11,7 +12,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.explain import ExplainedBatch, FailedImage, ImageLoader, LoadedImage, failed_rows, overlays_of, patience
+from transforms.explain import (
+    ExplainedBatch,
+    FailedImage,
+    FetchedImage,
+    ImageLoader,
+    LoadedImage,
+    failed_rows,
+    fetch_images,
+    overlays_of,
+    patience,
+)
 from transforms.loaders.limits import memory_of
 from transforms.loaders.messages import Draw, Forget, Load, MakeRows, Open, Raised
 from transforms.loaders.pool import LoaderPool
@@ -23,6 +34,9 @@ from transforms.records import ImageFailure, ImageRef
 _BATCHES_AHEAD = 2  # loaded
 FINISHING = 3  # batches whose rows are being made
 _DRAWN_BEHIND = 64  # images
+_BYTES_AHEAD = 64 << 20  # of encoded images that this process has fetched for its loaders
+
+_Source = ImageRef | FetchedImage | FailedImage
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,6 +53,16 @@ class HeldImage(LoadedImage):
         self.session.release(self)
         self.session.forget(self)
         return super().failed(failure)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Pending:
+    """An image on its way, or one that has failed already and waits for its turn."""
+
+    source: ImageRef | FailedImage
+    slot: int = 0
+    request: Request | None = None
+    byte_count: int = 0  # that were sent along
 
 
 class Session:
@@ -60,8 +84,9 @@ class Session:
         self._drawn: collections.deque[tuple[HeldImage, Request]] = collections.deque()
         self._files: dict[str, bytes] = {}
         self._undrawn: list[FailedImage] = []
+        self._reader = None if loader.containers is None else loader
         fields = {field.name: getattr(loader, field.name) for field in dataclasses.fields(loader)}
-        del fields["tally"]
+        del fields["tally"], fields["containers"]
         memory = memory_of(self._settings, slots)
         opened = Open(
             self._id, type(loader), fields, self._seconds, shape, card.pixel_type, self._ring.memory.size, memory
@@ -78,25 +103,57 @@ class Session:
         self._ring.close()
 
     def load(self, refs: Iterable[ImageRef]) -> Generator[LoadedImage | FailedImage]:
-        """The images in order; as many are on their way as there is room for."""
-        pending: collections.deque[tuple[ImageRef, int, Request]] = collections.deque()
-        for ref in refs:
-            while len(pending) >= self._ahead:
-                yield self._loaded(*pending.popleft())
+        """The images in order; as many are on their way as there is room for.
+
+        What lies in larger files is read here, from the front to the back, and its bytes go to the loaders.
+        """
+        if self._reader is None:
+            yield from self._load(refs)
+            return
+        with contextlib.closing(fetch_images(refs, self._reader)) as fetched:
+            yield from self._load(fetched)
+
+    def _load(self, sources: Iterable[_Source]) -> Generator[LoadedImage | FailedImage]:
+        pending: collections.deque[_Pending] = collections.deque()
+        held = 0  # bytes of encoded images
+
+        def settle() -> LoadedImage | FailedImage:
+            nonlocal held
+            first = pending.popleft()
+            held -= first.byte_count
+            return self._loaded(first)
+
+        for source in sources:
+            while len(pending) >= self._ahead or (pending and held > _BYTES_AHEAD):
+                yield settle()
+            if isinstance(source, FailedImage):
+                pending.append(_Pending(source))
+                continue
             slot = self._ring.take(wait=False)
             while slot is None and pending:
-                yield self._loaded(*pending.popleft())
+                yield settle()
                 slot = self._ring.take(wait=False)
             if slot is None:  # until rows of earlier images are there
                 slot = self._ring.take(wait=True)
             assert slot is not None
-            request = Request(Load(self._pool.number(), self._id, ref, slot, is_suspect=False), self._seconds)
-            self._pool.submit(request)
-            pending.append((ref, slot, request))
+            pending.append(self._begin(source, slot))
+            held += pending[-1].byte_count
         while pending:
-            yield self._loaded(*pending.popleft())
+            yield settle()
 
-    def _loaded(self, ref: ImageRef, slot: int, request: Request) -> HeldImage | FailedImage:
+    def _begin(self, source: ImageRef | FetchedImage, slot: int) -> "_Pending":
+        fetched = source if isinstance(source, FetchedImage) else None
+        ref = source.ref if isinstance(source, FetchedImage) else source
+        load = Load(self._pool.number(), self._id, ref, slot, is_suspect=False, fetched=fetched)
+        request = Request(load, self._seconds)
+        self._pool.submit(request)
+        return _Pending(ref, slot, request, 0 if fetched is None else len(fetched.encoded))
+
+    def _loaded(self, pending: "_Pending") -> HeldImage | FailedImage:
+        ref, slot, request = pending.source, pending.slot, pending.request
+        if isinstance(ref, FailedImage):
+            return ref
+        assert request is not None
         outcome = _result(request.future)
         if isinstance(outcome, Lost):
             known = outcome.known

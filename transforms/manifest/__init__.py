@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from transforms.manifest.conflicts import refuse_conflicts
     from transforms.manifest.folders import are_classes, labelled_by_folder
     from transforms.manifest.label_kinds import LabelKind
-    from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat
-    from transforms.manifest.read import ReadManifest, base_of, read_manifest, with_named_label
+    from transforms.manifest.manifest import Conflicts, LabelSource, Manifest, ManifestError, ManifestFormat, Piece
+    from transforms.manifest.read import OnMistake, base_of, read_blocks, read_manifest, with_named_label
     from transforms.manifest.survey import ManifestSummary, survey_manifest
 
 __all__ = [
@@ -22,10 +22,12 @@ __all__ = [
     "ManifestError",
     "ManifestFormat",
     "ManifestSummary",
-    "ReadManifest",
+    "OnMistake",
+    "Piece",
     "are_classes",
     "base_of",
     "labelled_by_folder",
+    "read_blocks",
     "read_manifest",
     "refuse_conflicts",
     "survey_manifest",

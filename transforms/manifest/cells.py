@@ -91,6 +91,8 @@ def is_missing(value: Any) -> bool:
 
 def class_text(value: Any) -> str:
     """281.0, as a column with gaps comes out of Parquet, is class 281."""
+    if isinstance(value, str | int):
+        return utf8(str(value)).strip()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     nested = isinstance(value, bytes | list | dict)
@@ -99,6 +101,8 @@ def class_text(value: Any) -> str:
 
 def cell_text(value: Any) -> str | None:
     """What a further column of the table holds: a text as it is, a moment in ISO 8601, lists and objects as JSON."""
+    if isinstance(value, str):  # most are
+        return utf8(value)
     if is_missing(value):
         return None
     if isinstance(value, bytes):
@@ -110,6 +114,8 @@ def cell_text(value: Any) -> str | None:
 
 def utf8(text: str) -> str:
     r"""Text as files can hold it: half a surrogate pair, which JSON lets through, is escaped, as ``\ud800``."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -4,8 +4,6 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 
-import apache_beam as beam
-
 from transforms.manifest.boxes import parse_boxes
 from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_label, parse_targets, parse_text
 from transforms.manifest.folders import folder_of
@@ -17,49 +15,14 @@ from transforms.storage import Storage, uris
 OnMistake = Callable[[ManifestError], None] | None
 """What a worker that finds a mistake calls before it stops."""
 
-_BLOCK = 1 << 15  # references; some of each bucket, also where there are a thousand buckets
 
+def read_blocks(manifest: Manifest, storage: Storage, size: int, on_mistake: OnMistake = None) -> Iterator[RefBlock]:
+    """Every image of the manifest, in its order, ``size`` at a time; raises as :func:`read_manifest`.
 
-class ReadManifest(beam.PTransform):
-    """Manifest -> blocks of its references, one ImageRef per line.
-
-    A block is an element because a million elements cost a runner far more than a million references do. Where the
-    manifest has pieces, many workers read them.
+    Its pieces may be some that follow each other: the blocks know their place in the whole manifest.
     """
-
-    def __init__(self, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None):
-        super().__init__()
-        self._manifest = manifest
-        self._storage = storage
-        self._on_mistake = on_mistake
-
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[RefBlock]:
-        start = root | beam.Impulse()
-        if len(self._manifest.pieces) <= 1:
-            return start | "Lines" >> beam.FlatMap(read_blocks, self._manifest, self._storage, self._on_mistake)
-        manifest = dataclasses.replace(self._manifest, pieces=())
-        return (
-            start
-            | "Pieces" >> beam.FlatMap(_each, self._manifest.pieces)
-            | "Deal" >> beam.Reshuffle()
-            | "Lines" >> beam.FlatMap(read_piece, manifest, self._storage, self._on_mistake)
-        )
-
-
-def read_blocks(
-    _impulse: bytes, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None
-) -> Iterator[RefBlock]:
-    """Every image of the manifest, in its order, some thousands at a time; raises as :func:`read_manifest`."""
-    yield from _told(_blocks(read_manifest(manifest, storage), 0), on_mistake)
-
-
-def _each(_impulse: bytes, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
-    return pieces
-
-
-def read_piece(piece: Piece, manifest: Manifest, storage: Storage, on_mistake: OnMistake = None) -> Iterator[RefBlock]:
-    """The images of one piece of the manifest; raises as :func:`read_manifest`."""
-    yield from _told(_blocks(_refs_of_piece(piece, manifest, storage), piece.start), on_mistake)
+    start = manifest.pieces[0].start if manifest.pieces else 0
+    yield from _told(_blocks(read_manifest(manifest, storage), start, size), on_mistake)
 
 
 def _told(blocks: Iterator[RefBlock], on_mistake: OnMistake) -> Iterator[RefBlock]:
@@ -109,8 +72,8 @@ def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
     return dataclasses.replace(manifest, uri=piece.uri, format=kind, required_columns=required, pieces=(), limit=None)
 
 
-def _blocks(refs: Iterator[ImageRef], start: int) -> Iterator[RefBlock]:
-    while block := tuple(itertools.islice(refs, _BLOCK)):
+def _blocks(refs: Iterator[ImageRef], start: int, size: int) -> Iterator[RefBlock]:
+    while block := tuple(itertools.islice(refs, size)):
         yield RefBlock(start, block)
         start += len(block)
 

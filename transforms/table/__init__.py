@@ -6,7 +6,7 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals, write_part
-    from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
+    from transforms.table.done import DoneImages, read_done_blocks, write_earlier_parts
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
     from transforms.table.location import OutputLayout, RunLayout, TableLocation
     from transforms.table.parts import (
@@ -35,7 +35,6 @@ __all__ = [
     "LeaseLostError",
     "OutputLayout",
     "PartFooter",
-    "ReadDoneImages",
     "RunLayout",
     "TableLocation",
     "Totals",
@@ -45,6 +44,7 @@ __all__ = [
     "column_names_for",
     "image_statuses",
     "list_parts",
+    "read_done_blocks",
     "read_footer",
     "read_holder",
     "read_part",

@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import apache_beam as beam
-
 from transforms.concurrency import map_ahead
 from transforms.records import FAILURES
 from transforms.storage import Storage, not_state, read_state
@@ -35,29 +33,16 @@ def _done_images(image_ids: bytes, failed: bytes) -> DoneImages:
     )
 
 
-class ReadDoneImages(beam.PTransform):
-    """The parts that were there at launch -> the images that have rows with the same fingerprint.
-
-    The list of parts is a file that the launcher wrote. Were it made here, a step that the runner repeats would find
-    parts of this very run and plan other shards than before.
-    """
-
-    def __init__(self, table: TableLocation, storage: Storage):
-        super().__init__()
-        self._table = table
-        self._storage = storage
-
-    def expand(self, root: beam.Pipeline) -> beam.PCollection[DoneImages]:
-        return root | beam.Impulse() | "DoneImages" >> beam.FlatMap(_read_earlier_parts, self._table, self._storage)
-
-
 def write_earlier_parts(table: TableLocation, parts: Iterable[str], storage: Storage) -> None:
     """Write down what a run builds on, before it begins."""
     storage.put(table.run.earlier, "\n".join(parts).encode(errors="surrogateescape"))
 
 
-def _read_earlier_parts(_impulse: bytes, table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
-    """Some of each bucket in every block: parts of a run with other buckets would fall apart into single images."""
+def read_done_blocks(table: TableLocation, storage: Storage) -> Iterator[DoneImages]:
+    """The images that have rows with the same fingerprint in the parts that were there at launch.
+
+    Some of each bucket in every block: parts of a run with other buckets would fall apart into single images.
+    """
     image_ids: list[str] = []
     failed: list[bool] = []
     for done in read_earlier_parts(table, storage):

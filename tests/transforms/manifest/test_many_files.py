@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from transforms.manifest.manifest import Manifest, ManifestError
-from transforms.manifest.read import read_manifest, read_piece
+from transforms.manifest.read import read_blocks, read_manifest
 from transforms.manifest.survey import survey_manifest
 from transforms.storage.storage import Storage
 
@@ -59,7 +59,7 @@ def test_every_piece_knows_its_place_whoever_reads_it(folder, monkeypatch):
     assert [(piece.start, piece.count, piece.row_groups) for piece in manifest.pieces] == [
         (0, 3, None), (3, 2, (0,)), (5, 2, (1,)), (7, 1, (2,)), (8, 4, None)]  # fmt: skip
     for piece in reversed(manifest.pieces):
-        (block,) = read_piece(piece, dataclasses.replace(manifest, pieces=()), STORAGE)
+        (block,) = read_blocks(dataclasses.replace(manifest, pieces=(piece,)), STORAGE, 100)
         assert block.start == piece.start
         assert [int(ref.label) for ref in block.refs] == list(range(piece.start, piece.start + piece.count))
 
@@ -73,7 +73,7 @@ def test_a_mistake_is_named_with_its_file_and_line(tmp_path, monkeypatch):
         Manifest(str(tmp_path)), pieces=survey_manifest(Manifest(str(tmp_path)), STORAGE).pieces
     )
     with pytest.raises(ManifestError, match=r"1\.parquet, line 4: the line has no URI"):
-        list(read_piece(manifest.pieces[1], dataclasses.replace(manifest, pieces=()), STORAGE))
+        list(read_blocks(dataclasses.replace(manifest, pieces=manifest.pieces[1:2]), STORAGE, 100))
     monkeypatch.setattr("transforms.manifest.survey._SAMPLED_LINES", 2)
     with pytest.raises(ManifestError, match=r"1\.parquet, line 4: the line has no URI"):
         survey_manifest(Manifest(str(tmp_path)), STORAGE)
