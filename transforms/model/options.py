@@ -45,7 +45,7 @@ class ModelOptions:
     labels: LabelKind = "none"  # what the labels of the manifest look like: evidence for output_kind
     trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
     method: str = "gradcam"  # one of transforms.model.METHODS or ATTENTION_METHODS
-    # Class index or name, or runner_up: explain the target's score minus this class's score.
+    # Class index or name, runner_up or label: explain the target's score minus this class's score.
     contrast: int | str | None = None
     # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model
     geometry: tuple[float, float, float, float] | None = None

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from transforms.model.cam.attention import attention_map_of
+from transforms.model.cam.contrasted import contrasted_classes
 from transforms.model.cam.masking import masked_probabilities
 from transforms.model.cam.methods import evidence, feature_method
+from transforms.model.extra_inputs import given_inputs
 from transforms.model.graph import FlatGraph, Tensor, head_behind, node_name, splice, tensor_name
 from transforms.model.plan import Plan
 from transforms.model.tensorflow import tf
@@ -19,9 +21,10 @@ class Explainer(tf.Module):
     """Two functions, ``explain`` and ``predict``, each of which gives the arrays of a ``BatchExplanation`` by name.
 
     ``explain(images [B, H, W, 3] of the plan's pixel type, targets int32 [B, K])``; ``predict(images)`` is for the
-    class with the highest score. The other inputs of the model, if any, come behind, ``[B, ...]`` each. One forward
-    pass; then the part behind the target layer is differentiated once per target class, and run twice more: on the
-    features that the map shows, and on the rest.
+    class with the highest score. The other inputs of the model, if any, come behind, ``[B, ...]`` each, and last,
+    where classes are contrasted with the label, the label, int32 ``[B]``, -1 for none. One forward pass; then the part
+    behind the target layer is differentiated once per target class, and run twice more: on the features that the map
+    shows, and on the rest.
 
     Args:
         plan: what is explained, and how.
@@ -48,7 +51,8 @@ class Explainer(tf.Module):
         )
         images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], plan.pixel_type, "images")
         targets = tf.TensorSpec([None, None], tf.int32, "targets")
-        extra = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(plan.extra)]
+        given = given_inputs(plan.extra, plan.contrast)
+        extra = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(given)]
         self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets, *extra])
         self.predict = tf.function(self._predict, autograph=False, input_signature=[images, *extra])
 
@@ -57,6 +61,8 @@ class Explainer(tf.Module):
 
     def _explain(self, images: Tensor, targets: Tensor, *extra: Tensor) -> dict[str, Tensor]:
         plan, graph, head = self._plan, self._graph, self._head
+        labels = extra[-1] if plan.contrast == "label" else None
+        extra = extra[: len(plan.extra)]
         feeds = {node_name(graph.input): model_input(images, plan), **self._weights()}
         feeds |= dict(zip(map(node_name, graph.extra), extra, strict=True))
         beside = [name for name in head.others if node_name(name) not in feeds]
@@ -71,7 +77,8 @@ class Explainer(tf.Module):
         activations = channels_last(features, plan.target.channel_axis)
         differentiated = probabilities if plan.options.score == "probability" else scores
         by_attention = self._by_attention(others, differentiated)
-        maps = self._maps(differentiated, classes, features, activations, means, by_attention)
+        contrasted = contrasted_classes(plan.contrast, differentiated, classes, labels)
+        maps = self._maps(differentiated, classes, contrasted, features, activations, means, by_attention)
         kept, removed = masked_probabilities(
             lambda head_input: class_scores(head.run(head_input, others), plan)[1],
             means[0] if means else features,
@@ -84,6 +91,7 @@ class Explainer(tf.Module):
         return {
             **maps,
             "classes": classes,
+            **({} if contrasted is None else {"contrasted": contrasted}),
             "scores": scores,
             "probabilities": probabilities,
             "kept_probabilities": kept,
@@ -111,6 +119,7 @@ class Explainer(tf.Module):
         self,
         differentiated: Tensor,
         classes: Tensor,
+        contrasted: Tensor | None,
         features: Tensor,
         activations: Tensor,
         means: list[Tensor],
@@ -121,6 +130,7 @@ class Explainer(tf.Module):
         Args:
             differentiated: scores or probabilities, float32 ``[B, C]``.
             classes: int32 ``[B, K]``.
+            contrasted: of each of them, the class whose score is taken off, int32 ``[B, K]``; None: none is.
             features: the target layer's tensor, as it lies in the graph.
             activations: the same, float32 ``[B, h, w, channels]``.
             means: of the features over all cells, where the scores depend on nothing else of them; else empty.
@@ -129,12 +139,12 @@ class Explainer(tf.Module):
         plan = self._plan
         cells = plan.target.height * plan.target.width
 
-        def explain_class(index: Tensor) -> tuple[Tensor, ...]:
-            """For one target class per image, int32 ``[B]``."""
+        def explain_class(indices: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            """For one target class per image, int32 ``[B]``, and the one that it is contrasted with, if any."""
+            index, *other = indices
             direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
-            if plan.contrast is not None:
-                other = _runner_up(differentiated, index) if plan.contrast == "runner_up" else plan.contrast
-                direction -= tf.one_hot(other, plan.scores.class_count, dtype=differentiated.dtype)
+            for each in other:
+                direction -= tf.one_hot(each, plan.scores.class_count, dtype=differentiated.dtype)
             # Summed over the batch, and yet per image: an image's scores depend on no other image.
             if means:  # the gradient is the same in every cell: nine tenths of the work for many classes
                 gradient = tf.gradients(differentiated, means, grad_ys=direction)[0]
@@ -150,7 +160,7 @@ class Explainer(tf.Module):
         # A loop, so that the number of classes is free; the forward pass lies outside it.
         stacked = tf.map_fn(
             explain_class,
-            tf.transpose(classes),
+            tuple(tf.transpose(each) for each in (classes, contrasted) if each is not None),
             fn_output_signature=(
                 tf.TensorSpec([None, plan.target.height, plan.target.width]),
                 tf.TensorSpec([None]),
@@ -207,12 +217,6 @@ def _resolve(targets: Tensor, scores: Tensor) -> Tensor:
         ranks = tf.maximum(-targets, 1)
     ranked = tf.math.top_k(scores, tf.maximum(tf.reduce_max(ranks), 1)).indices
     return tf.where(targets < 0, tf.gather(ranked, ranks - 1, batch_dims=1), targets)
-
-
-def _runner_up(scores: Tensor, classes: Tensor) -> Tensor:
-    """Of each image the class with the highest score but for the one that is explained, int32 ``[B]``."""
-    highest = tf.math.top_k(scores, 2).indices
-    return tf.where(highest[:, 0] == classes, highest[:, 1], highest[:, 0])
 
 
 def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from transforms.model.plan.attention import AttentionMaps
     from transforms.model.plan.card import card_of
     from transforms.model.plan.checks import refusing_failures
+    from transforms.model.plan.contrast import Contrast
     from transforms.model.plan.fingerprint import fingerprint_of
     from transforms.model.plan.network import FeatureMap
     from transforms.model.plan.plan import Plan, make_plan
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttentionMaps",
+    "Contrast",
     "FeatureMap",
     "Plan",
     "card_of",

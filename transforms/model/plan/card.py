@@ -33,5 +33,6 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         inputs=plan.extra,
         seen=plan.seen,
         precision=options.precision,
+        contrast=plan.contrast,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from typing import Literal
 
 from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
@@ -26,6 +25,7 @@ from transforms.model.plan.checks import (
     refuse_straight_through,
     refuse_training_mode,
 )
+from transforms.model.plan.contrast import Contrast, find_contrast
 from transforms.model.plan.evidence import gather_evidence
 from transforms.model.plan.front import ImageInput, without_own_padding
 from transforms.model.plan.geometry import find_seen
@@ -63,7 +63,7 @@ class Plan:
     input_dtype: str
     options: ModelOptions
     seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
-    contrast: int | Literal["runner_up"] | None  # class index, or of each image the highest class but the target
+    contrast: Contrast | None
     class_names: tuple[str, ...] | None
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
@@ -150,7 +150,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         input_dtype=dtype.name,
         seen=seen,
         options=options,
-        contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
+        contrast=find_contrast(options.contrast, scores.kind, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         attention=attention,
         custom_gradients=custom_gradients,
@@ -210,27 +210,6 @@ def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
             "model.preprocessing to none."
         )
     return preprocessing
-
-
-def _contrast(
-    contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None
-) -> int | Literal["runner_up"] | None:
-    if contrast is None:
-        return None
-    if isinstance(contrast, str) and class_names is not None and class_names.count(contrast) == 1:
-        return class_names.index(contrast)
-    if contrast == "runner_up":
-        return "runner_up"
-    try:
-        index = int(contrast)
-    except ValueError:
-        raise ModelRefused(
-            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index, or "
-            "runner_up."
-        ) from None
-    if not 0 <= index < class_count:
-        raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
-    return index
 
 
 def _refuse_pointless_options(scores: ScoreTensor, options: ModelOptions) -> None:
