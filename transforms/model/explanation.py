@@ -42,6 +42,8 @@ class ModelCard:
     precision: str = "float32"  # of the network in front of the target layer
     # What a target is set against: a class, or of each image runner_up or label; None: nothing
     contrast: int | str | None = None
+    fused: tuple[str, ...] = ()  # layers whose maps are one, from the image to the target layer; empty: it alone
+    fusion: str = "product"  # of several layers
     # Of maps of made-up images: largest difference from float32 over their largest value; None: they are float32
     map_error: float | None = None
     seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
@@ -59,6 +61,11 @@ class ModelCard:
     def place(self, width: int, height: int) -> Placement:
         """Where a photo of so many pixels lies in the input, and its map on the photo."""
         return self.sampling.place(width, height, self.input_height, self.input_width, self.seen)
+
+    @property
+    def way(self) -> str:
+        """How maps are made, for a person."""
+        return self.method if not self.fused else f"{self.method}, {self.fusion} of {len(self.fused)} layers"
 
     @property
     def given(self) -> tuple[ExtraInput, ...]:

@@ -14,7 +14,7 @@ from transforms.targets import TargetPolicy
 
 Targets: TypeAlias = "str | int | Sequence[str | int]"
 
-_OF_EXPLAIN = ("method", "contrast")
+_OF_EXPLAIN = ("method", "contrast", "layers", "fusion")
 
 
 def model_options(source: str, options: Mapping[str, Any]) -> ModelOptions:

@@ -6,11 +6,12 @@ import numpy as np
 
 from transforms.model.cam.attention import attention_map_of
 from transforms.model.cam.contrasted import contrasted_classes
+from transforms.model.cam.fuse import coarsened, fuse
 from transforms.model.cam.masking import masked_probabilities
 from transforms.model.cam.methods import evidence, feature_method
 from transforms.model.extra_inputs import given_inputs
 from transforms.model.graph import FlatGraph, Tensor, head_behind, node_name, splice, tensor_name
-from transforms.model.plan import Plan
+from transforms.model.plan import FeatureMap, Plan, lay_out
 from transforms.model.tensorflow import tf
 
 # In bytes: models up to this size have their kernels as constants; a GraphDef cannot hold 2 GB.
@@ -75,15 +76,16 @@ class Explainer(tf.Module):
         scores, probabilities = class_scores(output, plan)
         classes = _resolve(targets, scores)
         activations = channels_last(features, plan.target.channel_axis)
+        earlier = [others[layer.tensor] for layer in plan.earlier]
         differentiated = probabilities if plan.options.score == "probability" else scores
         by_attention = self._by_attention(others, differentiated)
         contrasted = contrasted_classes(plan.contrast, differentiated, classes, labels)
-        maps = self._maps(differentiated, classes, contrasted, features, activations, means, by_attention)
+        maps = self._maps(differentiated, classes, contrasted, features, activations, means, earlier, by_attention)
         kept, removed = masked_probabilities(
             lambda head_input: class_scores(head.run(head_input, others), plan)[1],
             means[0] if means else features,
             activations,
-            maps["cams"],
+            coarsened(maps["cams"], plan.target.height, plan.target.width),
             classes,
             channel_axis=None if means else plan.target.channel_axis,
             at_once=bool(means) and not beside and not extra,  # it reads only weights besides
@@ -123,6 +125,7 @@ class Explainer(tf.Module):
         features: Tensor,
         activations: Tensor,
         means: list[Tensor],
+        earlier: list[Tensor],
         by_attention: Callable[[Tensor], Tensor] | None,
     ) -> Mapping[str, Tensor]:
         """``cams`` float32 ``[B, K, h, w]``; ``evidence``, ``target_scores`` and ``guarded`` (int32) ``[B, K]``.
@@ -134,9 +137,11 @@ class Explainer(tf.Module):
             features: the target layer's tensor, as it lies in the graph.
             activations: the same, float32 ``[B, h, w, channels]``.
             means: of the features over all cells, where the scores depend on nothing else of them; else empty.
+            earlier: tensors of the layers whose maps are fused with the target layer's.
             by_attention: of a method that is made of attention maps.
         """
         plan = self._plan
+        earlier_activations = [on_grid(each, layer) for each, layer in zip(earlier, plan.earlier, strict=True)]
         cells = plan.target.height * plan.target.width
 
         def explain_class(indices: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -146,13 +151,20 @@ class Explainer(tf.Module):
             for each in other:
                 direction -= tf.one_hot(each, plan.scores.class_count, dtype=differentiated.dtype)
             # Summed over the batch, and yet per image: an image's scores depend on no other image.
-            if means:  # the gradient is the same in every cell: nine tenths of the work for many classes
-                gradient = tf.gradients(differentiated, means, grad_ys=direction)[0]
+            # Of means the gradient is the same in every cell: nine tenths of the work for many classes.
+            gradient, *before = tf.gradients(differentiated, [*(means or [features]), *earlier], grad_ys=direction)
+            if means:
                 gradient = tf.reshape(tf.cast(gradient, tf.float32), [-1, 1, 1, plan.target.channels]) / cells
             else:
-                gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
                 gradient = channels_last(gradient, plan.target.channel_axis)
             cam, guarded = self._method(activations, gradient)
+            if before:
+                cams = [cam]
+                for a, g, layer in zip(earlier_activations[::-1], before[::-1], plan.earlier[::-1], strict=True):
+                    another, more = self._method(a, on_grid(g, layer))
+                    cams.insert(0, another)
+                    guarded += more
+                cam = fuse(cams, *plan.grid, plan.options.fusion)
             if by_attention is not None:
                 cam, guarded = by_attention(direction), tf.zeros_like(guarded)
             return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
@@ -162,7 +174,7 @@ class Explainer(tf.Module):
             explain_class,
             tuple(tf.transpose(each) for each in (classes, contrasted) if each is not None),
             fn_output_signature=(
-                tf.TensorSpec([None, plan.target.height, plan.target.width]),
+                tf.TensorSpec([None, *plan.grid]),
                 tf.TensorSpec([None]),
                 tf.TensorSpec([None]),
                 tf.TensorSpec([None], tf.int32),
@@ -229,3 +241,10 @@ def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:
 
 def channels_last(tensor: Tensor, axis: int) -> Tensor:
     return tf.cast(tf.transpose(tensor, [0, 2, 3, 1]) if axis == 1 else tensor, tf.float32)
+
+
+def on_grid(tensor: Tensor, layer: FeatureMap) -> Tensor:
+    """A layer's features, or their gradient, float32 ``[B, h, w, channels]``; of tokens those that are cells."""
+    if layer.tokens is not None:
+        return tf.cast(lay_out(tensor, layer.tokens.layout), tf.float32)
+    return channels_last(tensor, layer.channel_axis)
