@@ -112,7 +112,7 @@ def compile_(
     except UserError as error:
         raise _usage(error) from None
     console = SafeConsole()
-    console.print(f"{folder}: {card.method} at {card.target_layer}, {card.cam_height} x {card.cam_width} cells")
+    console.print(f"{folder}: {card.way} at {card.target_layer}, {card.cam_height} x {card.cam_width} cells")
     for note in card.notes:
         console.print(f"note: {note}")
 

@@ -92,6 +92,12 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             f"{card.output_kind}; write first or refuse, or say model.output_kind: multi_label where that is wrong"
         )
     manifest = dataclasses.replace(manifest, labels=_label_source(manifest, survey, card, say))
+    has_labels = manifest.labels == "folder" or manifest.label_column in survey.own_columns
+    if card.contrast == "label" and not has_labels:
+        raise ConfigError(
+            f"explain.contrast: label, but {manifest.shown} has no labels: no column {manifest.label_column}, and no "
+            "folders that are called as classes. Name the column in input.columns.label, or write runner_up"
+        )
     if manifest.labels == "folder":
         survey = dataclasses.replace(survey, sample=tuple(labelled_by_folder(ref) for ref in survey.sample))
     elif survey.label_names:
@@ -106,7 +112,10 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             layout.root, run_id, card.fingerprint, str(targets), digest_of_all(card.files), secrets.token_hex(8)
         ),
         schema=statistics_schema(
-            tuple(config.audit.regions), extra_columns, has_expected=config.input.columns.expected is not None
+            tuple(config.audit.regions),
+            extra_columns,
+            has_expected=config.input.columns.expected is not None,
+            has_contrast=card.contrast is not None,
         ),
         targets=targets,
         overlays=overlay_settings(config),
@@ -141,7 +150,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         storage=storage,
         loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         knowledge=Knowledge(
-            labels=manifest.labels == "folder" or manifest.label_column in survey.own_columns,
+            labels=has_labels,
             boxes=manifest.boxes_column in survey.own_columns and config.input.columns.masks is None,
             targets=manifest.targets_column in survey.own_columns,
         ),

@@ -179,7 +179,7 @@ def _notes(before: Run, after: Run, storage: Storage) -> list[str]:
             "The models see different parts of their input: for the distance both maps were brought to one grid over "
             "all that either sees; maps over parts of unlike size are told apart by that alone."
         )
-    methods = [card.method for card in cards]
+    methods = [card.way for card in cards]
     if methods[0] != methods[1]:
         notes.append(f"The methods differ ({methods[0]}, {methods[1]}): part of every shift is due to it.")
     samplings = [card.sampling.settled() for card in cards]

@@ -14,6 +14,7 @@ from transforms.manifest import BoxFormat, Conflicts, LabelSource, Manifest, Man
 from transforms.model import (
     ATTENTION_METHODS,
     METHODS,
+    Fusion,
     InputOption,
     InterpolationOption,
     ModelOptions,
@@ -275,6 +276,8 @@ class Explain(_Section):
         pydantic.AfterValidator(_check_targets),
     ] = "predicted"
     contrast: Annotated[str | int | None, pydantic.BeforeValidator(_check_classes)] = ModelOptions.contrast
+    layers: Annotated[int, pydantic.Field(ge=1, le=16)] = ModelOptions.layers
+    fusion: Fusion = ModelOptions.fusion
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
     faithfulness: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
 
@@ -384,9 +387,12 @@ class Config(_Section):
     def model_options(self) -> ModelOptions:
         """The model and how to explain it."""
         asked = self.model.model_dump(exclude={"check", "check_policy", "reference", "min_agreement"})
-        if self.model.precision == "auto":
-            asked["precision"] = "float16" if visible_gpus(os.environ) else "float32"
-        return ModelOptions(**asked, method=self.explain.method, contrast=self.explain.contrast)
+        explain = self.explain
+        if self.model.precision == "auto":  # what lies in front of the target layer is explained too where layers fuse
+            asked["precision"] = "float16" if visible_gpus(os.environ) and explain.layers == 1 else "float32"
+        return ModelOptions(
+            **asked, method=explain.method, contrast=explain.contrast, layers=explain.layers, fusion=explain.fusion
+        )
 
     @property
     def wants_audit(self) -> bool:

@@ -27,7 +27,7 @@ def describe(session: Session) -> dict[str, Any]:
         "before": None if session.before is None else session.before.run_id,
         "model": session.card.source,
         "layer": session.card.target_layer,
-        "method": session.card.method,
+        "method": session.card.way,
         "grid": [session.card.cam_height, session.card.cam_width],
         "rows": rows,
         "images": images if images > 10_000 else _exactly(session),

@@ -15,7 +15,7 @@ from transforms.explain.stored_labels import LABEL_COLUMNS, label_columns_of_row
 from transforms.model import ModelCard
 from transforms.records import ImageRef, Status
 from transforms.table import text_array
-from transforms.targets import targets_of
+from transforms.targets import label_index_of, targets_of
 
 _BELOW_THE_PEAK = 1 - 2e-6  # more than what makes a map flat
 _CLOSE = 0.02  # ground truth from a rounded map, where a row does not say of which boxes it is
@@ -87,6 +87,10 @@ def asks_for_others(
         for name, written, value in zip(settings.extra_columns, settings.input_columns or (), ref.extra, strict=True):
             if written in fed and value != rows[0].get(name):
                 return True
+    if card.contrast == "label" and knowledge.labels:  # the maps themselves depend on what is true
+        mapped = next((row for row in rows if row["target_reason"] is not None), None)
+        if mapped is not None and mapped["label_index"] != label_index_of(ref, card.classes):
+            return True
     return _asked(ref, knowledge, card, settings) != _explained(rows, knowledge, settings)
 
 

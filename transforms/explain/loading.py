@@ -19,7 +19,7 @@ from transforms.placement import Placement
 from transforms.records import MOST_BOXES, ImageFailure, ImageRef, Stage, Status
 from transforms.statistics import TrueMask
 from transforms.storage import SequentialReader, Storage
-from transforms.targets import ImageTargets, targets_of
+from transforms.targets import ImageTargets, label_index_of, targets_of
 
 _DECODERS = available_cpus()
 _FETCHERS = max(16, 2 * _DECODERS)  # object stores answer after 20 to 100 ms, however many ask at a time
@@ -128,7 +128,13 @@ class ImageLoader:
 
     def _inputs(self, ref: ImageRef) -> tuple[np.ndarray, ...]:
         columns = self.settings.input_columns
-        return () if columns is None else input_rows(self.card.inputs, dict(zip(columns, ref.extra, strict=False)))
+        if columns is None:
+            return ()
+        rows = input_rows(self.card.inputs, dict(zip(columns, ref.extra, strict=False)))
+        if self.card.contrast != "label":
+            return rows
+        label = label_index_of(ref, self.card.classes)
+        return (*rows, np.array(-1 if label is None else label, np.int32))
 
     def read(self, ref: ImageRef) -> bytes:
         """The encoded image; raises ImageFailure."""

@@ -46,6 +46,9 @@ def explained_rows(
     columns |= {name: values[image_of] for name, values in measured.items()}
     masks = [image.mask for image in of_rows]
     columns |= box_columns(refs, cams, placements, status, settings, masks)
+    if explanation.contrasted is not None and "contrast_index" in settings.schema.names:
+        against = explanation.contrasted[places].tolist()
+        columns |= {"contrast_index": against, "contrast_name": _names(np.array(against), card.class_names)}
     if card.output_kind == "multi_label":
         columns |= label_columns(of_rows, explanation, places, card)
     elif card.output_kind != "value":

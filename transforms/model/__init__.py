@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transforms.model.no_model import NO_MODEL
     from transforms.model.options import (
         ATTENTION_METHODS,
+        Fusion,
         InputOption,
         InterpolationOption,
         ModelOptions,
@@ -31,6 +32,7 @@ __all__ = [
     "NO_MODEL",
     "BatchExplanation",
     "ExtraInput",
+    "Fusion",
     "GradCamModel",
     "InputOption",
     "Inspection",

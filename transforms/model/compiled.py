@@ -75,7 +75,7 @@ class CompiledModel:
         count = self.card.class_count
         if targets.size and not -count <= targets.min() <= targets.max() < count:
             raise ValueError(f"targets are {targets.min()} to {targets.max()}; the model has {count} classes")
-        wanted = [(one.dtype, (len(images), *one.shape)) for one in self.card.inputs]
+        wanted = [(one.dtype, (len(images), *one.shape)) for one in self.card.given]
         if [(array.dtype.name, array.shape) for array in extra] != wanted:
             found = [f"{array.dtype} {array.shape}" for array in extra]
             raise ValueError(f"the other inputs are {found}, the model takes {wanted}")
@@ -83,7 +83,7 @@ class CompiledModel:
         with self._lock:
             outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32), **more)
             arrays = {name: output.numpy() for name, output in outputs.items()}
-        return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
+        return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS if name in arrays})
 
 
 _loaded: dict[tuple[str, tuple[tuple[str, str], ...]], CompiledModel] = {}
@@ -110,7 +110,7 @@ def load_compiled(
         if key not in _loaded:
             model = _load(card, directory, storage)
             blank = np.zeros((batch_size, card.input_height, card.input_width, 3), card.pixel_type)
-            ones = [np.ones((batch_size, *one.shape), one.dtype) for one in card.inputs]
+            ones = [np.ones((batch_size, *one.shape), one.dtype) for one in card.given]
             model.explain(blank, np.full((batch_size, 1), -1, np.int32), ones)
             _loaded[key] = model
         return _loaded[key]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from transforms.model.extra_inputs import ExtraInput
+from transforms.model.extra_inputs import ExtraInput, given_inputs
 from transforms.model.options import OutputKind
 from transforms.placement import WHOLE, Placement
 from transforms.records import Box
@@ -40,6 +40,10 @@ class ModelCard:
     inputs: tuple[ExtraInput, ...] = ()  # those beside the image
     thresholds: tuple[float, ...] | None = None  # multi_label: from which probability on each class is found
     precision: str = "float32"  # of the network in front of the target layer
+    # What a target is set against: a class, or of each image runner_up or label; None: nothing
+    contrast: int | str | None = None
+    fused: tuple[str, ...] = ()  # layers whose maps are one, from the image to the target layer; empty: it alone
+    fusion: str = "product"  # of several layers
     # Of maps of made-up images: largest difference from float32 over their largest value; None: they are float32
     map_error: float | None = None
     seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
@@ -57,6 +61,16 @@ class ModelCard:
     def place(self, width: int, height: int) -> Placement:
         """Where a photo of so many pixels lies in the input, and its map on the photo."""
         return self.sampling.place(width, height, self.input_height, self.input_width, self.seen)
+
+    @property
+    def way(self) -> str:
+        """How maps are made, for a person."""
+        return self.method if not self.fused else f"{self.method}, {self.fusion} of {len(self.fused)} layers"
+
+    @property
+    def given(self) -> tuple[ExtraInput, ...]:
+        """What the compiled model takes for each image beside it."""
+        return given_inputs(self.inputs, self.contrast)
 
     @property
     def bits(self) -> int:
@@ -83,9 +97,12 @@ class BatchExplanation:
     removed_probabilities: np.ndarray  # float32 [B, K], when it sees A (1 - H): the rest
     guarded: np.ndarray  # int32 [B, K], channels whose weight the method could not compute and took as 0
     finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
+    # int32 [B, K], the class whose score was taken off the target's; None: none was, or an earlier version does not say
+    contrasted: np.ndarray | None = None
 
     def __getitem__(self, images: slice) -> "BatchExplanation":
-        return BatchExplanation(*(getattr(self, field.name)[images] for field in dataclasses.fields(self)))
+        arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return BatchExplanation(**{name: array[images] for name, array in arrays.items() if array is not None})
 
 
 class GradCamModel(Protocol):
@@ -96,7 +113,7 @@ class GradCamModel(Protocol):
     def explain(self, images: np.ndarray, targets: np.ndarray, extra: Sequence[np.ndarray] = ()) -> BatchExplanation:
         """Explain RGB ``images`` ``[B, H, W, 3]`` of the card's pixel type for ``targets`` int32 ``[B, K]``.
 
-        The other inputs of the model, if any, are ``extra``, ``[B, ...]`` each, in the order of the card's inputs.
+        What the card says is given besides, if anything, is ``extra``, ``[B, ...]`` each, in that order.
 
         A target of 0..C-1 is a class; -1 stands for the class with the highest score, -2 for the second, and so on.
         """

@@ -20,6 +20,17 @@ class ExtraInput:
     dtype: str
 
 
+_LABEL = ExtraInput("label", (), (), "int32")
+
+
+def given_inputs(extra: Sequence[ExtraInput], contrast: int | str | None) -> tuple[ExtraInput, ...]:
+    """What a compiled model is given beside images and targets: its own inputs, and the label where that is asked for.
+
+    The label is the index of the true class, -1 where there is none.
+    """
+    return (*extra, _LABEL) if contrast == "label" else tuple(extra)
+
+
 def input_rows(inputs: Sequence[ExtraInput], cells: Mapping[str, str | None]) -> tuple[np.ndarray, ...]:
     """An image's row of each input, of its shape and type.
 

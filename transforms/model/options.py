@@ -15,6 +15,7 @@ InputOption = str | Sequence[str] | Mapping[str, Any]
 ATTENTION_METHODS = ("legrad", "attention_rollout")
 """Methods that are made of attention maps, and that only transformers have."""
 InterpolationOption = Literal["auto", Interpolation]
+Fusion = Literal["product", "maximum"]
 OutputKind = Literal["classes", "multi_label", "binary", "value", "embedding"]
 
 
@@ -45,8 +46,10 @@ class ModelOptions:
     labels: LabelKind = "none"  # what the labels of the manifest look like: evidence for output_kind
     trust: bool = False  # run code that a model file carries or names (Lambda layers, custom layers, file access)
     method: str = "gradcam"  # one of transforms.model.METHODS or ATTENTION_METHODS
-    # Class index or name, or runner_up: explain the target's score minus this class's score.
+    # Class index or name, runner_up or label: explain the target's score minus this class's score.
     contrast: int | str | None = None
+    layers: int = 1  # whose maps are fused: the target layer and sensible ones before it
+    fusion: Fusion = "product"  # of several layers
     # x0, y0, x1, y1 in 0..1 of the model input that the target layer covers; None: found out from the model
     geometry: tuple[float, float, float, float] | None = None
     precision: Precision = "float32"  # of the network in front of the target layer

@@ -141,22 +141,29 @@ _GROUPS: dict[str, list[tuple[str, pa.DataType, str]]] = {
 }  # fmt: skip
 
 
-# Only where the manifest has the user's own predictions (input.columns.expected): so the schema of all others, and with
-# it their fingerprints, stay what they are.
+# Only where the manifest has the user's own predictions (input.columns.expected), and where classes are contrasted
+# (explain.contrast): so the schema of all others stays what it is.
 _EXPECTED = {"expected_index": pa.int32(), "agrees": pa.bool_()}
+_CONTRASTED = {"contrast_index": pa.int32(), "contrast_name": pa.string()}
 
 
 def statistics_schema(
-    regions: Sequence[str] = (), extra_columns: Sequence[str] = (), has_expected: bool = False
+    regions: Sequence[str] = (),
+    extra_columns: Sequence[str] = (),
+    has_expected: bool = False,
+    has_contrast: bool = False,
 ) -> pa.Schema:
     """The schema of a part: the fixed columns, those of the declared regions, then the manifest's further columns.
 
     Args:
         has_expected: with ``expected_index`` (the class that the user's own code predicts) and ``agrees`` (whether the
             model says the same), NULL where the manifest says nothing.
+        has_contrast: with ``contrast_index`` and ``contrast_name``, the class whose score is taken off that of the
+            target: the map, ``target_score`` and the magnitudes are of the difference.
     """
     fields = [pa.field(name, kind) for name, kind, _ in _columns()]
     fields += [pa.field(name, kind) for name, kind in _EXPECTED.items() if has_expected]
+    fields += [pa.field(name, kind) for name, kind in _CONTRASTED.items() if has_contrast]
     fields += [pa.field(f"region_{region}_{what}", pa.float32()) for region in regions for what in ("mass", "lift")]
     fields += [pa.field(name, pa.string()) for name in extra_columns]
     return pa.schema(fields)
@@ -173,7 +180,7 @@ def column_names_for(manifest_columns: Sequence[str], regions: Sequence[str] = (
     Taken by the table, or by a further column that keeps its name: a table that is fed back has ``manifest_status``
     beside ``status``. DuckDB and Spark do not tell ``Site`` from ``site``, so neither do we.
     """
-    own = {name.casefold() for name in (*statistics_schema(regions, has_expected=True).names, "run")}
+    own = {name.casefold() for name in (*statistics_schema(regions, has_expected=True, has_contrast=True).names, "run")}
     taken, names = set(own), {}
     plain = [name for name in manifest_columns if name and name.casefold() not in own]
     # Those that need no other name keep theirs.

@@ -41,7 +41,7 @@ class Model:
 
     def __repr__(self) -> str:
         card = self.card
-        return f"<{card.source}: {card.method} at {card.target_layer}, {card.class_count} classes>"
+        return f"<{card.source}: {card.way} at {card.target_layer}, {card.class_count} classes>"
 
     @property
     def card(self) -> ModelCard:
@@ -122,7 +122,7 @@ def open_model(
         models: a folder, path or URL, that keeps the compiled model for the next time; None: gone with the process.
         storage_options: fsspec's options by URL scheme.
         options: further keys of the config's section ``model`` (weights, preprocessing, input_size, class_names,
-            target_layer, resize, output ...), and ``method`` and ``contrast`` of the section ``explain``.
+            target_layer, resize, output ...), and ``method``, ``contrast``, ``layers`` and ``fusion`` of ``explain``.
 
     Raises:
         UserError: an unknown option, or a model that cannot be loaded or explained; with the cause and the remedy.

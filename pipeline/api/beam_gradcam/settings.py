@@ -14,7 +14,7 @@ from transforms.targets import TargetPolicy
 
 Targets: TypeAlias = "str | int | Sequence[str | int]"
 
-_OF_EXPLAIN = ("method", "contrast")
+_OF_EXPLAIN = ("method", "contrast", "layers", "fusion")
 
 
 def model_options(source: str, options: Mapping[str, Any]) -> ModelOptions:
@@ -49,7 +49,7 @@ def explain_settings(
     policy.check(card.classes)
     return ExplainSettings(
         table=TableLocation("", "", card.fingerprint, str(policy)),
-        schema=statistics_schema(tuple(checked)),
+        schema=statistics_schema(tuple(checked), has_contrast=card.contrast is not None),
         targets=policy,
         overlays=None if overlays is None else OverlaySettings(),
         overlay_folder=overlays,

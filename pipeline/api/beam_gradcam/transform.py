@@ -37,7 +37,8 @@ class Explain(beam.PTransform):
         models: a folder, path or URL, that launcher and workers reach: the model is compiled once, now, and kept
             there, and workers need neither Keras' files nor the source.
         storage_options: fsspec's options by URL scheme.
-        options: further keys of the config's section ``model``, and ``method`` and ``contrast``.
+        options: further keys of the config's section ``model``, and ``method``, ``contrast``, ``layers`` and
+            ``fusion``.
 
     Raises:
         UserError: when the pipeline is built: an unknown option, or a model that cannot be used.

@@ -64,7 +64,7 @@ class AuditTable:
     @property
     def extra_columns(self) -> tuple[str, ...]:
         """The manifest's further columns."""
-        own = set(statistics_schema(self.regions, has_expected=True).names)
+        own = set(statistics_schema(self.regions, has_expected=True, has_contrast=True).names)
         return tuple(name for name in self.columns if name not in own)
 
 

@@ -56,7 +56,7 @@ def write_controls(table: AuditTable, run: Run, model: GradCamModel, storage: St
         "shuffled": [_shuffled(photo.model_input, rng) for photo in photos],
     }
     # Where the model has other inputs than the image, those of the photos.
-    ones = tuple(np.ones(one.shape, one.dtype) for one in card.inputs)
+    ones = tuple(np.ones(one.shape, one.dtype) for one in card.given)
     beside = [photo.inputs for photo in photos] or [ones]
     images = []
     for control, pictures in inputs.items():

@@ -24,7 +24,7 @@ def write_coco(session: Session, view: View) -> Iterator[bytes]:
 
     def texts() -> Iterator[str]:
         categories = [{"id": index, "name": name} for index, name in enumerate(class_names(session))]
-        info = {"description": f"boxes of the maps of run {session.run.run_id}, {session.card.method}"}
+        info = {"description": f"boxes of the maps of run {session.run.run_id}, {session.card.way}"}
         yield f'{{"info": {json.dumps(info)}, "categories": {json.dumps(categories)},\n"images": ['
         yield from _joined(_images(session, view))
         yield '],\n"annotations": ['

@@ -43,7 +43,7 @@ def write_fiftyone(session: Session, view: View) -> Iterator[bytes]:
         "name": f"beam-gradcam-{session.run.run_id}",
         "media_type": "image",
         "sample_fields": schema,
-        "info": {"run": session.run.run_id, "method": session.card.method, "target_layer": session.card.target_layer},
+        "info": {"run": session.run.run_id, "method": session.card.way, "target_layer": session.card.target_layer},
         "default_classes": class_names(session),
     }
     tags: dict[str, list[str]] = {}

@@ -32,6 +32,12 @@ def sample_images(plan: Plan) -> np.ndarray:
     return images if plan.pixel_type == "uint8" else widened(images)
 
 
+def sample_inputs(plan: Plan, count: int) -> list[np.ndarray]:
+    """What the explainer is given beside ``count`` made-up images; they have no label."""
+    labels = [np.full(count, -1, np.int32)] if plan.contrast == "label" else []
+    return [*made_up_inputs(plan.flat, count).values(), *labels]
+
+
 def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
     """The plan's graph with its batch norms folded, and notes; unfolded where that would change the numbers.
 
@@ -75,7 +81,7 @@ def refuse_mixed_batches(plan: Plan, module: tf.Module) -> None:
         ModelRefused: they do, or they differ from run to run.
     """
     images = sample_images(plan)
-    extra = list(made_up_inputs(plan.flat, len(images)).values())
+    extra = sample_inputs(plan, len(images))
     together = module.predict(images, *extra)["scores"].numpy()
     others = module.predict(images[[0, 3, 3, 1]], *extra)["scores"].numpy()
     error = max(_relative_error(others[0], together[0]), _relative_error(others[3], together[1]))

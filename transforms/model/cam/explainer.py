@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from transforms.model.cam.attention import attention_map_of
+from transforms.model.cam.contrasted import contrasted_classes
+from transforms.model.cam.fuse import coarsened, fuse
 from transforms.model.cam.masking import masked_probabilities
 from transforms.model.cam.methods import evidence, feature_method
+from transforms.model.extra_inputs import given_inputs
 from transforms.model.graph import FlatGraph, Tensor, head_behind, node_name, splice, tensor_name
-from transforms.model.plan import Plan
+from transforms.model.plan import FeatureMap, Plan, lay_out
 from transforms.model.tensorflow import tf
 
 # In bytes: models up to this size have their kernels as constants; a GraphDef cannot hold 2 GB.
@@ -19,9 +22,10 @@ class Explainer(tf.Module):
     """Two functions, ``explain`` and ``predict``, each of which gives the arrays of a ``BatchExplanation`` by name.
 
     ``explain(images [B, H, W, 3] of the plan's pixel type, targets int32 [B, K])``; ``predict(images)`` is for the
-    class with the highest score. The other inputs of the model, if any, come behind, ``[B, ...]`` each. One forward
-    pass; then the part behind the target layer is differentiated once per target class, and run twice more: on the
-    features that the map shows, and on the rest.
+    class with the highest score. The other inputs of the model, if any, come behind, ``[B, ...]`` each, and last,
+    where classes are contrasted with the label, the label, int32 ``[B]``, -1 for none. One forward pass; then the part
+    behind the target layer is differentiated once per target class, and run twice more: on the features that the map
+    shows, and on the rest.
 
     Args:
         plan: what is explained, and how.
@@ -48,7 +52,8 @@ class Explainer(tf.Module):
         )
         images = tf.TensorSpec([None, plan.input_height, plan.input_width, 3], plan.pixel_type, "images")
         targets = tf.TensorSpec([None, None], tf.int32, "targets")
-        extra = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(plan.extra)]
+        given = given_inputs(plan.extra, plan.contrast)
+        extra = [tf.TensorSpec([None, *one.shape], one.dtype, f"input_{i}") for i, one in enumerate(given)]
         self.explain = tf.function(self._explain, autograph=False, input_signature=[images, targets, *extra])
         self.predict = tf.function(self._predict, autograph=False, input_signature=[images, *extra])
 
@@ -57,6 +62,8 @@ class Explainer(tf.Module):
 
     def _explain(self, images: Tensor, targets: Tensor, *extra: Tensor) -> dict[str, Tensor]:
         plan, graph, head = self._plan, self._graph, self._head
+        labels = extra[-1] if plan.contrast == "label" else None
+        extra = extra[: len(plan.extra)]
         feeds = {node_name(graph.input): model_input(images, plan), **self._weights()}
         feeds |= dict(zip(map(node_name, graph.extra), extra, strict=True))
         beside = [name for name in head.others if node_name(name) not in feeds]
@@ -69,14 +76,16 @@ class Explainer(tf.Module):
         scores, probabilities = class_scores(output, plan)
         classes = _resolve(targets, scores)
         activations = channels_last(features, plan.target.channel_axis)
+        earlier = [others[layer.tensor] for layer in plan.earlier]
         differentiated = probabilities if plan.options.score == "probability" else scores
         by_attention = self._by_attention(others, differentiated)
-        maps = self._maps(differentiated, classes, features, activations, means, by_attention)
+        contrasted = contrasted_classes(plan.contrast, differentiated, classes, labels)
+        maps = self._maps(differentiated, classes, contrasted, features, activations, means, earlier, by_attention)
         kept, removed = masked_probabilities(
             lambda head_input: class_scores(head.run(head_input, others), plan)[1],
             means[0] if means else features,
             activations,
-            maps["cams"],
+            coarsened(maps["cams"], plan.target.height, plan.target.width),
             classes,
             channel_axis=None if means else plan.target.channel_axis,
             at_once=bool(means) and not beside and not extra,  # it reads only weights besides
@@ -84,6 +93,7 @@ class Explainer(tf.Module):
         return {
             **maps,
             "classes": classes,
+            **({} if contrasted is None else {"contrasted": contrasted}),
             "scores": scores,
             "probabilities": probabilities,
             "kept_probabilities": kept,
@@ -111,9 +121,11 @@ class Explainer(tf.Module):
         self,
         differentiated: Tensor,
         classes: Tensor,
+        contrasted: Tensor | None,
         features: Tensor,
         activations: Tensor,
         means: list[Tensor],
+        earlier: list[Tensor],
         by_attention: Callable[[Tensor], Tensor] | None,
     ) -> Mapping[str, Tensor]:
         """``cams`` float32 ``[B, K, h, w]``; ``evidence``, ``target_scores`` and ``guarded`` (int32) ``[B, K]``.
@@ -121,28 +133,38 @@ class Explainer(tf.Module):
         Args:
             differentiated: scores or probabilities, float32 ``[B, C]``.
             classes: int32 ``[B, K]``.
+            contrasted: of each of them, the class whose score is taken off, int32 ``[B, K]``; None: none is.
             features: the target layer's tensor, as it lies in the graph.
             activations: the same, float32 ``[B, h, w, channels]``.
             means: of the features over all cells, where the scores depend on nothing else of them; else empty.
+            earlier: tensors of the layers whose maps are fused with the target layer's.
             by_attention: of a method that is made of attention maps.
         """
         plan = self._plan
+        earlier_activations = [on_grid(each, layer) for each, layer in zip(earlier, plan.earlier, strict=True)]
         cells = plan.target.height * plan.target.width
 
-        def explain_class(index: Tensor) -> tuple[Tensor, ...]:
-            """For one target class per image, int32 ``[B]``."""
+        def explain_class(indices: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            """For one target class per image, int32 ``[B]``, and the one that it is contrasted with, if any."""
+            index, *other = indices
             direction = tf.one_hot(index, plan.scores.class_count, dtype=differentiated.dtype)
-            if plan.contrast is not None:
-                other = _runner_up(differentiated, index) if plan.contrast == "runner_up" else plan.contrast
-                direction -= tf.one_hot(other, plan.scores.class_count, dtype=differentiated.dtype)
+            for each in other:
+                direction -= tf.one_hot(each, plan.scores.class_count, dtype=differentiated.dtype)
             # Summed over the batch, and yet per image: an image's scores depend on no other image.
-            if means:  # the gradient is the same in every cell: nine tenths of the work for many classes
-                gradient = tf.gradients(differentiated, means, grad_ys=direction)[0]
+            # Of means the gradient is the same in every cell: nine tenths of the work for many classes.
+            gradient, *before = tf.gradients(differentiated, [*(means or [features]), *earlier], grad_ys=direction)
+            if means:
                 gradient = tf.reshape(tf.cast(gradient, tf.float32), [-1, 1, 1, plan.target.channels]) / cells
             else:
-                gradient = tf.gradients(differentiated, features, grad_ys=direction)[0]
                 gradient = channels_last(gradient, plan.target.channel_axis)
             cam, guarded = self._method(activations, gradient)
+            if before:
+                cams = [cam]
+                for a, g, layer in zip(earlier_activations[::-1], before[::-1], plan.earlier[::-1], strict=True):
+                    another, more = self._method(a, on_grid(g, layer))
+                    cams.insert(0, another)
+                    guarded += more
+                cam = fuse(cams, *plan.grid, plan.options.fusion)
             if by_attention is not None:
                 cam, guarded = by_attention(direction), tf.zeros_like(guarded)
             return cam, evidence(activations, gradient), tf.reduce_sum(differentiated * direction, 1), guarded
@@ -150,9 +172,9 @@ class Explainer(tf.Module):
         # A loop, so that the number of classes is free; the forward pass lies outside it.
         stacked = tf.map_fn(
             explain_class,
-            tf.transpose(classes),
+            tuple(tf.transpose(each) for each in (classes, contrasted) if each is not None),
             fn_output_signature=(
-                tf.TensorSpec([None, plan.target.height, plan.target.width]),
+                tf.TensorSpec([None, *plan.grid]),
                 tf.TensorSpec([None]),
                 tf.TensorSpec([None]),
                 tf.TensorSpec([None], tf.int32),
@@ -209,12 +231,6 @@ def _resolve(targets: Tensor, scores: Tensor) -> Tensor:
     return tf.where(targets < 0, tf.gather(ranked, ranks - 1, batch_dims=1), targets)
 
 
-def _runner_up(scores: Tensor, classes: Tensor) -> Tensor:
-    """Of each image the class with the highest score but for the one that is explained, int32 ``[B]``."""
-    highest = tf.math.top_k(scores, 2).indices
-    return tf.where(highest[:, 0] == classes, highest[:, 1], highest[:, 0])
-
-
 def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:
     return (
         tf.reduce_all(tf.math.is_finite(maps["cams"]), [2, 3])
@@ -225,3 +241,10 @@ def _are_finite(maps: Mapping[str, Tensor], scores: Tensor) -> Tensor:
 
 def channels_last(tensor: Tensor, axis: int) -> Tensor:
     return tf.cast(tf.transpose(tensor, [0, 2, 3, 1]) if axis == 1 else tensor, tf.float32)
+
+
+def on_grid(tensor: Tensor, layer: FeatureMap) -> Tensor:
+    """A layer's features, or their gradient, float32 ``[B, h, w, channels]``; of tokens those that are cells."""
+    if layer.tokens is not None:
+        return tf.cast(lay_out(tensor, layer.tokens.layout), tf.float32)
+    return channels_last(tensor, layer.channel_axis)

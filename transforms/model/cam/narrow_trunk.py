@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from transforms.model.cam.dry_run import sample_images
+from transforms.model.cam.dry_run import sample_images, sample_inputs
 from transforms.model.cam.explainer import Explainer
 from transforms.model.errors import ModelRefused
-from transforms.model.graph import FlatGraph, made_up_inputs, narrowed_graph
+from transforms.model.graph import FlatGraph, narrowed_graph
 from transforms.model.plan import Plan
 from transforms.model.tensorflow import tf
 
@@ -23,7 +23,7 @@ def narrow(plan: Plan, graph: FlatGraph) -> tuple[FlatGraph, float]:
     precision = plan.options.precision
     narrowed = narrowed_graph(graph, plan.target.tensor, precision)
     images = sample_images(plan)
-    extra = [tf.constant(array) for array in made_up_inputs(plan.flat, len(images)).values()]
+    extra = [tf.constant(array) for array in sample_inputs(plan, len(images))]
     exact = Explainer(plan, graph).explain(images, tf.fill([len(images), 1], -1), *extra)
     try:
         rounded = Explainer(plan, narrowed).explain(images, exact["classes"], *extra)

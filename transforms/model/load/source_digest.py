@@ -24,7 +24,7 @@ _EXPECTATION_FORMAT = 3
 comes out as before, so does the fingerprint."""
 _LATER = frozenset(
     {"interpolation", "antialias", "crop_fraction", "pad_color", "geometry"}
-    | {"inputs", "output_kind", "threshold", "labels", "precision"}
+    | {"inputs", "output_kind", "threshold", "labels", "precision", "layers", "fusion"}
 )
 """Options that earlier versions did not have: at their defaults they change nothing."""
 _FOUND_OUT = ("keras_file", "keras_hub", "savedmodel", "factory")  # the others have a contract

@@ -51,6 +51,12 @@ def fingerprint_of(plan: Plan) -> str:
         identity |= {"output_kind": plan.scores.kind, "thresholds": plan.thresholds}
     if options.precision != "float32":
         identity["precision"] = options.precision
+    if plan.earlier:
+        identity["layers"] = [
+            graph_digests(plan.flat, [layer.tensor for layer in plan.earlier]),
+            [layer.channel_axis for layer in plan.earlier],
+            options.fusion,
+        ]
     if plan.extra:
         identity["inputs"] = [dataclasses.asdict(extra) for extra in plan.extra]
     return _digest(json.dumps(identity, sort_keys=True).encode()).hex()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from typing import Literal
 
 from transforms.model.choose_sampling import choose_sampling
 from transforms.model.errors import ModelRefused
@@ -26,9 +25,12 @@ from transforms.model.plan.checks import (
     refuse_straight_through,
     refuse_training_mode,
 )
+from transforms.model.plan.contrast import Contrast, find_contrast
 from transforms.model.plan.evidence import gather_evidence
 from transforms.model.plan.front import ImageInput, without_own_padding
+from transforms.model.plan.fused import fused_before, same_view
 from transforms.model.plan.geometry import find_seen
+from transforms.model.plan.layers import finest_grid
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.output_kind import output_kind_of
 from transforms.model.plan.scores import ScoreTensor, find_scores, with_kind
@@ -52,6 +54,7 @@ class Plan:
     scores: ScoreTensor
     target: FeatureMap
     reason: str  # why this layer
+    earlier: tuple[FeatureMap, ...]  # whose maps are fused with the target's, from the image on; mostly none
     global_mean: str | None  # the tensor of its means over all cells, where the scores depend on nothing else of it
     candidates: tuple[FeatureMap, ...]
     outputs: dict[str, tuple[int | None, ...] | None]  # name -> shape, where it is known
@@ -63,7 +66,7 @@ class Plan:
     input_dtype: str
     options: ModelOptions
     seen: Box  # what the grid of the target layer covers, in 0..1 of the input; beyond it where the model pads it
-    contrast: int | Literal["runner_up"] | None  # class index, or of each image the highest class but the target
+    contrast: Contrast | None
     class_names: tuple[str, ...] | None
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
@@ -77,10 +80,17 @@ class Plan:
         return f"uint{self.preprocessing.bits}"
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Of the maps, height and width in cells: the finest of the layers that are fused."""
+        return finest_grid([*self.earlier, self.target])
+
+    @property
     def keep(self) -> tuple[str, ...]:
         """The tensors that folding must leave alone."""
         attention = () if self.attention is None else self.attention.tensors
-        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else []), *attention
+        earlier = [layer.tensor for layer in self.earlier]
+        means = [self.global_mean] if self.global_mean else []
+        return self.target.tensor, self.scores.tensor, *means, *attention, *earlier
 
 
 def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
@@ -114,14 +124,18 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     target, reason = choose_layer(network, options.target_layer, needed, TokenProbe(network, images, scores.tensor))
     is_of_attention = options.method in ATTENTION_METHODS
     attention = find_attention(network, target, options.method) if is_of_attention else None
-    head = network.head_of(target)
+    earlier = fused_before(network, target, options)
+    first = (*earlier, target)[0]
+    head = network.head_of(first)
     marked = {node.name for node in needed.graph_def.node if CUSTOM_GRADIENT in node.attr}
-    custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != target.tensor for o in head)
-    refuse_straight_through(head, target, custom_gradients)
-    refuse_broken_gradient(needed.graph_def, head, target, scores)
+    custom_gradients = sum(o.name in marked and same_value(o.outputs[0]).name != first.tensor for o in head)
+    refuse_straight_through(head, first, custom_gradients)
+    refuse_broken_gradient(needed.graph_def, head, first, scores)
 
     sampling, sampling_notes = choose_sampling(options, traced.resizing)
     seen, seen_notes = find_seen(network, target, images, options.geometry)
+    for layer in earlier:
+        same_view(layer, find_seen(network, layer, images, options.geometry)[0], target, seen)
     if traced.class_names is not None and len(traced.class_names) != scores.class_count:
         raise ModelRefused(
             f"There are {len(traced.class_names)} class names for {scores.class_count} classes. Set model.class_names "
@@ -136,6 +150,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         scores=scores,
         target=target,
         reason=reason,
+        earlier=earlier,
         global_mean=global_mean,
         candidates=network.candidates,
         outputs={
@@ -150,7 +165,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         input_dtype=dtype.name,
         seen=seen,
         options=options,
-        contrast=_contrast(options.contrast, scores.class_count, traced.class_names),
+        contrast=find_contrast(options.contrast, scores.kind, scores.class_count, traced.class_names),
         class_names=traced.class_names,
         attention=attention,
         custom_gradients=custom_gradients,
@@ -163,6 +178,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             *_notes(scores, custom_gradients),
             *target_notes,
             *_baseline(options),
+            *_fused(earlier, target, options),
             *seen_notes,
         ),
     )
@@ -212,27 +228,6 @@ def _preprocessing(traced: TracedModel, options: ModelOptions) -> Preprocessing:
     return preprocessing
 
 
-def _contrast(
-    contrast: int | str | None, class_count: int, class_names: tuple[str, ...] | None
-) -> int | Literal["runner_up"] | None:
-    if contrast is None:
-        return None
-    if isinstance(contrast, str) and class_names is not None and class_names.count(contrast) == 1:
-        return class_names.index(contrast)
-    if contrast == "runner_up":
-        return "runner_up"
-    try:
-        index = int(contrast)
-    except ValueError:
-        raise ModelRefused(
-            f"explain.contrast: there is no class {contrast!r}, or several share the name. Give its index, or "
-            "runner_up."
-        ) from None
-    if not 0 <= index < class_count:
-        raise ModelRefused(f"explain.contrast: there is no class {index}; the model has 0 to {class_count - 1}.")
-    return index
-
-
 def _refuse_pointless_options(scores: ScoreTensor, options: ModelOptions) -> None:
     if scores.kind == "value" and options.score == "probability":
         raise ModelRefused("model.score is probability, but the output is a value: say logit, the value itself.")
@@ -259,6 +254,14 @@ def _baseline(options: ModelOptions) -> list[str]:
     if options.method != "attention_rollout":
         return []
     return ["attention_rollout gives the same map for every class: a baseline to compare with, no explanation of one"]
+
+
+def _fused(earlier: tuple[FeatureMap, ...], target: FeatureMap, options: ModelOptions) -> list[str]:
+    if not earlier:
+        return []
+    names = [f"{layer.name} ({layer.height} x {layer.width})" for layer in (*earlier, target)]
+    height, width = finest_grid([*earlier, target])
+    return [f"maps are the {options.fusion} of those of {', '.join(names)}, on {height} x {width} cells"]
 
 
 def _notes(scores: ScoreTensor, custom_gradients: int) -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.cam import METHODS, attention_map_of, channels_last, class_scores, model_input
+from transforms.model.cam import METHODS, attention_map_of, class_scores, model_input, on_grid
 from transforms.model.errors import ModelRefused
 from transforms.model.graph import Head, Tensor, head_behind, node_name, splice, tensor_name
 from transforms.model.options import ATTENTION_METHODS
-from transforms.model.plan import AttentionMaps, FeatureMap, Plan, lay_out, make_plan, refusing_failures
+from transforms.model.plan import AttentionMaps, FeatureMap, Plan, layers_up_to, make_plan, refusing_failures
 from transforms.model.planned import PlannedModel
 from transforms.model.tensorflow import tf
 
@@ -18,19 +18,11 @@ _BATCH = 16
 
 
 def sensible_layers(plan: Plan, count: int = LAYERS) -> list[FeatureMap]:
-    """The target layer and those before it, the last of each group that only a norm or an activation stands between.
-
-    From the image to the scores; the target layer, as the plan has it, is the last.
-    """
+    """The target layer, as the plan has it, and those before it; see :func:`transforms.model.plan.layers_up_to`."""
     made_of = plan.target.tensor.partition("/patch_grid/")[0]
     names = [node_name(candidate.tensor) for candidate in plan.candidates]
     place = next((i for i, name in enumerate(names) if name in (made_of, node_name(plan.target.tensor))), None)
-    before = plan.candidates if place is None else plan.candidates[:place]
-    chosen: list[FeatureMap] = [plan.target]
-    for candidate in reversed(before):
-        if candidate.share_behind > chosen[0].share_behind + 1e-9 and len(chosen) < count:
-            chosen.insert(0, candidate)
-    return chosen
+    return layers_up_to(plan.target, plan.candidates if place is None else plan.candidates[:place], count)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,7 +129,7 @@ class EveryMap:
         gradients = tf.gradients(score, features, grad_ys=direction)
         outcome = {"probabilities": class_scores(tensors[plan.scores.tensor], plan)[1]}
         for layer, feature, gradient in zip(self._layers, features, gradients, strict=True):
-            a, g = (_on_grid(tensor, layer) for tensor in (feature, gradient))
+            a, g = (on_grid(tensor, layer) for tensor in (feature, gradient))
             for method, compute in METHODS.items():
                 outcome[f"{method}\n{layer.name}"] = compute(a, g)[0]
         if attention is not None and behind is not None:
@@ -151,12 +143,6 @@ class EveryMap:
                 )
                 outcome[f"{method}\n{self._layers[-1].name}"] = by_attention(direction)
         return outcome
-
-
-def _on_grid(tensor: Tensor, layer: FeatureMap) -> Tensor:
-    if layer.tokens is not None:
-        return tf.cast(lay_out(tensor, layer.tokens.layout), tf.float32)
-    return channels_last(tensor, layer.channel_axis)
 
 
 def _attention_of(model: PlannedModel) -> AttentionMaps | None:

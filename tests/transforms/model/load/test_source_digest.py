@@ -23,7 +23,7 @@ def test_every_option_that_matters_changes_the_digest(tmp_path):
         "target_layer": "conv", "score": "probability", "method": "layercam", "contrast": 3, "resize": "pad",
         "output_kind": "value", "threshold": 0.25, "labels": "numbers", "inputs": {"age": "age"},
         "interpolation": "bilinear", "antialias": True, "crop_fraction": 0.875, "pad_color": (1, 2, 3),
-        "geometry": (0.0, 0.0, 1.0, 0.5), "precision": "float16",
+        "geometry": (0.0, 0.0, 1.0, 0.5), "precision": "float16", "layers": 2, "fusion": "maximum",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(options)} - {"source", "weights", "trust"}
     digests = [digest_source(dataclasses.replace(options, **{key: value}), Storage()) for key, value in changes.items()]
