@@ -21,6 +21,7 @@ _CARD = "explanation.json"
 _WHAT, _REMEDY = "the card of a compiled model", "run the same command again, which compiles the model from its source"
 _LARGEST = 1 << 24  # pixels, cells, classes
 _OUTPUTS = tuple(field.name for field in dataclasses.fields(BatchExplanation))
+_ADDED = "embedding"  # models that an earlier version compiled do not give it
 
 
 def read_card(directory: str, storage: Storage) -> ModelCard:
@@ -83,7 +84,7 @@ class CompiledModel:
         with self._lock:
             outputs = self._explain(images=tf.constant(images), targets=tf.constant(targets, tf.int32), **more)
             arrays = {name: output.numpy() for name, output in outputs.items()}
-        return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS})
+        return BatchExplanation(**{name: arrays[name] for name in _OUTPUTS if name in arrays or name != _ADDED})
 
 
 _loaded: dict[tuple[str, tuple[tuple[str, str], ...]], CompiledModel] = {}

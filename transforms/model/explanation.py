@@ -43,6 +43,7 @@ class ModelCard:
     # Of maps of made-up images: largest difference from float32 over their largest value; None: they are float32
     map_error: float | None = None
     seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
+    embedding: int = 0  # values of BatchExplanation.embedding; 0: made by an earlier version, which has none
     files: dict[str, str] = dataclasses.field(default_factory=dict)  # path -> SHA-256, of what TensorFlow loads
 
     @functools.cached_property
@@ -83,9 +84,12 @@ class BatchExplanation:
     removed_probabilities: np.ndarray  # float32 [B, K], when it sees A (1 - H): the rest
     guarded: np.ndarray  # int32 [B, K], channels whose weight the method could not compute and took as 0
     finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
+    # float32 [B, D], what the classifier reads of an image: see plan/pooled; None: compiled by an earlier version
+    embedding: np.ndarray | None = None
 
     def __getitem__(self, images: slice) -> "BatchExplanation":
-        return BatchExplanation(*(getattr(self, field.name)[images] for field in dataclasses.fields(self)))
+        arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return BatchExplanation(**{name: array[images] for name, array in arrays.items() if array is not None})
 
 
 class GradCamModel(Protocol):

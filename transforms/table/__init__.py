@@ -6,9 +6,10 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals, write_part
-    from transforms.table.done import DoneImages, ReadDoneImages, write_earlier_parts
+    from transforms.table.done import DoneImages, ReadDoneImages, counts_for, write_earlier_parts
+    from transforms.table.embeddings import EMBEDDING_SCHEMA, embedding_table, read_embeddings
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
-    from transforms.table.location import OutputLayout, RunLayout, TableLocation
+    from transforms.table.location import Embeddings, OutputLayout, RunLayout, TableLocation
     from transforms.table.parts import (
         PartFooter,
         image_statuses,
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "EMBEDDING_SCHEMA",
     "NUMBERS_VERSION",
     "SCHEMA_VERSION",
     "DoneImages",
+    "Embeddings",
     "LeaseHolder",
     "LeaseLostError",
     "OutputLayout",
@@ -43,8 +46,11 @@ __all__ = [
     "WriteTotals",
     "column_meanings",
     "column_names_for",
+    "counts_for",
+    "embedding_table",
     "image_statuses",
     "list_parts",
+    "read_embeddings",
     "read_footer",
     "read_holder",
     "read_part",

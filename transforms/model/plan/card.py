@@ -32,6 +32,7 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         thresholds=plan.thresholds,
         inputs=plan.extra,
         seen=plan.seen,
+        embedding=plan.embedding_size,
         precision=options.precision,
         versions={name: importlib.metadata.version(name) for name in ("tensorflow", "keras")},
     )

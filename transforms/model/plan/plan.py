@@ -31,6 +31,7 @@ from transforms.model.plan.front import ImageInput, without_own_padding
 from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.output_kind import output_kind_of
+from transforms.model.plan.pooled import PooledFeatures, find_pooled
 from transforms.model.plan.scores import ScoreTensor, find_scores, with_kind
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
@@ -68,6 +69,7 @@ class Plan:
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
     attention: AttentionMaps | None  # for a method that is made of them
+    pooled: PooledFeatures | None  # what stands for an image; None: the means of the target layer
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
 
@@ -80,7 +82,14 @@ class Plan:
     def keep(self) -> tuple[str, ...]:
         """The tensors that folding must leave alone."""
         attention = () if self.attention is None else self.attention.tensors
-        return self.target.tensor, self.scores.tensor, *([self.global_mean] if self.global_mean else []), *attention
+        pooled = () if self.pooled is None else (self.pooled.tensor,)
+        means = () if self.global_mean is None else (self.global_mean,)
+        return tuple(dict.fromkeys((self.target.tensor, self.scores.tensor, *means, *attention, *pooled)))
+
+    @property
+    def embedding_size(self) -> int:
+        """Values that stand for an image."""
+        return self.target.channels if self.pooled is None else self.pooled.size
 
 
 def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
@@ -128,6 +137,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             "to one name for each class, or leave it out."
         )
     global_mean, target_notes = network.global_mean_of(target), _early(target, options)
+    pooled = find_pooled(network, scores.tensor)
     if target.tokens is not None:
         needed, grid = lay_out_in_graph(graph, needed, target.tensor, target.tokens.layout)
         target = dataclasses.replace(target, tensor=grid, channel_axis=3, tokens=None)
@@ -137,6 +147,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         target=target,
         reason=reason,
         global_mean=global_mean,
+        pooled=pooled,
         candidates=network.candidates,
         outputs={
             name: tuple(shape) if (shape := graph.get_tensor_by_name(tensor).shape).rank is not None else None
