@@ -231,6 +231,21 @@ def report(output: Output, run: RunId = None, config: ConfigFile = None) -> None
 
 
 @app.command()
+def neighbours(
+    output: Output,
+    split: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The manifest's column of train, test ...; split if left out")
+    ] = None,
+    run: RunId = None,
+    config: ConfigFile = None,
+) -> None:
+    """Find near duplicates, pairs across splits, labels that may be wrong and outliers, from a run's embeddings."""
+    from pipeline.audit import commands
+
+    _audit(lambda: commands.neighbours(output, run, split, config))
+
+
+@app.command()
 def history(
     output: Output,
     last: Annotated[int, typer.Option(min=1, help="At most so many runs")] = 30,

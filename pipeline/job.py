@@ -37,7 +37,7 @@ from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
 from transforms.shards import automatic_shard_size, bucket_count
 from transforms.storage import Storage
-from transforms.table import OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
+from transforms.table import Embeddings, OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
 
 
@@ -84,7 +84,8 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     say(f"{survey.count:,} lines; compiling {storage.redact(config.model.source)}")
     options = dataclasses.replace(config.model_options, labels=_label_kind(manifest, survey))
     planned = PlannedModel(options, storage)
-    card = compile_model(options, layout.models, storage, planned)
+    embeddings = _embeddings(config)
+    card = compile_model(options, layout.models, storage, planned, embedding=bool(embeddings))
     refuse_missing_columns(card, survey)
     if manifest.conflicts == "multi" and card.output_kind != "multi_label":
         raise ConfigError(
@@ -109,7 +110,13 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
     run_id = choose_run_id(config.run, layout.root, card.fingerprint, str(targets), manifest.shown, storage)
     settings = ExplainSettings(
         table=TableLocation(
-            layout.root, run_id, card.fingerprint, str(targets), digest_of_all(card.files), secrets.token_hex(8)
+            layout.root,
+            run_id,
+            card.fingerprint,
+            str(targets),
+            digest_of_all(card.files),
+            embeddings,
+            secrets.token_hex(8),
         ),
         schema=statistics_schema(
             tuple(config.audit.regions),
@@ -156,6 +163,11 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         ),
         check=check,
     )
+
+
+def _embeddings(config: Config) -> Embeddings:
+    wanted = config.explain.embedding
+    return "with_probabilities" if wanted == "with_probabilities" else "features" if wanted else ""
 
 
 def _loaders(config: Config, images: int, run: RunLayout, storage: Storage) -> LoaderCount:

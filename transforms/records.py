@@ -127,6 +127,7 @@ class ShardResult:
     rows: "pa.Table"  # the statistics schema, one row per image and target class
     seconds: dict[str, float]  # time spent per step, added up over the threads
     events: dict[str, int]  # counts worth knowing: batches, halved batches, out-of-memory back-offs ...
+    embeddings: "pa.Table | None" = None  # the embedding schema, one row per explained image; None: none are wanted
 
 
 def image_id_of(uri: str) -> str:

@@ -22,6 +22,18 @@ def report(output: str, run_id: str | None, config_file: str | None) -> ExitCode
     return ExitCode.DONE
 
 
+def neighbours(output: str, run_id: str | None, split: str | None, config_file: str | None) -> ExitCode:
+    """``beam-gradcam neighbours``: prints one JSON line."""
+    from pipeline.audit.neighbours import write_neighbours
+
+    config = load_config(config_file)
+    storage = storage_of(config)
+    run = find_run(storage.absolute(output), run_id, storage)
+    found = write_neighbours(run, storage, lambda line: say_result(line, sys.stderr), split)
+    say_result(json.dumps({"neighbours": run.files.neighbours, **dataclasses.asdict(found)}))
+    return ExitCode.DONE
+
+
 def compare(before: str, after: str, config_file: str | None) -> ExitCode:
     """``beam-gradcam compare``: prints one JSON line; 3 where the gate closes."""
     from pipeline.audit.compare import write_comparison

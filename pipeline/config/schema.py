@@ -268,6 +268,15 @@ class Model(_Section):
     geometry: Annotated[Any, pydantic.AfterValidator(_check_geometry)] = ModelOptions.geometry
 
 
+def _check_embedding(embedding: Any) -> Any:
+    if isinstance(embedding, bool) or embedding == "with_probabilities":
+        return embedding
+    raise ValueError(
+        "write true, false or with_probabilities; embeddings keep all their values, and beam-gradcam neighbours makes "
+        "fewer of them where it needs to"
+    )
+
+
 class Explain(_Section):
     method: Annotated[str, pydantic.AfterValidator(_check_method)] = ModelOptions.method
     targets: Annotated[
@@ -280,6 +289,7 @@ class Explain(_Section):
     fusion: Fusion = ModelOptions.fusion
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
     faithfulness: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0
+    embedding: Annotated[bool | Literal["with_probabilities"], pydantic.BeforeValidator(_check_embedding)] = False
 
 
 class Overlays(_Section):

@@ -6,7 +6,7 @@ from collections import Counter
 from pipeline.job import Job
 from transforms.manifest import read_manifest
 from transforms.storage import ForbiddenError
-from transforms.table import list_parts, read_footer, read_part
+from transforms.table import counts_for, list_parts, read_footer, read_part
 
 _EXAMPLES = 3
 
@@ -36,7 +36,7 @@ def scan_manifest(job: Job, output: str, resume: bool) -> Scan:
     done_ids: set[bytes] = set()
     for uri in list_parts(table.layout.statistics, job.storage) if resume else ():
         footer = read_footer(uri, job.storage)
-        if (footer.fingerprint, footer.targets) == (table.fingerprint, table.targets):
+        if counts_for(footer, table):
             rows = read_part(uri, job.storage, ["image_id"])
             done_ids.update(map(bytes.fromhex, rows["image_id"].to_pylist()))
     seen: set[bytes] = set()

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import simplejpeg
 import skimage.data
 from fakes import CARD
@@ -24,6 +26,7 @@ from transforms.model.explanation import BatchExplanation
 from transforms.records import Box, ImageRef, Shard, ShardResult, image_id_of
 from transforms.storage.storage import Storage
 from transforms.table.commit import Totals, write_part, write_totals
+from transforms.table.embeddings import embedding_table
 from transforms.table.location import TableLocation
 from transforms.table.schema import statistics_schema
 
@@ -78,12 +81,18 @@ def write_run(
     config: Config | None = None,
     events: dict[str, int] | None = None,
     model_digest: str = "",
+    embeddings: dict[str, np.ndarray] | None = None,
 ) -> Path:
-    """Make the files of a finished run; photos lie in ``<output>/../photos``. Returns the folder of the run."""
+    """Make the files of a finished run; photos lie in ``<output>/../photos``. Returns the folder of the run.
+
+    ``embeddings`` are by the names of the examples.
+    """
     storage = Storage()
     card = dataclasses.replace(AUDIT_CARD, fingerprint=fingerprint)
     settings = ExplainSettings(
-        table=TableLocation(str(output), run_id, fingerprint, model_digest=model_digest),
+        table=TableLocation(
+            str(output), run_id, fingerprint, model_digest=model_digest, embeddings="features" if embeddings else ""
+        ),
         schema=statistics_schema(tuple(regions or ()), extra_columns),
         regions=tuple((regions or {}).items()),
         extra_columns=extra_columns,
@@ -121,13 +130,23 @@ def write_run(
     for number, table in enumerate(tables):
         part_refs = tuple(ref for ref in refs if ref.image_id in set(table["image_id"].to_pylist()))
         shard = Shard(f"{number:05d}-test", part_refs, 0, 0, 0)
-        write_part(
-            ShardResult(shard, table, {"compute": 1.0}, {"batches": 1, **(events or {})}), settings.table, storage
-        )
+        result = ShardResult(shard, table, {"compute": 1.0}, {"batches": 1, **(events or {})})
+        if embeddings is not None:
+            result = dataclasses.replace(result, embeddings=_embedded(table, embeddings))
+        write_part(result, settings.table, storage)
     write_totals(Totals(planned=len(refs)), settings.table, storage)
     summary = summarize(config, job, watch.look(), started, 0.5, 2.0)
     close_run(settings.table, summary, storage)
     return output / "runs" / run_id
+
+
+def _embedded(rows: pa.Table, embeddings: dict[str, np.ndarray]) -> pa.Table:
+    there = rows.filter(pc.equal(rows["status"], "OK"))
+    uris = there["uri"].to_pylist()
+    features = [embeddings[Path(uri).stem] for uri in uris] or [np.zeros(2)]
+    predicted = there["predicted_index"].combine_chunks()
+    values = np.array(features, np.float16)[: len(uris)]
+    return embedding_table(there["image_id"].to_pylist(), uris, predicted, values, None)
 
 
 def _explanation(examples: list[Example]) -> BatchExplanation:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer, explain_batches
+from transforms.explain.embedding import EmbeddingNotes
 from transforms.explain.failure_limit import FailureLimit, TooManyFailures, write_stop
 from transforms.explain.finish import finish_batch
 from transforms.explain.loading import ImageLoader, load_images
@@ -130,6 +131,7 @@ def explain_shard(
     """
     settings = settings.of_shard(shard.shard_id)
     loader = ImageLoader(explainer.card, settings, storage, tally)
+    notes = EmbeddingNotes(settings.table.embeddings)
 
     def put(uri: str, content: bytes) -> None:
         with tally.timing("write"):
@@ -140,16 +142,21 @@ def explain_shard(
         if containers.has_images:
             loader = dataclasses.replace(loader, containers=containers)
         if loaders is None:
-            rows, archived = _explain_in_threads(shard, loader, explainer, limit, put)
+            rows, archived = _explain_in_threads(shard, loader, explainer, limit, put, notes)
         else:
-            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit)
+            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit, notes)
         if settings.archive is not None and archived:
             put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
-    return ShardResult(shard, rows, tally.seconds(), tally.events())
+    return ShardResult(shard, rows, tally.seconds(), tally.events(), notes.table(rows))
 
 
 def _explain_in_threads(
-    shard: Shard, loader: ImageLoader, explainer: BatchExplainer, limit: FailureLimit, put: Callable[[str, bytes], None]
+    shard: Shard,
+    loader: ImageLoader,
+    explainer: BatchExplainer,
+    limit: FailureLimit,
+    put: Callable[[str, bytes], None],
+    notes: EmbeddingNotes,
 ) -> tuple[pa.Table, dict[str, bytes]]:
     """The rows of a shard, and the overlays that wait for its tar."""
     settings, tally = loader.settings, loader.tally
@@ -162,7 +169,7 @@ def _explain_in_threads(
     ):
         write = put_behind if settings.archive is None else archived.__setitem__
         finish = functools.partial(finish_batch, card=explainer.card, settings=settings, write=write, tally=tally)
-        batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
+        batches = notes.passing(explain_batches(tally.waiting(WAITING, images), explainer, tally))
         tables = [limit.see(table) for table in map_ahead(finish, batches, finishers, _FINISHERS + 1)]
     return pa.concat_tables([settings.schema.empty_table(), *tables]), archived
 
@@ -173,6 +180,7 @@ def _explain_in_loaders(
     loader: ImageLoader,
     explainer: BatchExplainer,
     limit: FailureLimit,
+    notes: EmbeddingNotes,
 ) -> tuple[pa.Table, dict[str, bytes]]:
     """The same; the threads here only wait, and read what lies in larger files."""
     tally = loader.tally
@@ -181,6 +189,6 @@ def _explain_in_loaders(
         contextlib.closing(session.load(shard.refs)) as images,
         ThreadPoolExecutor(FINISHING, "finish") as finishers,
     ):
-        batches = explain_batches(tally.waiting(WAITING, images), explainer, tally)
+        batches = notes.passing(explain_batches(tally.waiting(WAITING, images), explainer, tally))
         tables = [limit.see(table) for table in map_ahead(session.finish, batches, finishers, FINISHING)]
         return session.settle(pa.concat_tables([loader.settings.schema.empty_table(), *tables]))

@@ -25,13 +25,18 @@ _log = logging.getLogger("beam-gradcam")
 
 
 def compile_model(
-    options: ModelOptions, directory: str, storage: Storage, planned: PlannedModel | None = None
+    options: ModelOptions,
+    directory: str,
+    storage: Storage,
+    planned: PlannedModel | None = None,
+    embedding: bool = False,
 ) -> ModelCard:
     """Compile a model into ``<directory>/<fingerprint>/``, or find it there.
 
     Args:
         directory: any fsspec URL.
         planned: the same model, where more than the compiled one will be asked of it: it is loaded once.
+        embedding: it must give embeddings; a model that an earlier version compiled does not, and is compiled again.
 
     Returns:
         The card that lies beside the compiled model.
@@ -45,11 +50,11 @@ def compile_model(
         return nothing
     options = with_thresholds(options, storage)
     digest = digest_source(options, storage)
-    card = _find(directory, digest, storage)
+    card = _find(directory, digest, storage, embedding)
     if card is not None:
         return card
 
-    return _compile(planned or PlannedModel(options, storage), digest, directory, storage)
+    return _compile(planned or PlannedModel(options, storage), digest, directory, storage, embedding)
 
 
 def compile_live(model: Any, options: ModelOptions, directory: str, storage: Storage) -> ModelCard:
@@ -61,14 +66,17 @@ def compile_live(model: Any, options: ModelOptions, directory: str, storage: Sto
     return _compile(PlannedModel(options, storage, model), "live", directory, storage)
 
 
-def _compile(planned: PlannedModel, digest: str, directory: str, storage: Storage) -> ModelCard:
+def _compile(
+    planned: PlannedModel, digest: str, directory: str, storage: Storage, embedding: bool = False
+) -> ModelCard:
     graph, card = _folded(planned, digest)
     folder = uris.join(directory, card.fingerprint)
     # The same fingerprint is the same model, but what it is called may have changed.
     there = _whole(folder, storage)
-    card = dataclasses.replace(
-        card, files=_write(planned.plan, graph, folder, storage) if there is None else there.files
-    )
+    if there is None or (embedding and not there.embedding):
+        card = dataclasses.replace(card, files=_write(planned.plan, graph, folder, storage))
+    else:
+        card = dataclasses.replace(card, files=there.files, embedding=there.embedding)
     _write_card(card, folder, storage)
     return read_card(folder, storage)
 
@@ -89,12 +97,12 @@ def export_model(options: ModelOptions, directory: str, storage: Storage) -> Mod
     return card
 
 
-def _find(directory: str, digest: str, storage: Storage) -> ModelCard | None:
+def _find(directory: str, digest: str, storage: Storage, embedding: bool) -> ModelCard | None:
     for uri in list_files(directory, storage):
         folder, _, name = uri.rpartition("/")
         if name == _CARD:
             card = _whole(folder, storage, digest)
-            if card is not None:
+            if card is not None and (card.embedding or not embedding):
                 return card
     return None
 

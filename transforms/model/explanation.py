@@ -47,6 +47,7 @@ class ModelCard:
     # Of maps of made-up images: largest difference from float32 over their largest value; None: they are float32
     map_error: float | None = None
     seen: Box = WHOLE  # what the grid of the maps covers, in 0..1 of the input: less where the model crops by itself
+    embedding: int = 0  # values of BatchExplanation.embedding; 0: made by an earlier version, which has none
     files: dict[str, str] = dataclasses.field(default_factory=dict)  # path -> SHA-256, of what TensorFlow loads
 
     @functools.cached_property
@@ -99,6 +100,8 @@ class BatchExplanation:
     finite: np.ndarray  # bool [B, K], False where input, activations, gradients or scores had NaN or Inf
     # int32 [B, K], the class whose score was taken off the target's; None: none was, or an earlier version does not say
     contrasted: np.ndarray | None = None
+    # float32 [B, D], what the classifier reads of an image: see plan/pooled; None: compiled by an earlier version
+    embedding: np.ndarray | None = None
 
     def __getitem__(self, images: slice) -> "BatchExplanation":
         arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -40,6 +40,7 @@ def no_model_card(options: ModelOptions) -> ModelCard:
         preprocessing={"name": "none", "bits": bits} | sampling.as_fields(),
         notes=("model.source is none: the maps are the photo's own brightness, and mean nothing",),
         versions={},
+        embedding=_CELLS * _CELLS,
     )
 
 
@@ -77,4 +78,5 @@ class NoModel:
             removed_probabilities=np.full(shape, np.nan, np.float32),
             guarded=np.zeros(shape, np.int32),
             finite=np.ones(shape, bool),
+            embedding=cams.reshape(len(images), -1),
         )

@@ -6,9 +6,10 @@ from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
     from transforms.table.commit import Totals, WriteStatistics, WriteTotals, read_totals, write_part
-    from transforms.table.done import DoneImages, read_done_blocks, write_earlier_parts
+    from transforms.table.done import DoneImages, counts_for, read_done_blocks, write_earlier_parts
+    from transforms.table.embeddings import EMBEDDING_SCHEMA, embedding_table, read_embeddings
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
-    from transforms.table.location import OutputLayout, RunLayout, TableLocation
+    from transforms.table.location import Embeddings, OutputLayout, RunLayout, TableLocation
     from transforms.table.parts import (
         PartFooter,
         image_statuses,
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "EMBEDDING_SCHEMA",
     "NUMBERS_VERSION",
     "SCHEMA_VERSION",
     "DoneImages",
+    "Embeddings",
     "LeaseHolder",
     "LeaseLostError",
     "OutputLayout",
@@ -42,9 +45,12 @@ __all__ = [
     "WriteTotals",
     "column_meanings",
     "column_names_for",
+    "counts_for",
+    "embedding_table",
     "image_statuses",
     "list_parts",
     "read_done_blocks",
+    "read_embeddings",
     "read_footer",
     "read_holder",
     "read_part",

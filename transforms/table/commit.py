@@ -9,8 +9,9 @@ import apache_beam as beam
 
 from transforms.records import ShardResult
 from transforms.storage import Storage, decode_state, read_state
+from transforms.table.embeddings import encode_embeddings
 from transforms.table.lease import check_lease
-from transforms.table.location import TableLocation
+from transforms.table.location import TableLocation, embeddings_beside
 from transforms.table.parts import encode_part
 
 
@@ -68,10 +69,12 @@ def write_part(result: ShardResult, table: TableLocation, storage: Storage) -> T
         LeaseLostError: the launcher has died and another has taken over, or the output has been removed.
     """
     if result.rows.num_rows:
-        encoded = encode_part(result, table)
+        encoded, part = encode_part(result, table), table.run.part(result.shard.shard_id)
         check_lease(table, storage)  # right before the commit
         try:
-            storage.put(table.run.part(result.shard.shard_id), encoded)
+            if result.embeddings is not None:  # first: what is committed has them
+                storage.put(embeddings_beside(part), encode_embeddings(result.embeddings))
+            storage.put(part, encoded)
         except FileNotFoundError:
             check_lease(table, storage)  # says so where the output has gone meanwhile
             raise

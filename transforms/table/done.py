@@ -8,7 +8,7 @@ from transforms.concurrency import map_ahead
 from transforms.records import FAILURES
 from transforms.storage import Storage, not_state, read_state
 from transforms.table.location import TableLocation, is_part
-from transforms.table.parts import _open_part, image_statuses
+from transforms.table.parts import PartFooter, _open_part, image_statuses
 
 _READERS = 16  # threads that read parts: they wait for the storage most of the time
 _BLOCK = 1 << 16  # images
@@ -85,10 +85,19 @@ def _parts_in(content: bytes, table: TableLocation) -> list[str]:
     return parts
 
 
+def counts_for(footer: PartFooter, table: TableLocation) -> bool:
+    """Whether the images of a part are done for a run that writes to ``table``.
+
+    They are where the part was made with the same model for the same targets, and has the embeddings that are wanted.
+    """
+    has_embeddings = not table.embeddings or footer.embeddings in (table.embeddings, "with_probabilities")
+    return has_embeddings and (footer.fingerprint, footer.targets) == (table.fingerprint, table.targets)
+
+
 def read_done_images(uri: str, table: TableLocation, storage: Storage) -> DoneImages | None:
-    """The images of one part; None if it was made with another model or for other targets."""
+    """The images of one part; None if they do not count: see :func:`counts_for`."""
     with _open_part(uri, storage) as (parquet, footer):
-        if (footer.fingerprint, footer.targets) != (table.fingerprint, table.targets):
+        if not counts_for(footer, table):
             return None
         statuses = image_statuses(parquet.read(columns=["image_id", "status"]))
     return DoneImages(tuple(statuses), tuple(status in FAILURES for status in statuses.values()))

@@ -1,6 +1,10 @@
 """Where everything lies in an output: the only place that spells the names of its folders and files."""
 
 import dataclasses
+from typing import Literal
+
+Embeddings = Literal["", "features", "with_probabilities"]
+"""What the table of embeddings has for the images of a part."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +30,11 @@ class OutputLayout:
     def indexes(self) -> str:
         """Which images lie where in the files of manifests that hold them themselves."""
         return f"{self.root}/indexes"
+
+    @property
+    def embeddings(self) -> str:
+        """The table of the pooled features of images, beside that of the statistics."""
+        return f"{self.root}/embeddings"
 
     def model(self, fingerprint: str) -> str:
         """The compiled model."""
@@ -102,6 +111,11 @@ class RunLayout:
         return f"{self.folder}/summary.json"
 
     @property
+    def neighbours(self) -> str:
+        """What the embeddings say of each image: neighbours, groups of near duplicates, outliers."""
+        return f"{self.folder}/neighbours.parquet"
+
+    @property
     def controls(self) -> str:
         return f"{self.folder}/controls.parquet"
 
@@ -130,6 +144,12 @@ def is_part(uri: str) -> bool:
     return name.startswith("part-") and name.endswith(".parquet")
 
 
+def embeddings_beside(part: str) -> str:
+    """Where the embeddings of a part of the statistics are."""
+    statistics, run, name = part.rsplit("/", 2)
+    return f"{OutputLayout(statistics.rpartition('/')[0]).embeddings}/{run}/{name}"
+
+
 @dataclasses.dataclass(frozen=True)
 class TableLocation:
     """Where a run's rows go, and what they are rows of."""
@@ -139,6 +159,7 @@ class TableLocation:
     fingerprint: str
     targets: str = "predicted"  # rows of other target classes do not make an image done
     model_digest: str = ""  # of the compiled model's files; every part says which made its rows
+    embeddings: Embeddings = ""  # what parts have beside them, and must have to make their images done
     token: str | None = None  # of the launcher whose lease lets workers commit; None: there is no lease to look at
 
     @property

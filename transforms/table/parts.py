@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from transforms.records import FAILURES, ShardResult, Status
 from transforms.storage import Storage, decode_state, list_files, not_state, patiently
+from transforms.table.embeddings import remove_embeddings
 from transforms.table.location import TableLocation, is_part
 from transforms.table.schema import SCHEMA_VERSION
 
@@ -38,6 +39,7 @@ class PartFooter:
     events: dict[str, int]
     committed: str  # ISO 8601, UTC
     model_digest: str = ""  # of the compiled model's files; parts of earlier versions do not say
+    embeddings: str = ""  # what lies in the table of embeddings for its images: see table/embeddings
 
 
 def encode_part(result: ShardResult, table: TableLocation) -> bytes:
@@ -55,6 +57,7 @@ def encode_part(result: ShardResult, table: TableLocation) -> bytes:
         events=result.events,
         committed=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         model_digest=table.model_digest,
+        embeddings=table.embeddings,
     )
     return _encode(result.rows, footer)
 
@@ -102,7 +105,7 @@ def read_part(uri: str, storage: Storage, columns: list[str] | None) -> pa.Table
 
 
 def remove_images(uri: str, image_ids: Collection[str], storage: Storage) -> bool:
-    """Rewrite a part without the rows of some images, in one step; remove it if none are left.
+    """Rewrite a part without the rows of some images, in one step; remove it if none are left. Their embeddings go too.
 
     Returns:
         Whether the part is still there.
@@ -114,6 +117,8 @@ def remove_images(uri: str, image_ids: Collection[str], storage: Storage) -> boo
         storage.put(uri, _encode(left, footer))
     else:
         storage.remove(uri)
+    if footer.embeddings:
+        remove_embeddings(uri, image_ids if left.num_rows else None, storage)
     return left.num_rows > 0
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs.database import quoted, sealed_database
+from pipeline.audit.inputs.neighbours import copy_neighbours, load_neighbours
 from pipeline.runs import Run, list_runs
 from transforms.concurrency import map_ahead
 from transforms.model import read_card
@@ -44,6 +45,7 @@ class AuditTable:
     columns: tuple[str, ...]
     name: str = "statistics"
     has_controls: bool = False  # there is a table <name>_controls
+    has_neighbours: bool = False  # the tables <name>_neighbours and <name>_copies, which are always there, have rows
 
     def records(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows of a query, each by column name; for results that are small."""
@@ -70,12 +72,18 @@ class AuditTable:
 
 @contextmanager
 def open_table(
-    runs: dict[str, Run], storage: Storage, regions: Mapping[str, Sequence[float]] | None = None
+    runs: dict[str, Run],
+    storage: Storage,
+    regions: Mapping[str, Sequence[float]] | None = None,
+    neighbours: bool = False,
 ) -> Iterator[AuditTable]:
     """Load runs as one table each, by the names given; nothing outside them can be reached by any query.
 
     The regions that a run declares and ``regions``, boxes in 0..1 of the model input, have their columns, made from the
     stored maps where the run did not make them.
+
+    Args:
+        neighbours: load those of each run that has them; tests then take duplicates as one.
 
     Raises:
         AuditError: a run has no rows, or rows that cannot be read.
@@ -89,16 +97,24 @@ def open_table(
             path = folder / "controls.parquet"
             path.write_bytes(read_state(run.files.controls, storage))
             tables[f"{first}_controls"] = _Files({path: run.files.controls}, (run.run_id,))
-        with sealed_database(folder, [path for files in tables.values() for path in files.uris]) as database:
+        beside = {
+            name: copy_neighbours(run if neighbours else None, folder / f"{name}_beside", storage)
+            for name, run in runs.items()
+        }
+        own = [path for files in tables.values() for path in files.uris]
+        with sealed_database(folder, [*own, *beside.values()]) as database:
             for name, files in tables.items():
                 _load(database, name, files)
+            for name, path in beside.items():
+                load_neighbours(database, name, path, runs[name].files.neighbours)
         # Anew, and now without the files.
         with sealed_database(folder) as database:
             try:
                 for name in tables:
                     _add_regions(database, name, runs.get(name, run), regions or {}, storage)
                 described = database.execute(f"SELECT column_name FROM (DESCRIBE {quoted(first)})").fetchall()
-                yield AuditTable(database, tuple(name for (name,) in described), first, has_controls)
+                count = database.execute(f"SELECT count(*) FROM {quoted(f'{first}_neighbours')}").fetchall()[0][0]
+                yield AuditTable(database, tuple(name for (name,) in described), first, has_controls, bool(count))
             except duckdb.Error as error:
                 where = ", ".join(each.files.statistics for each in runs.values())
                 raise AuditError(f"{where}: rows that this version cannot read: {error}") from error
@@ -118,15 +134,23 @@ class _Files:
 
 
 def _files_of(run: Run, folder: Path, storage: Storage) -> _Files:
-    runs = [*_earlier_runs(run, storage), run]
-    parts = [part for each in runs for part in list_parts(each.files.statistics, storage)]
+    runs = _runs_of(run, storage)
     folder.mkdir()
-    found = _local_copies(parts, run, folder, storage)
+    found = _local_copies(parts_of(run, storage), run, folder, storage)
     if not found:
         raise AuditError(f"run {run.run_id} of {run.output} has no rows under {run.files.statistics}")
     no_rows = folder / "columns.parquet"  # rows of an earlier version may lack some of today's columns
     pq.write_table(statistics_schema().empty_table(), no_rows)
     return _Files({no_rows: None, **found}, tuple(each.run_id for each in runs))
+
+
+def parts_of(run: Run, storage: Storage) -> list[str]:
+    """URIs of the parts that may hold rows of a run: its own, and those of the runs that it builds on."""
+    return [part for each in _runs_of(run, storage) for part in list_parts(each.files.statistics, storage)]
+
+
+def _runs_of(run: Run, storage: Storage) -> list[Run]:
+    return [*_earlier_runs(run, storage), run]
 
 
 def _load(database: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:

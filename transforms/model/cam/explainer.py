@@ -99,6 +99,7 @@ class Explainer(tf.Module):
             "kept_probabilities": kept,
             "removed_probabilities": removed,
             "finite": _are_finite(maps, scores),
+            "embedding": _embedding(others, activations, plan),
         }
 
     def _weights(self) -> dict[str, Tensor]:
@@ -215,6 +216,16 @@ def class_scores(output: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         return scores, tf.sigmoid(scores)
     each = plan.scores.activation == "sigmoid" or plan.scores.kind == "multi_label"
     return scores, tf.sigmoid(scores) if each else tf.nn.softmax(scores)
+
+
+def _embedding(tensors: Mapping[str, Tensor], activations: Tensor, plan: Plan) -> Tensor:
+    """What the classifier reads of an image, float32 ``[B, D]``; the means of the activations where nothing is that."""
+    if plan.pooled is None:
+        return tf.reduce_mean(activations, [1, 2])
+    pooled = tf.cast(tensors[plan.pooled.tensor], tf.float32)
+    if plan.pooled.cells:
+        pooled = tf.reduce_mean(pooled, plan.pooled.cells)
+    return tf.reshape(pooled, [-1, plan.pooled.size])
 
 
 def _resolve(targets: Tensor, scores: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ def card_of(plan: Plan, source_digest: str, notes: tuple[str, ...] = ()) -> Mode
         thresholds=plan.thresholds,
         inputs=plan.extra,
         seen=plan.seen,
+        embedding=plan.embedding_size,
         precision=options.precision,
         contrast=plan.contrast,
         fused=tuple(layer.name for layer in (*plan.earlier, plan.target)) if plan.earlier else (),

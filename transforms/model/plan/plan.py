@@ -33,6 +33,7 @@ from transforms.model.plan.geometry import find_seen
 from transforms.model.plan.layers import finest_grid
 from transforms.model.plan.network import FeatureMap, Network
 from transforms.model.plan.output_kind import output_kind_of
+from transforms.model.plan.pooled import PooledFeatures, find_pooled
 from transforms.model.plan.scores import ScoreTensor, find_scores, with_kind
 from transforms.model.plan.shapes import learn_shapes
 from transforms.model.plan.target_layer import choose_layer
@@ -71,6 +72,7 @@ class Plan:
     extra: tuple[ExtraInput, ...]  # the other inputs, in the order of ``flat.extra``
     thresholds: tuple[float, ...] | None  # multi_label: from which probability on a class is found
     attention: AttentionMaps | None  # for a method that is made of them
+    pooled: PooledFeatures | None  # what stands for an image; None: the means of the target layer
     custom_gradients: int  # taken off between the target layer and the scores
     notes: tuple[str, ...]
 
@@ -89,8 +91,15 @@ class Plan:
         """The tensors that folding must leave alone."""
         attention = () if self.attention is None else self.attention.tensors
         earlier = [layer.tensor for layer in self.earlier]
-        means = [self.global_mean] if self.global_mean else []
-        return self.target.tensor, self.scores.tensor, *means, *attention, *earlier
+        pooled = () if self.pooled is None else (self.pooled.tensor,)
+        means = () if self.global_mean is None else (self.global_mean,)
+        tensors = (self.target.tensor, self.scores.tensor, *means, *attention, *earlier, *pooled)
+        return tuple(dict.fromkeys(tensors))
+
+    @property
+    def embedding_size(self) -> int:
+        """Values that stand for an image."""
+        return self.target.channels if self.pooled is None else self.pooled.size
 
 
 def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
@@ -142,6 +151,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
             "to one name for each class, or leave it out."
         )
     global_mean, target_notes = network.global_mean_of(target), _early(target, options)
+    pooled = find_pooled(network, scores.tensor)
     if target.tokens is not None:
         needed, grid = lay_out_in_graph(graph, needed, target.tensor, target.tokens.layout)
         target = dataclasses.replace(target, tensor=grid, channel_axis=3, tokens=None)
@@ -152,6 +162,7 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
         reason=reason,
         earlier=earlier,
         global_mean=global_mean,
+        pooled=pooled,
         candidates=network.candidates,
         outputs={
             name: tuple(shape) if (shape := graph.get_tensor_by_name(tensor).shape).rank is not None else None
