@@ -153,10 +153,10 @@ OPAQUE = (11585, 11585)  # pixels: just within 2^27
     [
         ("RGBA", "PNG", {}),
         ("1", "PNG", {}),
-        ("RGB", "JPEG", {"progressive": True, "subsampling": 0}),
         *(
             pytest.param(*each, marks=pytest.mark.slow)
             for each in [
+                ("RGB", "JPEG", {"progressive": True, "subsampling": 0}),
                 ("LA", "PNG", {}),
                 ("P", "PNG", {"transparency": 0}),
                 ("P", "GIF", {}),

@@ -94,6 +94,7 @@ def test_a_plain_module_of_any_size(tmp_path):
     check(ModelOptions(str(tmp_path / "m"), input_size=(32, 32)), parts_of(model), probabilities_of(model))
 
 
+@pytest.mark.slow
 def test_a_model_saved_by_another_process(tmp_path):
     subprocess.run([sys.executable, plain_module.__file__, tmp_path], check=True, timeout=100)
     options = ModelOptions(str(tmp_path / "m"))

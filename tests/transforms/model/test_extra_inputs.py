@@ -83,7 +83,7 @@ def maps_by_tape(model: keras.Model, layer: str, unit: int) -> np.ndarray:
     return np.stack(maps)
 
 
-@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("early", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_scores_and_maps_are_those_of_each_image_with_its_own_values(tmp_path, early):
     keras.utils.clear_session()
     model = fused(keras, early)

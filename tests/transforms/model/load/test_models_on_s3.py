@@ -66,7 +66,7 @@ def scores(traced, images):
     return traced.function(tf.constant(images, tf.float32))[0].numpy()
 
 
-@pytest.mark.parametrize("name", ["m.keras", "saved"])
+@pytest.mark.parametrize("name", [pytest.param("m.keras", marks=pytest.mark.slow), "saved"])
 def test_a_model_in_an_archive_in_a_bucket(s3, model, name, tmp_path):
     options = ModelOptions(
         f"zip://{name}::s3://bucket/m.zip", class_names="zip://names.txt::s3://bucket/m.zip", preprocessing="none"

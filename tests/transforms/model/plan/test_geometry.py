@@ -245,7 +245,7 @@ def probed(model: keras.Model) -> float:
     return _refuse_misplaced(plan.target, images, WHOLE, "a test")
 
 
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in (10, 20, 30))])
 def test_random_weights_pass_the_probe(first):
     """Convolutions' own offsets are no reason to refuse: on 40 networks, whatever their strides and borders."""
     for seed in range(first, first + 10):

@@ -44,6 +44,7 @@ def _saved_on(backend: str, folder, *arguments: str) -> np.ndarray:
     return images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_scores_are_those_of_the_back_end_that_saved_the_model(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:

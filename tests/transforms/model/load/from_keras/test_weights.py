@@ -105,6 +105,7 @@ def check_application(model, path):
     return traced.notes[0]
 
 
+@pytest.mark.slow
 def test_an_application_with_its_own_head_of_other_classes(tmp_path):
     note = check_application(own_head(keras), tmp_path / "w.weights.h5")
     assert "w.weights.h5 fits keras:MobileNet with its own head of 7 classes" in note
