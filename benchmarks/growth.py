@@ -1,6 +1,8 @@
 """Section 6: a hundred times as many images take a hundred times as long, and the same memory."""
 
+import functools
 import itertools
+import os
 import subprocess
 import sys
 import threading
@@ -13,10 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.jobs import JobOfPhotos
+from benchmarks.loaders import cpu_seconds, started
 from benchmarks.measure import Finding, at_most, resident_bytes
 from benchmarks.photos import Photos
 from pipeline.config.read import load_config
 from pipeline.job import prepare_job
+from transforms.loaders import LoaderPool
 from transforms.records import Shard, ShardResult, image_id_of
 from transforms.storage.storage import Storage
 from transforms.table.parts import encode_part
@@ -29,14 +33,16 @@ def growth(folder: Path, rounds: int, counts: tuple[int, ...] = (1_000, 10_000, 
     """Time per image and peak memory of ever larger jobs, each over the first, with small pictures and no model."""
     small = _small_pictures(folder / "small")
     jobs = [JobOfPhotos(small.repeated(folder / f"links-{n}", n), folder / f"growth-{n}", *_SETTINGS) for n in counts]
-    jobs[0].seconds(time.process_time)  # imports, threads and buffers of the first time
     per_image = {n: [] for n in counts}
     memory = {}
-    for _ in range(rounds):
-        for count, job in zip(counts, jobs, strict=True):
-            with _PeakMemory() as peak:
-                per_image[count].append(job.seconds(time.process_time) / count)
-            memory.setdefault(count, peak.bytes)
+    with started(jobs[0].loaders) as pool:
+        clock = functools.partial(cpu_seconds, pool)
+        jobs[0].seconds(clock)  # imports, threads and buffers of the first time
+        for _ in range(rounds):
+            for count, job in zip(counts, jobs, strict=True):
+                with _PeakMemory(pool) as peak:
+                    per_image[count].append(job.seconds(clock) / count)
+                memory.setdefault(count, peak.bytes)
     for count in counts[1:]:
         found = tuple(later / first for later, first in zip(per_image[count], per_image[counts[0]], strict=True))
         name = f"{count:,} / {counts[0]:,} images"
@@ -98,7 +104,10 @@ def _small_pictures(folder: Path) -> Photos:
 
 
 class _PeakMemory:
-    """The most resident memory of this process while the block runs, looked at ten times a second."""
+    """The most resident memory of this process and its loaders while the block runs, looked at ten times a second."""
+
+    def __init__(self, pool: LoaderPool | None):
+        self._pids = [os.getpid(), *([] if pool is None else pool.pids())]
 
     def __enter__(self) -> "_PeakMemory":
         self.bytes = 0
@@ -113,4 +122,4 @@ class _PeakMemory:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.1):
-            self.bytes = max(self.bytes, resident_bytes())
+            self.bytes = max(self.bytes, sum(map(resident_bytes, self._pids)))

@@ -100,9 +100,9 @@ def several(work: Work, times: int) -> Work:
     return repeated
 
 
-def resident_bytes() -> int:
-    """The memory of this process that is in RAM."""
-    with open("/proc/self/statm") as file:
+def resident_bytes(pid: int) -> int:
+    """The memory of a process that is in RAM."""
+    with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -14,7 +14,7 @@ from transforms.model.compiled import load_compiled
 from transforms.model.explanation import BatchExplanation, GradCamModel
 from transforms.model.graph.graph_def import node_name, splice
 from transforms.model.load.loaders import load_model
-from transforms.model.options import ModelOptions
+from transforms.model.options import ModelOptions, Precision
 from transforms.model.plan.plan import make_plan
 from transforms.model.tensorflow import tf
 from transforms.storage.storage import Storage
@@ -80,11 +80,9 @@ class TimedModel:
 
 def timed_model(name: str, images: np.ndarray, folder: Path) -> TimedModel:
     """Build, compile and load a model, and check that all its forms give the same scores."""
-    build, preprocessing = SOURCES[name]
-    options = ModelOptions(f"benchmarks.models:{build.__name__}", preprocessing=preprocessing)
-    storage = Storage()
-    card = compile_model(options, str(folder), storage)
-    compiled = load_compiled(f"{folder}/{card.fingerprint}", storage, len(images))
+    build, _ = SOURCES[name]
+    options, storage = _options(name), Storage()
+    compiled = load_compiled(compiled_folder(name, folder), storage, len(images))
     plan = make_plan(load_model(options, storage), options)
     graph, _ = folded_graph(plan)
 
@@ -102,6 +100,17 @@ def timed_model(name: str, images: np.ndarray, folder: Path) -> TimedModel:
     probabilities = compiled.explain(images, np.full((len(images), 1), -1, np.int32)).probabilities
     np.testing.assert_allclose(probabilities, keras_forward(scaled).numpy(), atol=1e-4)
     return timed
+
+
+def compiled_folder(name: str, folder: Path, precision: Precision = "float32") -> str:
+    """Compile a model as the product runs it; where it is then, for ``load_compiled``."""
+    card = compile_model(_options(name, precision), str(folder), Storage())
+    return f"{folder}/{card.fingerprint}"
+
+
+def _options(name: str, precision: Precision = "float32") -> ModelOptions:
+    build, preprocessing = SOURCES[name]
+    return ModelOptions(f"benchmarks.models:{build.__name__}", preprocessing=preprocessing, precision=precision)
 
 
 def _seeded(build: Any) -> keras.Model:

@@ -1,6 +1,7 @@
 """The steps that no job can do without, each alone: the floor of everything but the model."""
 
 import hashlib
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ class Steps:
         cams = [np.array(cam) for cam in explanation.cams[:, 0]]
         drawn = [_draw(*one) for one in zip(shrunk, cams, places, strict=True)]
         encoded = [encode(overlay, _LOOK.format, _LOOK.quality) for overlay in drawn]
-        uris = [f"{folder}/{number:04d}.jpg" for number in range(len(paths))]
+        numbers = itertools.count()  # new files, as the job's are: to write over one is to remove one, see JobOfPhotos
         settings = ExplainSettings(TableLocation(str(folder), "r1", "f"), statistics_schema(), overlays=_LOOK)
         images = [
             LoadedImage(
@@ -64,7 +65,7 @@ class Steps:
             ("shrink", lambda one: shrink(one, _LOOK.max_side), _each(decoded)),
             ("overlay", _draw, _each(shrunk, cams, places)),
             ("encode", lambda overlay: encode(overlay, _LOOK.format, _LOOK.quality), _each(drawn)),
-            ("put", lambda uri, file: storage.put(uri, file, durable=False), _each(uris, encoded)),
+            ("put", lambda file: storage.put(f"{folder}/{next(numbers):07d}.jpg", file, durable=False), _each(encoded)),
             ("rows", lambda part: explained_rows(images[part], explanation[part], card, settings), _each(batches)),
         ]  # fmt: skip
 

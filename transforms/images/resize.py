@@ -32,7 +32,7 @@ def shrink_area(source: np.ndarray, out: np.ndarray) -> np.ndarray:
     rows = (weights.matrix @ samples).reshape(height, source_width, 3)
     weights = kernel_weights(Side(source_width, width, 0, width), "area", False)
     columns = weights.matrix @ cv2.transpose(rows).reshape(source_width, height * 3)
-    return cv2.convertScaleAbs(cv2.transpose(columns.reshape(width, height, 3)), dst=out)
+    return cv2.transpose(cv2.convertScaleAbs(columns.reshape(width, height, 3)), dst=out)  # of bytes, not of floats
 
 
 def resize_image(decoded: DecodedImage, placement: Placement, sampling: Sampling = Sampling()) -> np.ndarray:
