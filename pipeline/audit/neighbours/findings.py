@@ -148,12 +148,12 @@ def _duplicates(table: AuditTable) -> Finding | None:
     )[0]
     if not row["images"]:
         return None
-    groups = "1 picture" if row["groups"] == 1 else f"{row['groups']:,} pictures"
+    groups = "1 picture" if row["groups"] == 1 else f"{row['groups']:,} different pictures"
     return Finding(
         kind="neighbours",
         text=(
-            f"{row['images']:,} of {photos(row['everything'])} are {groups} more than once, the same or nearly so; the "
-            f"tests of this report count each once, and leave {row['copies']:,} out."
+            f"{row['images']:,} of {photos(row['everything'])} show only {groups}, the same or nearly so; the tests of "
+            f"this report count each picture once, and leave {photos(row['copies'])} out."
         ),
         numbers={"images": row["images"], "groups": row["groups"], "copies": row["copies"]},
         images=row["images"],

@@ -46,8 +46,8 @@ def test_the_sentences_have_subject_number_and_baseline(reported):
         "100% of them, and 100% of the rest of test.",
         "2 labels of 75 photos may be wrong: the model predicts another class, and so are the most similar photos "
         "labelled.",
-        "6 of 75 photos are 3 pictures more than once, the same or nearly so; the tests of this report count each "
-        "once, and leave 3 out.",
+        "6 of 75 photos show only 3 different pictures, the same or nearly so; the tests of this report count each "
+        "picture once, and leave 3 photos out.",
         "1 of 75 photos is unlike all others: up to",
     ):
         assert sentence in page
