@@ -3,17 +3,32 @@
 import dataclasses
 from collections.abc import Callable
 
+from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs import open_table
+from pipeline.audit.neighbours import write_neighbours
 from pipeline.audit.probes import write_controls, write_faithfulness
 from pipeline.audit.render import overlay_look, overlay_uri, policy_rows, render
 from pipeline.audit.report import write_report
 from pipeline.config import Config
-from pipeline.runs import find_run
+from pipeline.runs import Run, find_run
 from pipeline.terminal import one_line
 from transforms.model import load_compiled, read_card
 from transforms.storage import Storage
 
 _TOLD = 5
+
+
+def _say_neighbours(run: Run, storage: Storage, say: Callable[[str], None]) -> None:
+    """Make them, unless there is nothing to compare."""
+    try:
+        found = write_neighbours(run, storage, say)
+    except AuditError as error:
+        say(f"no neighbours: {one_line(str(error))}")
+        return
+    say(
+        f"neighbours {run.files.neighbours}: {found.groups:,} groups of duplicates, {found.leaking:,} across splits, "
+        f"{found.label_candidates:,} doubtful labels, {found.outliers:,} outliers"
+    )
 
 
 def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: Callable[[str], None]) -> None:
@@ -40,4 +55,6 @@ def audit_run(config: Config, output: str, run_id: str, storage: Storage, say: C
         if len(problems) > _TOLD:
             say(f"no overlay: {len(problems) - _TOLD:,} more")
     if config.run.report:
+        if config.explain.embedding:
+            _say_neighbours(run, storage, say)
         say(f"report {write_report(run, storage, slices=config.audit.slices)}")

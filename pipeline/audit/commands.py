@@ -55,7 +55,7 @@ def render(output: str, run_id: str | None, where: str, order: str, limit: int, 
     storage = storage_of(config)
     run = bounded(find_run(storage.absolute(output), run_id, storage), config)
     look = rendering.overlay_look(run.config)
-    with open_table({"statistics": run}, storage, config.audit.regions) as table:
+    with open_table({"statistics": run}, storage, config.audit.regions, neighbours=True) as table:
         keys = rendering.select_rows(table, where, order, limit)
         made = rendering.render(table, run, keys, look, rendering.overlay_uri(run, look), storage)
     for overlay in made:

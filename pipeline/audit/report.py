@@ -35,6 +35,7 @@ from pipeline.audit.findings import (
 )
 from pipeline.audit.inputs import CORNERS, AuditTable, list_measures, open_table
 from pipeline.audit.meaning_sections import meaning_sections
+from pipeline.audit.neighbours import neighbour_findings, neighbours_view
 from pipeline.audit.overview import best_and_worst, measure_accuracy, trust_in_pixels
 from pipeline.audit.pages import fill_page, pictures
 from pipeline.audit.probes import CONTROLS, ControlReadings, read_controls, read_faithfulness
@@ -73,7 +74,7 @@ def write_report(
     Raises:
         AuditError: the run has no rows.
     """
-    with open_table({"statistics": run}, storage, regions) as table:
+    with open_table({"statistics": run}, storage, regions, neighbours=True) as table:
         folder = run.files.report
         grid = table.records("SELECT cam_height, cam_width FROM statistics WHERE cam IS NOT NULL LIMIT 1")
         health = check_health(table, run)
@@ -145,7 +146,10 @@ def _maps(
     discovery = find_slices(table)
     if sliced:
         storage.put(f"{run.files.report}/slices.parquet", slices_file(sliced))
+    near = neighbour_findings(table)
+    near_views = neighbours_view(table, near)
     all_findings = [
+        *near,
         *class_findings(table, audit),
         *slice_findings(sliced, discovery),
         *cluster_findings(clusters, audit),
@@ -153,11 +157,14 @@ def _maps(
     ]
     findings = view_findings(table, rank(all_findings))
     shown += [row for view in findings for row in view.pictured]
+    shown += [row for view in near_views for row in view.rows]
     return {
         **meaning_sections(table, card, grid, brightest),
         "findings": findings,
         "more_findings": len(all_findings) - len(findings),
         "seen": what_would_be_seen(table, audit, correlates),
+        "neighbours": near_views if table.has_neighbours else None,
+        "neighbour_images": audit.rows.sum(),
         "class_rows": class_rows,
         "slices": slices_view(sliced, brightest),
         "audit": audit,

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from pipeline.audit.analysis import COVARIATES, rules
+from pipeline.audit.inputs import quoted
 from pipeline.explore.colors import color_tables
 from pipeline.explore.errors import ExploreError
 from pipeline.explore.session import Session
@@ -34,7 +35,7 @@ def describe(session: Session) -> dict[str, Any]:
         "columns": [dataclasses.asdict(column) for column in session.columns.values()],
         "moved": dict(session.moved),
         "tags": session.tags.counts(),
-        "entries": [*_findings(session), *_galleries(session)],
+        "entries": [*_findings(session), *_neighbours(session), *_galleries(session)],
         "slices": _slices(session),
         "colors": color_tables(),
     }
@@ -60,6 +61,28 @@ def _galleries(session: Session) -> list[dict[str, Any]]:
                     "view": {"sql": rule.where} | _sort(order, session),
                 }
             )
+    return entries
+
+
+def _neighbours(session: Session) -> list[dict[str, Any]]:
+    """What the neighbours of a run say, where they are known, each with all its rows."""
+    near = {what: quoted(name) for what, name in session.near.items()}
+    if not near:
+        return []
+    asked = [
+        ("In several splits", "The same picture or nearly so.", near["leaks"], "duplicate_group", False),
+        ("Doubtful labels", "Neighbours and model agree on another class.", f"{near['suggested_index']} IS NOT NULL",
+         "predicted_votes", True),
+        ("The same picture", "Photos that are there more than once.", f"{near['duplicate_group']} IS NOT NULL",
+         "duplicate_group", False),
+        ("Unlike all others", "Far from every other photo.", near["is_outlier"], "outlier_score", True),
+    ]  # fmt: skip
+    entries = []
+    for title, text, where, sort, descending in asked:
+        total = session.records(f"SELECT count(*) AS n FROM statistics WHERE {where}")[0]["n"]
+        if total:
+            view = {"sql": where, "sort": session.near[sort], "descending": descending}
+            entries.append({"kind": "neighbours", "title": title, "text": text, "rows": total, "view": view})
     return entries
 
 
@@ -94,7 +117,7 @@ def _view_of(finding: dict[str, Any], session: Session) -> dict[str, Any] | None
             sort = _ORDER.fullmatch(order) if isinstance(order, str) else None
             return {"sql": read_expression(where)} | _sort(sort, session)
     except ExploreError:
-        return None
+        pass  # not a condition of columns alone: then the examples
     examples = finding.get("examples")
     if not isinstance(examples, list):
         return None

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from pipeline.audit.inputs import AuditTable, quoted
+from pipeline.explore.near import NEIGHBOUR_COLUMNS
 from transforms.table import column_meanings
 
 Kind = Literal["number", "truth", "text", "other"]
@@ -34,13 +35,21 @@ class Column:
     most: float | None
 
 
-def list_columns(table: AuditTable, moved: Collection[str] = ()) -> dict[str, Column]:
-    """All columns but the map itself, in the order of the table; ``moved`` are those about the other run."""
+def list_columns(
+    table: AuditTable, moved: Collection[str] = (), near: Mapping[str, str] | None = None
+) -> dict[str, Column]:
+    """All columns but the map itself, in the order of the table.
+
+    Args:
+        moved: those about the other run.
+        near: what neighbours say -> its column.
+    """
     described = table.database.execute(f"SELECT column_name, column_type FROM (DESCRIBE {quoted(table.name)})")
     types = {name: kind for name, kind in described.fetchall() if name != "cam"}
     meanings = {
         name: (group, meaning) for group, columns in column_meanings().items() for name, meaning in columns.items()
     }
+    of_neighbours = {name: what for what, name in (near or {}).items()}
     counts = _counts(table, types)
     found = {}
     for name, type_name in types.items():
@@ -48,6 +57,8 @@ def list_columns(table: AuditTable, moved: Collection[str] = ()) -> dict[str, Co
         group, meaning = meanings.get(name, ("From the manifest and the config", ""))
         if name in moved:
             group = "Since the other run"
+        if name in of_neighbours:
+            group, meaning = "Neighbours", NEIGHBOUR_COLUMNS[of_neighbours[name]]
         known, distinct, least, most, first, last = counts[name]
         low, high = least, most
         if None not in (least, most, first, last) and most - least > _FAR * (last - first) > 0:

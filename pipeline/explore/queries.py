@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.audit.inputs import quoted
 from pipeline.explore.columns import Column, finite
 from pipeline.explore.errors import ExploreError
+from pipeline.explore.near import NEAR, NEAR_PARAMETERS
 from pipeline.explore.session import Session
 from pipeline.explore.view import View
 from transforms.model import ModelCard
@@ -93,7 +94,7 @@ def _add_before(session: Session, rows: list[dict[str, Any]]) -> None:
 
 
 def find_image(session: Session, image_id: str) -> dict[str, Any]:
-    """All that is known of an image: the rows of its classes, and its tags."""
+    """All that is known of an image: the rows of its classes, its tags, its neighbours."""
     rows = session.records("SELECT rowid AS place, * FROM statistics WHERE image_id = $id ORDER BY target_rank, place",
                            {"id": image_id})  # fmt: skip
     if not rows:
@@ -102,7 +103,18 @@ def find_image(session: Session, image_id: str) -> dict[str, Any]:
     found = [as_json(row, session.card) for row in rows]
     if session.before is not None:
         _add_before(session, found)
-    return {"rows": found, "tags": tags}
+    return {"rows": found, "tags": tags, "neighbours": _find_neighbours(session, image_id)}
+
+
+def _find_neighbours(session: Session, image_id: str) -> list[dict[str, Any]]:
+    """The other photos of an image's group, without a distance, then its neighbours; empty where none are known."""
+    names = session.card.class_names
+    found = []
+    for row in session.records(NEAR, {"id": image_id, **NEAR_PARAMETERS}):
+        label = row["label_index"]
+        row["label_name"] = names[label] if names and label is not None and 0 <= label < len(names) else None
+        found.append({name: plain(value) for name, value in row.items()})
+    return found
 
 
 def find_histograms(session: Session, view: View, names: Sequence[str]) -> dict[str, Any]:

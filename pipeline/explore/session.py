@@ -12,6 +12,7 @@ from pipeline.audit.inputs import AuditTable, open_table
 from pipeline.explore.columns import Column, list_columns
 from pipeline.explore.errors import ExploreError
 from pipeline.explore.moved import add_moves
+from pipeline.explore.near import add_neighbours
 from pipeline.explore.tags import Tags
 from pipeline.runs import Run
 from transforms.model import ModelCard, read_card
@@ -36,6 +37,7 @@ class Session:
     moved: Mapping[str, str] = dataclasses.field(default_factory=dict)  # measure of a pair -> its column
     columns_before: frozenset[str] = frozenset()
     slices: Sequence[str | Sequence[str]] = ()  # audit.slices of the reader's config
+    near: Mapping[str, str] = dataclasses.field(default_factory=dict)  # what neighbours say -> its column
     patience: float = PATIENCE
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
@@ -49,8 +51,8 @@ class Session:
 
     @property
     def extra_columns(self) -> list[str]:
-        """The manifest's further columns; not those that hold what moved."""
-        ours = {*self.moved.values()}
+        """The manifest's further columns; not those that hold what moved, or what neighbours say."""
+        ours = {*self.moved.values(), *self.near.values()}
         return [name for name in self.table.extra_columns if name in self.columns and name not in ours]
 
     @contextmanager
@@ -101,23 +103,25 @@ def open_session(
     """
     runs = {"statistics": run} | ({"before": before} if before is not None else {})
     cards = {name: read_card(each.model, storage) for name, each in runs.items()}
-    with open_table(runs, storage, regions) as table:
+    with open_table(runs, storage, regions, neighbours=True) as table:
         moved: dict[str, str] = {}
         columns_before: frozenset[str] = frozenset()
         if before is not None:
             table, moved = add_moves(table, [cards["before"].seen, cards["statistics"].seen])
             described = table.database.execute("SELECT column_name FROM (DESCRIBE before)").fetchall()
             columns_before = frozenset(name for (name,) in described)
+        table, near = add_neighbours(table)
         yield Session(
             table,
             run,
             cards["statistics"],
             storage,
-            list_columns(table, moved.values()),
+            list_columns(table, moved.values(), near),
             Tags(run.files.tags, storage, table.database),
             before,
             cards.get("before"),
             moved,
             columns_before,
             slices,
+            near,
         )

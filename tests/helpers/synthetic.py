@@ -1,6 +1,7 @@
 """Runs whose maps are chosen by the test: real photos on disk, real rows, real parts, real summaries."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -59,10 +60,15 @@ def blob(x: float, y: float, width: float = 0.15, height: float = 1.0) -> np.nda
     return (height * np.exp(-squared / (2 * width**2))).astype(np.float32)
 
 
+@functools.cache
+def _photos() -> tuple[np.ndarray, ...]:
+    return skimage.data.chelsea(), skimage.data.coffee(), skimage.data.rocket()
+
+
 def write_photo(folder: Path, name: str) -> str:
     """A crop of a real photo; the same name gives the same crop."""
     rng = np.random.default_rng(list(name.encode()))
-    photo = [skimage.data.chelsea(), skimage.data.coffee(), skimage.data.rocket()][rng.integers(3)]
+    photo = _photos()[rng.integers(3)]
     top, left = rng.integers(0, photo.shape[0] - 160), rng.integers(0, photo.shape[1] - 200)
     crop = np.ascontiguousarray(photo[top : top + 160, left : left + 200])
     path = folder / f"{name}.jpg"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.audit.analysis.intervals import Means, group_means, holm, larger_than_rest
-from pipeline.audit.inputs import AuditTable, Measure
+from pipeline.audit.inputs import AuditTable, Measure, one_of_each
 
 SIGNIFICANCE = 0.01
 LEAST_RATIO = 1.5
@@ -51,7 +51,7 @@ def audit_classes(table: AuditTable, measures: Sequence[Measure]) -> ClassAudit:
     A class is flagged by an alarm measure where three things hold: the rank-sum test against all other rows is
     significant at 1 % after Holm's correction over all classes and alarm measures; the lower end of the mean's interval
     is at least 1.5 times the mean of the others, and above the alarm, which for a lift is that of a uniform map; it has
-    at least 8 maps. Rows are taken as independent.
+    at least 8 maps. Rows are taken as independent: of near duplicates, where they are known, one counts.
     """
     classes = table.records(
         "SELECT target_index, any_value(target_name) AS name, count(*) AS rows, "
@@ -63,7 +63,7 @@ def audit_classes(table: AuditTable, measures: Sequence[Measure]) -> ClassAudit:
     group_of = {int(index): group for group, index in enumerate(indices)}
     columns = ", ".join(f"CAST({measure.sql} AS DOUBLE) AS m{place}" for place, measure in enumerate(measures))
     found = table.arrays(
-        f"SELECT target_index, {columns} FROM statistics WHERE status IN ('OK', 'ZERO', 'FLAT') "
+        f"SELECT target_index, {columns} FROM statistics WHERE status IN ('OK', 'ZERO', 'FLAT') AND {one_of_each()} "
         "ORDER BY image_id, target_index"
     )
     values = np.stack([found[f"m{place}"].astype(np.float64) for place in range(len(measures))], axis=1)

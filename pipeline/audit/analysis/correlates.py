@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 
 from pipeline.audit.analysis.intervals import holm
-from pipeline.audit.inputs import AuditTable, quoted
+from pipeline.audit.inputs import AuditTable, one_of_each, quoted
 
 SAMPLE = 200_000  # rows; the error of a correlation is then below 0.005
 SIGNIFICANCE = 0.01
@@ -56,7 +56,8 @@ def find_correlates(table: AuditTable) -> list[Correlate]:
 
     Both are ranked, and the mean rank of each class is taken off, so that a camera that happens to show only one
     class does not pass for a cause. Numeric columns: Spearman's rho with a t-test. Other manifest columns with 2 to 50
-    values: eta of the ranks with an F-test (Kruskal and Wallis, classes apart). p-values adjusted after Holm.
+    values: eta of the ranks with an F-test (Kruskal and Wallis, classes apart). p-values adjusted after Holm. Of near
+    duplicates, where they are known, one counts.
     """
     numeric, categorical = _extra_columns(table)
     sources = COVARIATES | {name: f"TRY_CAST({quoted(name)} AS DOUBLE)" for name in numeric}
@@ -64,7 +65,7 @@ def find_correlates(table: AuditTable) -> list[Correlate]:
     select += [f"CAST({sql} AS DOUBLE) AS l{place}" for place, sql in enumerate(LOOKS.values())]
     select += [f"{quoted(name)} AS g{place}" for place, name in enumerate(categorical)]
     columns = table.arrays(
-        f"SELECT target_index, {', '.join(select)} FROM statistics WHERE status IN ('OK', 'FLAT') "
+        f"SELECT target_index, {', '.join(select)} FROM statistics WHERE status IN ('OK', 'FLAT') AND {one_of_each()} "
         f"ORDER BY hash(image_id), image_id, target_index LIMIT {SAMPLE}"
     )
     classes = np.unique(columns["target_index"], return_inverse=True)[1]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 MOST_FINDINGS = 10
 
-Kind = Literal["health", "class", "cluster", "correlate", "slice"]
+Kind = Literal["health", "class", "cluster", "correlate", "slice", "neighbours"]
 
 
 @dataclasses.dataclass(frozen=True)

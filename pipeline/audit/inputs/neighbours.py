@@ -24,6 +24,7 @@ NEIGHBOUR_SCHEMA = pa.schema(
         ("predicted_votes", pa.float32()),  # for the predicted class
         ("outlier_score", pa.float32()),  # distance to the five nearest over the median of all images
         ("is_outlier", pa.bool_()),
+        ("embedding_group", pa.int32()),  # photos that look alike to the model; NULL where there are too few
         ("emb_x", pa.float32()),  # first principal component
         ("emb_y", pa.float32()),
     ]

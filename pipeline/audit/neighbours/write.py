@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.audit.errors import AuditError
 from pipeline.audit.inputs import NEIGHBOUR_SCHEMA, AuditTable, open_table, parts_of, quoted
 from pipeline.audit.neighbours.duplicates import group_pairs, near_duplicates, same_content
+from pipeline.audit.neighbours.groups import group_alike
 from pipeline.audit.neighbours.judge import are_outliers, label_candidates, others_only, outlier_scores, vote
 from pipeline.audit.neighbours.search import Nearest, find_nearest
 from pipeline.audit.neighbours.vectors import Vectors, read_vectors
@@ -119,6 +120,7 @@ def _columns(own: dict[str, np.ndarray], vectors: Vectors, nearest: Nearest, gro
         "predicted_votes": votes.predicted,
         "outlier_score": scores,
         "is_outlier": are_outliers(scores),
+        "embedding_group": group_alike(vectors.units),
         "emb_x": vectors.plane[:, 0],
         "emb_y": vectors.plane[:, 1],
     }

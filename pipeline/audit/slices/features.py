@@ -1,4 +1,4 @@
-"""Conditions that a slice can be made of: bins of covariates, values of manifest columns, groups of maps."""
+"""Conditions that a slice can be made of: bins of covariates, values of manifest columns, groups of maps and photos."""
 
 import dataclasses
 import itertools
@@ -10,12 +10,15 @@ from threadpoolctl import threadpool_limits
 from pipeline.audit.analysis import COVARIATES
 from pipeline.audit.findings import ENDS
 from pipeline.audit.inputs import AuditTable, quoted
-from pipeline.audit.slices.spec import IMAGES
+from pipeline.audit.slices.spec import images_of
 
 MOST_IMAGES = 100_000  # those with the smallest ids, which are hashes
 _BINS = 4  # of a number: quarters of the images
 _MOST_VALUES = 50
 _MAP_GROUPS = 8
+_ALIKE = (
+    "coalesce((SELECT embedding_group FROM statistics_neighbours n WHERE n.image_id = images.image_id), -1) AS alike"
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,8 +40,8 @@ def read_features(table: AuditTable) -> Features:
     select += [f"TRY_CAST({quoted(name)} AS VARCHAR) AS {key}" for key, name in extra.items()]
     found = table.arrays(
         f"SELECT image_id, CASE WHEN outcome IS NULL THEN is_correct END AS is_right, 1 - gt_mass AS off_object, "
-        f"CASE WHEN status = 'OK' THEN cam END AS cam, {', '.join(select)} "
-        f"FROM {IMAGES.format(table='statistics')} ORDER BY image_id LIMIT {MOST_IMAGES}"
+        f"CASE WHEN status = 'OK' THEN cam END AS cam, {', '.join(select)}, {_ALIKE} "
+        f"FROM {images_of('statistics')} AS images ORDER BY image_id LIMIT {MOST_IMAGES}"
     )
     columns: list[np.ndarray] = []
     owners: list[int] = []
@@ -56,6 +59,10 @@ def read_features(table: AuditTable) -> Features:
     for condition, said in _map_groups(found["cam"]):
         columns.append(condition)
         owners.append(len(COVARIATES) + len(extra))
+        words.append(said)
+    for condition, said in _alike_groups(found["alike"].astype(int)):
+        columns.append(condition)
+        owners.append(len(COVARIATES) + len(extra) + 1)
         words.append(said)
     right = np.array([np.nan if value is None else float(value) for value in found["is_right"]], np.float64)
     return Features(
@@ -129,3 +136,11 @@ def _map_groups(maps: np.ndarray) -> list[tuple[np.ndarray, str]]:
         holds[places[labels == label]] = True
         groups.append((holds, f"maps that look like group {label + 1} of {_MAP_GROUPS}"))
     return groups
+
+
+def _alike_groups(alike: np.ndarray) -> list[tuple[np.ndarray, str]]:
+    """Groups of photos that look alike to the model, where a run's neighbours are known."""
+    return [
+        (alike == group, f"photos that look alike to the model, group {group + 1}")
+        for group in np.unique(alike[alike >= 0]).tolist()
+    ]

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from pipeline.audit.analysis import FEWEST_MAPS, Means, group_maps, group_means, holm, larger_than_rest
 from pipeline.audit.inputs import AuditTable, Measure
-from pipeline.audit.slices.spec import IMAGES, SliceSpec, Split, split_images
+from pipeline.audit.slices.spec import SliceSpec, Split, images_of, split_images
 
 RIGHT = Measure(
     "right", "right", "CAST(CASE WHEN outcome IS NULL THEN is_correct END AS DOUBLE)", "share of labelled images"
@@ -61,7 +61,7 @@ def image_values(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ids and measures, float64 ``[N, k]`` with NaN for NULL, of the images in the order of their ids."""
     columns = ", ".join(f"CAST({measure.sql} AS DOUBLE) AS m{place}" for place, measure in enumerate(measures))
-    found = table.arrays(f"SELECT image_id, {columns} FROM {IMAGES.format(table=name)} ORDER BY image_id")
+    found = table.arrays(f"SELECT image_id, {columns} FROM {images_of(name)} ORDER BY image_id")
     values = [found[f"m{place}"].astype(np.float64) for place in range(len(measures))]
     return found["image_id"], np.stack(values, axis=1)
 
@@ -124,7 +124,7 @@ def _mean_maps(table: AuditTable, ids: np.ndarray, split: Split, grid: tuple[int
     try:
         maps = group_maps(
             table,
-            f"SELECT bin, cam FROM slice_members JOIN {IMAGES.format(table='statistics')} USING (image_id) "
+            f"SELECT bin, cam FROM slice_members JOIN {images_of('statistics')} USING (image_id) "
             "WHERE status IN ('OK', 'FLAT') "
             f"QUALIFY row_number() OVER (PARTITION BY bin ORDER BY image_id) <= {_MOST_MAPS}",
             *grid,

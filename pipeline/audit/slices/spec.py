@@ -10,17 +10,20 @@ import numpy as np
 
 from pipeline.audit.analysis import COVARIATES
 from pipeline.audit.errors import AuditError
-from pipeline.audit.inputs import AuditTable, quoted
+from pipeline.audit.inputs import AuditTable, one_of_each, quoted
 from pipeline.audit.slices.condition import checked_condition
 
 _MOST_VALUES = 50  # of a column, the most frequent
 _BINS = 4  # of a number
 
-# One row of each image: the map of the most probable class that it was explained for.
-IMAGES = (
-    "(SELECT * FROM {table} WHERE status IN ('OK', 'ZERO', 'FLAT') "
-    "QUALIFY row_number() OVER (PARTITION BY image_id ORDER BY target_rank, target_index) = 1)"
-)
+
+def images_of(name: str) -> str:
+    """SQL of a table's images, each once, by the map of its most probable class; of near duplicates one."""
+    return (
+        f"(SELECT * FROM {quoted(name)} WHERE status IN ('OK', 'ZERO', 'FLAT') AND {one_of_each(name)} "
+        "QUALIFY row_number() OVER (PARTITION BY image_id ORDER BY target_rank, target_index) = 1)"
+    )
+
 
 SliceSpec = str | Sequence[str]
 """A column, a covariate or an SQL condition; or a list of them, which are crossed."""
@@ -116,7 +119,7 @@ def _as_numbers(values: np.ndarray) -> np.ndarray | None:
 def _values(table: AuditTable, sql: str, name: str) -> np.ndarray:
     """An expression on each image, in the order of their ids; None or NaN where it is NULL."""
     try:
-        found: Any = table.arrays(f"SELECT {sql} AS value FROM {IMAGES.format(table=quoted(name))} ORDER BY image_id")
+        found: Any = table.arrays(f"SELECT {sql} AS value FROM {images_of(name)} ORDER BY image_id")
     except duckdb.Error as error:
         raise AuditError(f"audit.slices: {sql.strip()}: {error}") from None
     return found["value"].astype(object)

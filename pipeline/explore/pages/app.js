@@ -6,6 +6,7 @@ import { count, fill, find, make, settled, short } from "./dom.js";
 import { drawGrid, loadGrid, startGrid, turn } from "./grid.js";
 import { colorNames, setTables } from "./heatmap.js";
 import { drawLightbox, forgetImage, showLightbox, startLightbox } from "./lightbox.js";
+import { startNeighbours } from "./neighbours.js";
 import { redrawTags, showChosen, startMarks } from "./marks.js";
 import { loadScatter, startScatter } from "./scatter.js";
 import { change, DEFAULTS, keyOf, onChange, readAddress, setFilter, state, view } from "./state.js";
@@ -42,6 +43,7 @@ async function start() {
   startCharts(about);
   startScatter(about);
   startLightbox(about);
+  startNeighbours();
   startMarks(about, report, () => { forgetImage(); refresh(new Set(["filters"])); });
   fillEntries();
   onChange(refresh);

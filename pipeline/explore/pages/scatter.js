@@ -16,7 +16,7 @@ export function startScatter(about) {
   for (const axis of ["x", "y"]) fill(find(`scatter-${axis}`), optionGroups(about.columns, ["number"]));
   fill(find("scatter-color"), make("option", { value: "" }, "none"), ...optionGroups(about.columns));
   const has = (name) => columns.get(name)?.known;
-  const usual = { x: ["target_probability", "entropy"].find(has), y: ["border_lift", "effective_area"].find(has), color: has("is_correct") ? "is_correct" : "" };
+  const usual = { x: ["emb_x", "target_probability", "entropy"].find(has), y: ["emb_y", "border_lift", "effective_area"].find(has), color: has("is_correct") ? "is_correct" : "" };
   find("open-scatter").addEventListener("click", () => change({ scatter: state.scatter ? null : usual }));
   for (const what of ["x", "y", "color"]) {
     find(`scatter-${what}`).addEventListener("change", (event) => change({ scatter: { ...state.scatter, [what]: event.target.value } }));
