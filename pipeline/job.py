@@ -160,6 +160,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
             labels=has_labels,
             boxes=manifest.boxes_column in survey.own_columns and config.input.columns.masks is None,
             targets=manifest.targets_column in survey.own_columns,
+            expected=manifest.expected_column in survey.own_columns,
         ),
         check=check,
     )
@@ -248,6 +249,7 @@ def manifest_of(config: Config, storage: Storage) -> Manifest:
         boxes_column=columns.boxes,
         label_columns=columns.labels,
         expected_column=columns.expected,
+        mask_column=columns.masks,
         image_column=columns.image,
         required_columns=frozenset(
             name

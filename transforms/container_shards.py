@@ -13,7 +13,7 @@ from transforms.shards import PackedRefs
 from transforms.storage import split_member
 
 _REACH = 1 << 30  # bytes of one file that may come to one worker before they are cut into shards
-_MOST = 4  # times the size of a shard: images of one row group are not torn apart, up to this
+_MOST = 16  # times the size of a shard: up to this, images of one row group, which is read as a whole, stay together
 
 
 class FollowContainers(beam.PTransform):

@@ -115,7 +115,7 @@ def _run_job(
     if corrected.corrected or corrected.asked_again:
         console.print(
             f"the manifest says something else of images that are done: {corrected.corrected:,} corrected in their "
-            f"rows, {corrected.asked_again:,} explained again since other classes are asked for"
+            f"rows, {corrected.asked_again:,} explained again since other classes are asked for or other masks given"
         )
     for note in job.card.notes:
         console.print(f"note: {note}")

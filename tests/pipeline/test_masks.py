@@ -107,3 +107,44 @@ def test_a_column_that_has_another_meaning_is_refused(folder):
     )
     with pytest.raises(ConfigError, match=r"input\.columns\.masks: 'boxes' is no column of its own"):
         launch(config, [], Console(quiet=True))
+
+
+def test_masks_of_a_manifest_of_many_files_lie_beside_the_file_that_names_them(folder):
+    whole = rows_of(folder, ["masks/box.png", "masks/nothing.png"])
+    with open(folder / "manifest.csv", newline="") as file:
+        lines = list(csv.reader(file))
+    for number, (uri, cell) in enumerate(lines[1:]):
+        part = folder / "parts" / f"{number}"
+        part.mkdir(parents=True)
+        (part / f"{cell.replace('/', '-')}").write_bytes((folder / cell).read_bytes())
+        (part / uri.rpartition("/")[2]).write_bytes((folder / uri).read_bytes())
+        with open(part / "part.csv", "w", newline="") as file:
+            csv.writer(file).writerows([lines[0], (uri.rpartition("/")[2], cell.replace("/", "-"))])
+    config = Config.model_validate(
+        {
+            "input": {"manifest": str(folder / "parts" / "*" / "*.csv"), "columns": {"masks": "masks"}},
+            "model": {"source": str(folder / "model.keras"), "class_names": list(NAMES), "check": 0,
+                      "preprocessing": "minus_one_to_one"},
+            "overlays": {"policy": "none"},
+            "output": {"path": str(folder / "out-parts")},
+        }
+    )  # fmt: skip
+    assert launch(config, [], Console(quiet=True)) == 0
+    rows = pq.read_table(folder / "out-parts" / "statistics").sort_by("uri").to_pylist()
+    assert [[row[name] for name in COLUMNS] for row in rows] == [
+        [row[name] for name in COLUMNS] for row in whole.values()]  # fmt: skip
+    assert [row["masks"] for row in rows] == [
+        f"{folder}/parts/0/masks-box.png", f"{folder}/parts/1/masks-nothing.png"]  # fmt: skip
+
+
+def test_another_mask_of_a_done_image_has_it_explained_again_and_no_other(folder):
+    cv2.imwrite(str(folder / "masks" / "all.png"), np.full((16, 16), 255, np.uint8))
+    before = rows_of(folder, ["masks/box.png", "", rle(), "masks/box.png"])
+    cells = ["masks/all.png", "", rle(), "masks/nothing.png"]
+    after = list(rows_of(folder, cells).values())
+    assert [row["gt_status"] for row in after] == ["FULL", None, "OK", "NONE"]
+    assert after[0]["gt_area"] == 1.0
+    assert [row["masks"] for row in after] == cells
+    kept = [row for row in after if before[row["uri"]] == row]
+    assert kept == [after[1], after[2]]
+    assert [row["run_id"] == before[row["uri"]]["run_id"] for row in after] == [False, True, True, False]

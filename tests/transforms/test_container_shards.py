@@ -56,11 +56,11 @@ def test_a_retry_cuts_the_same_shards_whatever_the_order():
 def test_rows_of_one_group_stay_together_unless_there_are_too_many():
     refs = [ref("a.parquet", row, group=row // 9) for row in range(27)]
     assert [len(shard.refs) for shard in together(first_shards(list(refs), 3), 1, 4)] == [9, 9, 9]
-    large = [ref("a.parquet", row, group=0) for row in range(40)]
+    large = [ref("a.parquet", row, group=0) for row in range(150)]
     shards = together(first_shards(large, 3), 1, 4)
-    assert [len(shard.refs) for shard in shards] == [16, 16, 8]
+    assert [len(shard.refs) for shard in shards] == [64, 64, 22]
     assert [image.uri for shard in shards for image in shard.refs] == [
-        f"parquet://{i}/image::a.parquet" for i in range(40)
+        f"parquet://{i}/image::a.parquet" for i in range(150)
     ]
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         hugging_face_names,
         image_columns,
         span_of_group,
+        stream_group,
     )
     from transforms.containers.tfrecord import DamagedRecordError, read_records, record_of
 
@@ -30,5 +31,6 @@ __all__ = [
     "read_records",
     "record_of",
     "span_of_group",
+    "stream_group",
 ]
 __getattr__ = lazy_face(__name__, __file__)

@@ -3,11 +3,14 @@
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+_ROWS = 32  # that are decoded together
+_READ = 1 << 16  # bytes of a column that are read at a time
 _INNER = "bytes"  # of Hugging Face's structs
 
 
@@ -72,6 +75,18 @@ def decode_group(metadata: pq.FileMetaData, leaf: str, group: int, chunk: bytes)
     if pa.types.is_struct(column.type):
         return pa.chunked_array([piece.field(_INNER) for piece in column.chunks], column.type.field(_INNER).type)
     return column
+
+
+def stream_group(metadata: pq.FileMetaData, leaf: str, group: int, file: IO[bytes]) -> Iterator[pa.Array]:
+    """The images of a row group, some at a time, read from front to back: a page of them is in memory.
+
+    Args:
+        file: of which the bytes of :func:`span_of_group` are there.
+    """
+    parquet = pq.ParquetFile(file, metadata=metadata, buffer_size=_READ, pre_buffer=False)
+    for batch in parquet.iter_batches(_ROWS, row_groups=[group], columns=[leaf], use_threads=False):
+        column = batch.column(0)
+        yield column.field(_INNER) if pa.types.is_struct(column.type) else column
 
 
 def hugging_face_names(schema: pa.Schema, column: str) -> Sequence[str] | None:

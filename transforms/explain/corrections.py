@@ -1,6 +1,7 @@
 """Rows whose images the manifest says something else of by now: labels added, boxes corrected, other classes asked for.
 
-Labels, ground truth and further columns are made anew from the stored map; only other target classes need the model.
+Labels, ground truth of boxes, expectations and further columns are made anew from the stored map; only other target
+classes and other masks need the model.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from transforms.explain.known import box_columns
 from transforms.explain.settings import ExplainSettings
+from transforms.explain.stored_expected import EXPECTED_COLUMNS, expectation_of_ref, expected_columns_of_rows
 from transforms.explain.stored_labels import LABEL_COLUMNS, label_columns_of_rows, truth_of_ref, truth_of_rows
 from transforms.model import ModelCard
 from transforms.records import ImageRef, Status
@@ -32,10 +34,11 @@ class Knowledge:
     labels: bool
     boxes: bool
     targets: bool
+    expected: bool = False  # the user's own predictions
 
     @property
     def is_none(self) -> bool:
-        return not (self.labels or self.boxes or self.targets)
+        return not (self.labels or self.boxes or self.targets or self.expected)
 
 
 def digest_of_ref(ref: ImageRef, knowledge: Knowledge, card: ModelCard, settings: ExplainSettings) -> Digests:
@@ -43,6 +46,7 @@ def digest_of_ref(ref: ImageRef, knowledge: Knowledge, card: ModelCard, settings
     known = (
         truth_of_ref(ref, targets_of(ref, settings.targets, card.classes).codes, card) if knowledge.labels else None,
         _rounded([x for box in ref.boxes for x in box]) if knowledge.boxes and ref.boxes is not None else None,
+        expectation_of_ref(ref, card) if knowledge.expected else None,
     )
     return hash(known), hash(_asked(ref, knowledge, card, settings)), hash(ref.extra)
 
@@ -68,6 +72,7 @@ def digests_of_rows(
             if first is not None and knowledge.labels
             else None,
             _rounded(boxes) if boxes is not None and knowledge.boxes else None,
+            first.get("expected_index") if first is not None and knowledge.expected else None,
         )
         yield image_id, (hash(known) if first is not None else 0, asked, extra)
 
@@ -75,13 +80,19 @@ def digests_of_rows(
 def columns_to_compare(settings: ExplainSettings) -> list[str]:
     """The columns of a part that :func:`digests_of_rows` looks at."""
     return ["image_id", "status", "width", "height", "target_reason", "target_index", "label_index", "label_indices",
-            "label_value", "gt_boxes", *settings.extra_columns]  # fmt: skip
+            "label_value", "gt_boxes", "expected_index", *settings.extra_columns]  # fmt: skip
 
 
 def asks_for_others(
     ref: ImageRef, rows: list[dict], knowledge: Knowledge, card: ModelCard, settings: ExplainSettings
 ) -> bool:
-    """Whether the manifest asks for other classes than the rows of the image explain, or feeds the model otherwise."""
+    """Whether an image has to be explained again: the manifest asks for other classes than its rows explain, feeds the
+    model otherwise, or has another mask of it, whose file only a worker reads.
+    """
+    if settings.masks is not None:
+        position = settings.masks.position
+        if (ref.extra[position] or "").strip() != (rows[0].get(settings.extra_columns[position]) or "").strip():
+            return True
     fed = {column for one in card.inputs for column in one.columns}
     if fed:
         for name, written, value in zip(settings.extra_columns, settings.input_columns or (), ref.extra, strict=True):
@@ -162,14 +173,17 @@ def _with_known_columns(
     ]
     status = np.array(some["status"].to_pylist(), object)
     refs = [ref for _, ref in mapped]
-    names = ("predicted_index", "predicted_value", "found_indices", "target_index")
+    names = ("predicted_index", "predicted_probability", "predicted_value", "found_indices", "target_index")
     facts = some.select([name for name in names if name in some.column_names]).to_pylist()
     new = box_columns(refs, _cams(some, card), placements, status, settings) | label_columns_of_rows(facts, refs, card)
+    if knowledge.expected:
+        new |= expected_columns_of_rows(facts, refs, card)
     is_new_box = [_boxes_differ(row, new, number) for number, row in enumerate(_boxes_of(some))]
     changed: set[int] = set()
     for name, values in new.items():
-        is_label = name in LABEL_COLUMNS
-        if not (knowledge.labels if is_label else knowledge.boxes):
+        is_expected = name in EXPECTED_COLUMNS
+        is_label = name in LABEL_COLUMNS or is_expected
+        if not (is_expected or (knowledge.labels if is_label else knowledge.boxes)):
             continue
         field = settings.schema.field(name)
         column = rows[name].to_pylist() if name in rows.column_names else [None] * rows.num_rows

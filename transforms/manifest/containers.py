@@ -9,10 +9,9 @@ from typing import IO, Any
 import pyarrow.parquet as pq
 
 from transforms.manifest.archive_lines import lines_of_archive
-from transforms.manifest.block_file import open_blocks
 from transforms.manifest.manifest import SPAN, Manifest, Piece
 from transforms.manifest.record_lines import lines_of_records
-from transforms.storage import Storage, is_local, record_uri
+from transforms.storage import Storage, is_local, open_blocks, record_uri
 
 
 def container_lines(

@@ -31,7 +31,7 @@ _SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", "
                    ".tar": "tar", ".tgz": "tar", ".zip": "zip", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
                    ".tfrec": "tfrecord"}  # fmt: skip
 
-_SHARD = re.compile(r"-\d+-of-\d+$")  # x.tfrecord-00003-of-00128
+_SHARD = re.compile(r"-[\d?*]+-of-[\d?*]+$|-?\*$")  # x.tfrecord-00003-of-00128, and patterns such as x.tfrecord-*
 
 Line = dict[str, Any]
 

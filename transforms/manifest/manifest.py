@@ -49,6 +49,7 @@ class Manifest:
     targets_column: str | None = "targets"
     boxes_column: str | None = "boxes"
     expected_column: str | None = None
+    mask_column: str | None = None  # one of the further columns; relative URIs in it are as those of the images
     image_column: str | None = None  # of files that hold images; None: found out
     required_columns: frozenset[str] = frozenset({"uri"})  # the others are used where they exist
     base: str | None = None
@@ -60,6 +61,7 @@ class Manifest:
     extra_columns: tuple[str, ...] = ()  # further columns to carry along, as ManifestSummary found them
     label_names: tuple[str, ...] = ()  # of the data set's classes, where its labels are numbers of theirs
     indexes: str | None = None  # URI of the folder where indexes of files that hold images are kept
+    has_own_base: bool = False  # it is one file of several, and relative URIs in it are relative to another folder
     pieces: tuple[Piece, ...] = ()  # what can be read at the same time, as ManifestSummary found it; (): all in one
 
     def with_uri_column(self, name: str) -> "Manifest":

@@ -9,6 +9,7 @@ from transforms.manifest.cells import Labels, cell_text, parse_flags, parse_labe
 from transforms.manifest.folders import folder_of
 from transforms.manifest.formats import Line, format_of_name, numbered_lines, without_uri
 from transforms.manifest.manifest import SPAN, Manifest, ManifestError, Piece
+from transforms.masks import is_mask_uri
 from transforms.records import Box, ImageRef, RefBlock, image_id_of
 from transforms.storage import Storage, uris
 
@@ -69,7 +70,8 @@ def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
     """The file that a piece lies in, as a manifest of its own."""
     kind = "auto" if format_of_name(piece.uri) else manifest.format
     required = manifest.required_columns.difference(name for name, _ in piece.cells)
-    return dataclasses.replace(manifest, uri=piece.uri, format=kind, required_columns=required, pieces=(), limit=None)
+    own = dataclasses.replace(manifest, uri=piece.uri, format=kind, required_columns=required, pieces=(), limit=None)
+    return dataclasses.replace(own, has_own_base=base_of(own) != base_of(manifest))
 
 
 def _blocks(refs: Iterator[ImageRef], start: int, size: int) -> Iterator[RefBlock]:
@@ -90,12 +92,22 @@ def image_ref(line: Line, number: int, manifest: Manifest, base: str, storage: S
         label=label,
         targets=targets,
         boxes=boxes,
-        extra=tuple(cell_text(line.get(name)) for name in manifest.extra_columns),
+        extra=_extra(line, manifest, base, storage),
         expected=parse_text(line.get(manifest.expected_column or "")),
         labels=labels,
         span=line.get(SPAN),
     )
     return with_named_label(ref, manifest) if manifest.label_names and manifest.labels != "folder" else ref
+
+
+def _extra(line: Line, manifest: Manifest, base: str, storage: Storage) -> tuple[str | None, ...]:
+    """The further columns; a mask whose URI is relative to a file of its own has the whole URI from here on."""
+    cells = [cell_text(line.get(name)) for name in manifest.extra_columns]
+    if manifest.has_own_base and manifest.mask_column in manifest.extra_columns:
+        position = manifest.extra_columns.index(manifest.mask_column)
+        if is_mask_uri(written := cells[position]):
+            cells[position] = storage.join(base, written)
+    return tuple(cells)
 
 
 def with_named_label(ref: ImageRef, manifest: Manifest) -> ImageRef:

@@ -21,6 +21,7 @@ from transforms.manifest.parquet import ParquetFacts, read_facts
 from transforms.manifest.partitions import partition_of
 from transforms.manifest.read import base_of, image_ref, of_piece, read_cells
 from transforms.manifest.sample import Sample
+from transforms.manifest.tfds import tfds_names
 from transforms.records import ImageRef
 from transforms.storage import Storage
 
@@ -69,6 +70,8 @@ def survey_manifest(manifest: Manifest, storage: Storage, sample: int = 0) -> Ma
         pieces: tuple[Piece, ...] = ()
     else:
         pieces = tuple(_survey_files(files, manifest, storage, found))
+        records = [uri for uri in files if kind_of_file(uri, manifest) == "tfrecord"]
+        found.label_names = found.label_names or tfds_names(records, manifest, storage)
         found.sample_pieces(pieces, storage)
     return found.summary(pieces, storage)
 

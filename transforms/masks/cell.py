@@ -10,6 +10,7 @@ import numpy as np
 from transforms.images import Limits
 from transforms.masks.png import decode_png
 from transforms.masks.rle import decode_rle
+from transforms.masks.written import is_mask_uri
 from transforms.statistics import TrueMask
 
 _MOST_OBJECTS = 1000
@@ -31,7 +32,7 @@ def parse_mask(text: str | None) -> MaskCell | None:
     """
     if text is None or not text.strip():
         return None
-    if text.lstrip()[0] not in "[{":
+    if is_mask_uri(text):
         return MaskCell(text)
     try:
         found = json.loads(text)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from transforms.storage import uris
     from transforms.storage.access import Doors, ForbiddenError
     from transforms.storage.archives import read_index
+    from transforms.storage.block_file import open_blocks
     from transforms.storage.local_copies import local_copy
     from transforms.storage.members import record_uri, row_uri, split_member
     from transforms.storage.rows import ParquetFooter
@@ -38,6 +39,7 @@ __all__ = [
     "list_files",
     "local_copy",
     "not_state",
+    "open_blocks",
     "patiently",
     "read_index",
     "read_state",

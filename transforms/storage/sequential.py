@@ -8,6 +8,8 @@ from typing import Any
 
 from transforms.records import ImageRef
 from transforms.storage.archives import ArchiveChanged, TarMember
+from transforms.storage.block_file import open_blocks
+from transforms.storage.group_stream import GroupStream
 from transforms.storage.members import Member, split_member
 from transforms.storage.rows import RowMember
 from transforms.storage.storage import Storage
@@ -29,12 +31,15 @@ class _Block:
     is_asked: bool = False
     groups: dict[int, Any] = dataclasses.field(default_factory=dict)  # of a Parquet file: decoded, by their first byte
     lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    uris: list[str] = dataclasses.field(default_factory=list)  # of the images of a row group that is streamed
+    stream: GroupStream | None = None
 
 
 class SequentialReader:
     """The images of a shard that lie in containers. Its methods may be called from many threads at a time.
 
-    Memory: three blocks or so, where the images are asked for in their order.
+    Memory: three blocks or so, where the images are asked for in their order. A row group of a Parquet file that is
+    larger than a block is read as a stream.
     """
 
     def __init__(self, refs: Sequence[ImageRef], storage: Storage):
@@ -64,9 +69,12 @@ class SequentialReader:
         if place is None:
             return None
         block = self._blocks[place]
+        if block.uris:
+            return self._streamed(ref, block, max_bytes)
         try:
             for number in range(place, min(place + _AHEAD + 1, len(self._blocks))):
-                self._ask_for(self._blocks[number])
+                if not self._blocks[number].uris:
+                    self._ask_for(self._blocks[number])
             content = block.content.result()
             return self._image_of(ref, block, content, max_bytes)
         except (ArchiveChanged, OSError, ValueError, TimeoutError):
@@ -92,7 +100,10 @@ class SequentialReader:
         ):
             last.end, last.left = max(last.end, end), last.left + 1
         else:
-            self._blocks.append(_Block(found[2], start, end, 1))
+            last = _Block(found[2], start, end, 1)
+            self._blocks.append(last)
+        if found[0] == "parquet" and end - start > _BLOCK:
+            last.uris.append(ref.uri)
         self._block_of[ref.uri] = len(self._blocks) - 1
 
     def _member_of(self, ref: ImageRef) -> Member | None:
@@ -100,6 +111,24 @@ class SequentialReader:
             return TarMember.at(ref.span)
         found = self._storage.member(ref.uri)
         return None if found is None else found[1]
+
+    def _streamed(self, ref: ImageRef, block: _Block, max_bytes: int) -> bytes | None:
+        """An image of a row group that is larger than a block."""
+        try:
+            member = self._member_of(ref)
+        except (OSError, ValueError, TimeoutError):
+            return None
+        if not isinstance(member, RowMember) or member.span != (block.start, block.end - block.start):
+            return None
+        with block.lock:
+            if block.stream is None:
+                block.stream = GroupStream(
+                    member,
+                    _row_of(ref.uri) - member.row,
+                    map(_row_of, block.uris),
+                    lambda: open_blocks(block.file, self._storage, block.start, block.end),
+                )
+        return block.stream.image(_row_of(ref.uri), max_bytes)
 
     def _ask_for(self, block: _Block) -> None:
         with self._lock:
@@ -138,8 +167,20 @@ class SequentialReader:
         if place is None:
             return
         block = self._blocks[place]
+        with block.lock:
+            stream = block.stream
+        if stream is not None:
+            stream.let_go(_row_of(ref.uri))
         with self._lock:
             block.left -= 1
             if not block.left:
                 block.content = Future()
                 block.groups = {}
+                block.stream = None
+
+
+def _row_of(uri: str) -> int:
+    """Of the image that a ``parquet://`` URI names, in its file."""
+    found = split_member(uri)
+    assert found is not None
+    return int(found[1].partition("/")[0])

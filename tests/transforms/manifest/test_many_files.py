@@ -112,3 +112,22 @@ def test_columns_in_the_names_of_folders(tmp_path):
         parquet = [("/cat.jpg", "cat", ("2024/1",)), ("/dog.jpg", "dog", (None,))]
         csv = [("/cat-1.jpg", "cat", ("own",)), ("/dog-1.jpg", "dog", ("own",))]
         assert sorted(known) == sorted(parquet if "*" in uri else parquet + csv)
+
+
+def test_relative_masks_are_beside_the_file_that_names_them_as_its_images_are(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        masks = ["m/0.png", "s3://b/1.png", " ", '{"size": [1, 1], "counts": [1]}', '[{"counts": "0"}]']
+        table = pa.table({"uri": [f"{i}.jpg" for i in range(5)], "mask": masks, "site": ["m/0.png"] * 5})
+        pq.write_table(table, tmp_path / "parts" / name / "0.parquet")
+    manifest = survey(Manifest(f"{tmp_path}/parts", mask_column="mask"))
+    assert manifest.extra_columns == ("mask", "site")
+    found = [(ref.uri, *ref.extra) for ref in read_manifest(manifest, STORAGE)]
+    for place, name in enumerate(("one", "two")):
+        folder = f"{tmp_path}/parts/{name}"
+        assert found[5 * place] == (f"{folder}/0.jpg", f"{folder}/m/0.png", "m/0.png")
+        assert [mask for _, mask, _ in found[5 * place + 1 : 5 * place + 5]] == masks[1:]
+    based = survey(Manifest(f"{tmp_path}/parts", mask_column="mask", base=f"{tmp_path}/base"))
+    assert [ref.extra[0] for ref in read_manifest(based, STORAGE)] == masks * 2  # relative to the base, as the images
+    single = Manifest(f"{tmp_path}/parts/one/0.parquet", mask_column="mask", extra_columns=("mask",))
+    assert [ref.extra[0] for ref in read_manifest(single, STORAGE)] == masks

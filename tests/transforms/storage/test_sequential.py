@@ -5,13 +5,14 @@ import io
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from containers import Packed, write_parquet, write_records, write_tar
 
 from transforms.manifest.manifest import Manifest
 from transforms.manifest.read import read_manifest
 from transforms.records import ImageFailure, ImageRef, Status, image_id_of
-from transforms.storage import sequential
+from transforms.storage import block_file, sequential
 from transforms.storage.storage import Storage
 
 STORAGE = Storage()
@@ -96,3 +97,82 @@ def test_a_member_with_a_long_name_has_its_own_header(tmp_path):
         tar.addfile(info, io.BytesIO(b"image"))
     (ref,) = refs_of(tmp_path / "x.tar")
     assert sequential.SequentialReader([ref], STORAGE).fetch(ref, 100) == b"image"
+
+
+@pytest.mark.parametrize("is_struct", [True, False])
+def test_a_large_row_group_is_read_once_in_blocks_and_only_what_is_asked_for_is_held(
+    tmp_path, ranges, monkeypatch, is_struct
+):
+    for module in (sequential, block_file):
+        monkeypatch.setattr(module, "_BLOCK", 100_000)
+    images = [Packed(f"{i}", np.random.default_rng(i).bytes(10_000 + i)) for i in range(300)]
+    path = write_parquet(tmp_path / "x.parquet", [*images[:3], *images, images[0]], rows=303, is_struct=is_struct)
+    all_refs = refs_of(path)
+    refs = all_refs[:303:2]  # the others are done, say
+    reader = sequential.SequentialReader(refs, STORAGE)
+    held = []
+
+    def fetch(place: int) -> bytes | None:
+        if place % 10 == 7:  # it has failed before
+            content = None
+        else:
+            content = reader.fetch(refs[place], 1 << 20)
+            held.append(len(reader._blocks[0].stream._held))
+        reader.let_go(refs[place])
+        return content
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(fetch, range(len(refs))))
+    wanted = [*images[:3], *images][:303:2]
+    assert found == [None if place % 10 == 7 else image.content for place, image in enumerate(wanted)]
+    start, length = all_refs[0].span
+    assert length > 3_000_000
+    assert len(ranges) == -(-length // 100_000)
+    assert sorted(ranges) == [
+        (begin, min(begin + 100_000, start + length)) for begin in range(start, start + length, 100_000)]  # fmt: skip
+    assert max(held) <= 16
+    assert reader._blocks[0].stream is None  # let go
+    reader.close()
+
+
+def test_a_stream_that_breaks_off_costs_few_requests_and_a_row_each(tmp_path, ranges, monkeypatch):
+    for module in (sequential, block_file):
+        monkeypatch.setattr(module, "_BLOCK", 100_000)
+    images = [Packed(f"{i}", np.random.default_rng(i).bytes(1000)) for i in range(3000)]
+    refs = refs_of(write_parquet(tmp_path / "x.parquet", images, rows=3000))
+    reader = sequential.SequentialReader(refs, STORAGE)
+    assert reader.fetch(refs[0], 1 << 20) == images[0].content
+    with pytest.raises(ImageFailure) as failed:
+        reader.fetch(refs[1], 100)
+    assert failed.value.status == Status.TOO_LARGE
+    whole_file = Storage.fetch_range
+    monkeypatch.setattr(
+        Storage,
+        "fetch_range",
+        lambda self, uri, start, end: whole_file(self, uri, start, end if start < 2_000_000 else start),
+    )
+    outcomes = []
+    for ref in refs[2:]:
+        try:
+            outcomes.append(reader.fetch(ref, 1 << 20))
+        except ImageFailure as failure:
+            outcomes.append((failure.status, failure.message.partition(":")[0]))
+    whole = sum(isinstance(outcome, bytes) for outcome in outcomes)
+    assert outcomes[:whole] == [image.content for image in images[2 : 2 + whole]]
+    assert whole in (1022, 2046)  # pages of 1,024
+    assert set(outcomes[whole:]) == {(Status.FETCH_ERROR, "damaged in its file, or the file has changed")}
+    assert len(ranges) <= 3 * 31  # three attempts
+
+
+def test_a_row_without_an_image_in_a_large_row_group_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sequential, "_BLOCK", 1000)
+    images = [Packed("0", b"0" * 2000), Packed("1", None), Packed("2", b"2" * 2000)]
+    refs = refs_of(write_parquet(tmp_path / "x.parquet", images, is_struct=False))
+    reader = sequential.SequentialReader(refs, STORAGE)
+    with pytest.raises(ImageFailure, match="there is no image in this row of image") as failed:
+        reader.fetch(refs[1], 1 << 20)
+    with pytest.raises(ImageFailure) as alone:
+        STORAGE.fetch(refs[1].uri, 1 << 20)
+    assert (failed.value.status, failed.value.message, failed.value.error_type) == (
+        alone.value.status, alone.value.message, alone.value.error_type)  # fmt: skip
+    assert [reader.fetch(ref, 1 << 20) for ref in refs[::2]] == [b"0" * 2000, b"2" * 2000]
