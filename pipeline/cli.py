@@ -131,11 +131,12 @@ def inspect(
     start_logs()
     try:
         config = load_config(None, [f"model.source={model}", *(set_ or ())])
+        from pipeline.methods import with_plain_method
         from pipeline.show_model import print_inspection
         from transforms.model import inspect_model
         from transforms.storage import Storage
 
-        inspection = inspect_model(config.model_options, Storage(config.storage))
+        inspection = inspect_model(with_plain_method(config).model_options, Storage(config.storage))
     except UserError as error:
         raise _usage(error) from None
     if as_json:
@@ -173,6 +174,9 @@ def methods(
     model: Annotated[str, typer.Argument(help="what model.source would say: a file, keras:NAME, hub:HANDLE ...")],
     manifest: Annotated[str, typer.Argument(help="images, as input.manifest; boxes tell the most")],
     count: Annotated[int, typer.Option("--images", min=1, help="how many of them")] = 64,
+    save: Annotated[
+        str | None, typer.Option(metavar="OUTPUT", help="Keep the answer there, for explain.method: auto of its runs")
+    ] = None,
     set_: _Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
 ) -> None:
@@ -184,9 +188,17 @@ def methods(
     try:
         where = [f"model.source={model}", f"input.manifest={manifest}"]
         config = load_config(None, [*where, *(set_ or ())])
-        from pipeline.methods import compare_methods, show_methods
+        from pipeline.methods import answer_of, compare_methods, keep_answer, show_methods, uri_of
 
         table = compare_methods(config, count, console.print)
+        if save is not None:
+            from transforms.storage import Storage
+
+            storage = Storage(config.storage)
+            kept = uri_of(load_config(None, [*where, *(set_ or ()), f"output.path={save}"]), storage)
+            answer = answer_of(table, storage.redact(manifest))
+            keep_answer(answer, kept, storage)
+            console.print(f"{kept}: {answer.said}")
     except UserError as error:
         raise _usage(error) from None
     # Whole lines for a file or a pipe, which have no width.

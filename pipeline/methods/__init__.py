@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
+    from pipeline.methods.answer import answer_of, keep_answer, uri_of
     from pipeline.methods.command import compare_methods
+    from pipeline.methods.settle import settle_method, with_plain_method
     from pipeline.methods.show import show_methods
 
-__all__ = ["compare_methods", "show_methods"]
+__all__ = [
+    "answer_of",
+    "compare_methods",
+    "keep_answer",
+    "settle_method",
+    "show_methods",
+    "uri_of",
+    "with_plain_method",
+]
 __getattr__ = lazy_face(__name__, __file__)

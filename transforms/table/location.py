@@ -27,6 +27,10 @@ class OutputLayout:
         """Which images lie where in the files of manifests that hold them themselves."""
         return f"{self.root}/indexes"
 
+    def methods(self, digest: str) -> str:
+        """What was found of the methods for a model, by the digest of its source."""
+        return f"{self.root}/methods/{digest}.json"
+
     def model(self, fingerprint: str) -> str:
         """The compiled model."""
         return f"{self.models}/{fingerprint}"
