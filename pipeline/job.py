@@ -56,6 +56,7 @@ class Job:
     shard_size: int = 256  # of the shards that follow files which hold images
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
+    notes: tuple[str, ...] = ()  # what a user should know beside what the model's card says
 
 
 def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:

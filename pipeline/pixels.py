@@ -106,7 +106,11 @@ def measure_refs(
 def load_refs(
     card: ModelCard, refs: Sequence[ImageRef], settings: ExplainSettings, storage: Storage
 ) -> list[LoadedImage]:
-    """Images as the job would load them; those that cannot be are left out."""
+    """Images as the job would load them; those that cannot be are left out.
+
+    Beside each there is what the model itself takes: no label, which only maps are contrasted with.
+    """
+    card = dataclasses.replace(card, contrast=None)
     asked = [dataclasses.replace(ref, targets=None) for ref in refs]
     plain = dataclasses.replace(settings, targets=TargetPolicy("predicted"), detect_changes=False, masks=None)
     found = map_patiently(

@@ -32,7 +32,10 @@ def sample_of(config: Config, count: int) -> Sampled:
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     storage = Storage(config.storage, doors, inputs.timeout)
     survey = survey_manifest(manifest_of(config, storage), storage, count)
-    model = PlannedModel(dataclasses.replace(config.model_options, labels=survey.labels), storage)
+    options = dataclasses.replace(config.model_options, labels=survey.labels)
+    if options.method == "auto":  # nothing that is asked here depends on it
+        options = dataclasses.replace(options, method="gradcam")
+    model = PlannedModel(options, storage)
     refuse_missing_columns(model.card, survey)
     settings = ExplainSettings(
         table=TableLocation("", "", model.card.fingerprint),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from transforms.faces import lazy_face
 
 if TYPE_CHECKING:
-    from pipeline.cli.app import app, main
+    from pipeline.cli.program import app, main
 
 __all__ = ["app", "main"]
 __getattr__ = lazy_face(__name__, __file__)

@@ -50,11 +50,12 @@ def inspect(
     start_logs()
     try:
         config = load_config(None, [f"model.source={model}", *(set_ or ())])
+        from pipeline.methods import with_plain_method
         from pipeline.show_model import print_inspection
         from transforms.model import inspect_model
         from transforms.storage import Storage
 
-        inspection = inspect_model(config.model_options, Storage(config.storage))
+        inspection = inspect_model(with_plain_method(config).model_options, Storage(config.storage))
     except UserError as error:
         raise usage_error(error) from None
     if as_json:
@@ -90,6 +91,9 @@ def methods(
     model: Model,
     manifest: Annotated[str, typer.Argument(help="images, as input.manifest; boxes tell the most")],
     count: Annotated[int, typer.Option("--images", min=1, help="how many of them")] = 64,
+    save: Annotated[
+        str | None, typer.Option(metavar="OUTPUT", help="Keep the answer there, for explain.method: auto of its runs")
+    ] = None,
     set_: Settings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON")] = False,
 ) -> None:
@@ -99,11 +103,13 @@ def methods(
 
     console = start_logs()
     try:
-        where = [f"model.source={model}", f"input.manifest={manifest}"]
+        where = [f"model.source={model}", f"input.manifest={manifest}", *([f"output.path={save}"] if save else [])]
         config = load_config(None, [*where, *(set_ or ())])
-        from pipeline.methods import compare_methods, show_methods
+        from pipeline.methods import compare_methods, keep_table, show_methods
 
         table = compare_methods(config, count, console.print)
+        if save:
+            console.print(keep_table(table, config))
     except UserError as error:
         raise usage_error(error) from None
     # Whole lines for a file or a pipe, which have no width.

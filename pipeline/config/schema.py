@@ -160,9 +160,15 @@ def _check_geometry(box: Any) -> Any:
 
 
 def _check_method(method: str) -> str:
-    if method in METHODS or method in ATTENTION_METHODS:
+    if method == "auto" or method in METHODS or method in ATTENTION_METHODS:
         return method
-    raise ValueError(f"write one of {', '.join((*METHODS, *ATTENTION_METHODS))}")
+    raise ValueError(f"write auto, or one of {', '.join((*METHODS, *ATTENTION_METHODS))}")
+
+
+def _check_layers(layers: int, section: pydantic.ValidationInfo) -> int:
+    if layers > 1 and section.data.get("method") == "auto":
+        raise ValueError("method: auto finds out how many layers too; leave layers out, or say a method")
+    return layers
 
 
 def _check_regions(regions: dict[str, list[float]]) -> dict[str, list[float]]:
@@ -285,7 +291,7 @@ class Explain(_Section):
         pydantic.AfterValidator(_check_targets),
     ] = "predicted"
     contrast: Annotated[str | int | None, pydantic.BeforeValidator(_check_classes)] = ModelOptions.contrast
-    layers: Annotated[int, pydantic.Field(ge=1, le=16)] = ModelOptions.layers
+    layers: Annotated[int, pydantic.Field(ge=1, le=16), pydantic.AfterValidator(_check_layers)] = ModelOptions.layers
     fusion: Fusion = ModelOptions.fusion
     batch_size: Annotated[int, pydantic.Field(ge=1, le=4096)] = 32
     faithfulness: Annotated[int, pydantic.Field(ge=0, le=10_000)] = 0

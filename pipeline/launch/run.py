@@ -15,6 +15,7 @@ from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
 from pipeline.launch.runners import pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
+from pipeline.methods import settle_method
 from pipeline.metrics import MetricsReporter
 from pipeline.runs import (
     CORRECTED,
@@ -63,7 +64,8 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console, metr
     inputs = config.input
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     storage = Storage(config.storage, doors, inputs.timeout)
-    job = prepare_job(config, storage, console.print)
+    config, notes = settle_method(config, storage, console.print)
+    job = dataclasses.replace(prepare_job(config, storage, console.print), notes=notes)
     table = job.settings.table
     reporter = MetricsReporter(metrics)
     try:
@@ -117,7 +119,7 @@ def _run_job(
             f"the manifest says something else of images that are done: {corrected.corrected:,} corrected in their "
             f"rows, {corrected.asked_again:,} explained again since other classes are asked for or other masks given"
         )
-    for note in job.card.notes:
+    for note in (*job.notes, *job.card.notes):
         console.print(f"note: {note}")
     watch = PartWatch(table, earlier, storage)
     prepared = time.monotonic()

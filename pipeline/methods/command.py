@@ -13,8 +13,13 @@ from transforms.model.trust import MethodTable, TrustImages, measure_methods
 from transforms.records import Box
 
 
-def compare_methods(config: Config, count: int, say: Callable[[str], None]) -> MethodTable:
+def compare_methods(
+    config: Config, count: int, say: Callable[[str], None], seconds: float | None = None
+) -> MethodTable:
     """Measure every method on up to ``count`` images of the manifest; nothing is compiled or written.
+
+    Args:
+        seconds: so long it may take, roughly, with fewer images; None: as long as it takes.
 
     Raises:
         ModelRefused, ManifestError, ConfigError: the model or the manifest cannot be used.
@@ -25,7 +30,7 @@ def compare_methods(config: Config, count: int, say: Callable[[str], None]) -> M
         raise ManifestError(
             f"{config.input.manifest}: none of {len(survey.sample)} images could be loaded; check their URIs"
         )
-    return measure_methods(model, images_of(loaded, settings), say)
+    return measure_methods(model, images_of(loaded, settings), say, seconds)
 
 
 def images_of(loaded: Sequence[LoadedImage], settings: ExplainSettings) -> TrustImages:

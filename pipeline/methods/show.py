@@ -9,10 +9,10 @@ from rich.table import Table
 from transforms.model.trust import MEASURES, MethodTable, Recommendation, TrustRow, recommend
 
 
-def show_methods(table: MethodTable, as_json: bool, console: Console) -> None:
+def show_methods(table: MethodTable, in_json: bool, console: Console) -> None:
     advice = recommend(table)
-    if as_json:
-        print(json.dumps(_as_json(table, advice), indent=2))  # noqa: T201
+    if in_json:
+        print(json.dumps(as_json(table, advice), indent=2))  # noqa: T201
         return
     console.print(_table(table, advice))
     for name, meaning in MEASURES.items():
@@ -48,7 +48,9 @@ def _cell(row: TrustRow, measure: str) -> str:
     return f"{mean:.3f}" if math.isnan(low) else f"{mean:.3f} ±{(high - low) / 2:.3f}"
 
 
-def _as_json(table: MethodTable, advice: Recommendation) -> dict[str, object]:
+def as_json(table: MethodTable, advice: Recommendation) -> dict[str, object]:
+    """Means and intervals of every row, and what is recommended."""
+
     def number(value: float) -> float | None:
         return None if math.isnan(value) else round(value, 6)
 

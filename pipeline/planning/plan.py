@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.config import Config
 from pipeline.job import prepare_job
+from pipeline.methods import settle_method
 from pipeline.planning.sample import Timed, time_sample
 from pipeline.planning.scan import Scan, scan_manifest
 from transforms.manifest import survey_manifest
@@ -63,6 +64,10 @@ def plan_run(config: Config, prices: Sequence[float], say: Callable[[str], None]
     storage = Storage(config.storage, doors, inputs.timeout)
     output = storage.absolute(config.output.path)
     with tempfile.TemporaryDirectory(prefix="beam-gradcam-plan-") as folder:
+        settled = settle_method(config, storage, say, measure=False)
+        for note in settled.notes:
+            say(note)
+        config = settled.config
         elsewhere = config.model_copy(update={"output": config.output.model_copy(update={"path": folder})})
         job = prepare_job(elsewhere, storage, say)
         # Nobody else writes to the folder: without a token there is no lease to hold.

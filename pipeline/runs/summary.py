@@ -35,7 +35,7 @@ class Summary:
     events: dict[str, int]  # batches, retries, back-offs, guarded channels ...
     statistics: str  # URI of the table
     overlays: str | None  # URI of the folder; None where the job itself wrote none
-    model: dict[str, Any]  # source, target_layer, notes
+    model: dict[str, Any]  # source, target_layer, method, output_kind, notes
     versions: dict[str, str | None]
     config: dict[str, Any]  # without what storage options may hold of secrets
     conflict: str = ""  # an image whose lines have different labels, where there is one

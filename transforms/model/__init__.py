@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from transforms.model.compile import compile_live, compile_model, export_model, inspect_model
     from transforms.model.compiled import load_compiled, read_card
     from transforms.model.compiled_files import digest_of_all
-    from transforms.model.errors import ModelRefused
+    from transforms.model.errors import IncomparableMethods, ModelRefused
     from transforms.model.explanation import BatchExplanation, GradCamModel, ModelCard
     from transforms.model.extra_inputs import ExtraInput, input_rows
+    from transforms.model.load import digest_source
     from transforms.model.no_model import NO_MODEL
     from transforms.model.options import (
         ATTENTION_METHODS,
@@ -34,6 +35,7 @@ __all__ = [
     "ExtraInput",
     "Fusion",
     "GradCamModel",
+    "IncomparableMethods",
     "InputOption",
     "Inspection",
     "InterpolationOption",
@@ -47,6 +49,7 @@ __all__ = [
     "compile_live",
     "compile_model",
     "digest_of_all",
+    "digest_source",
     "export_model",
     "input_rows",
     "inspect_model",

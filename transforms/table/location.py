@@ -36,6 +36,10 @@ class OutputLayout:
         """The table of the pooled features of images, beside that of the statistics."""
         return f"{self.root}/embeddings"
 
+    def methods(self, digest: str) -> str:
+        """What was found of the methods for a model, by the digest of its source."""
+        return f"{self.root}/methods/{digest}.json"
+
     def model(self, fingerprint: str) -> str:
         """The compiled model."""
         return f"{self.models}/{fingerprint}"

@@ -7,7 +7,7 @@ import numpy as np
 from transforms.images import widened
 from transforms.model.cam.explainer import model_input
 from transforms.model.errors import ModelRefused
-from transforms.model.graph import FlatGraph, fold_graph, made_up_inputs, node_name, splice
+from transforms.model.graph import FlatGraph, fold_graph, made_up_inputs, node_name, splice, with_read_tokens
 from transforms.model.plan import Plan, refusing_failures
 from transforms.model.tensorflow import tf
 
@@ -71,7 +71,20 @@ def folded_graph(plan: Plan) -> tuple[FlatGraph, tuple[str, ...]]:
     if not error <= _SAME:
         _log.warning("folding batch norms changes scores or features by %.1e of their range; left unfolded", error)
         return plan.flat, (*notes, "batch norms were not folded: it would have changed the numbers")
-    return folded, notes
+    return _with_read_tokens(plan, folded, images), notes
+
+
+def _with_read_tokens(plan: Plan, graph: FlatGraph, images: np.ndarray) -> FlatGraph:
+    """Without what the scores do not read of a transformer's last block, where scores and gradient stay the same."""
+    fewer = with_read_tokens(graph, plan.target.tensor, plan.keep)
+    if fewer is graph:
+        return graph
+    before, after = (_scores_and_gradient(plan, each, images) for each in (graph, fewer))
+    error = max(_relative_error(found, expected) for found, expected in zip(after, before, strict=True))
+    if error <= _SAME:
+        return fewer
+    _log.warning("computing only the tokens that are read changes numbers by %.1e of their range; left whole", error)
+    return graph
 
 
 def refuse_mixed_batches(plan: Plan, module: tf.Module) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from transforms.model.graph.harmless import COMPUTES, HARMLESS, PRINTS, STREAMS, names
     from transforms.model.graph.head import Head, head_behind
+    from transforms.model.graph.one_token import with_read_tokens
     from transforms.model.graph.precision import narrowed_graph
 
 __all__ = [
@@ -64,5 +65,6 @@ __all__ = [
     "same_value",
     "splice",
     "tensor_name",
+    "with_read_tokens",
 ]
 __getattr__ = lazy_face(__name__, __file__)

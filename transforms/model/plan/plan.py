@@ -108,6 +108,11 @@ def make_plan(traced: TracedModel, options: ModelOptions) -> Plan:
     Raises:
         ModelRefused: with the value, the cause and the remedy.
     """
+    if options.method == "auto":
+        raise ModelRefused(
+            "explain.method: auto is found out by a run, from its images. Say a method here, such as gradcam; "
+            "beam-gradcam methods MODEL MANIFEST shows which."
+        )
     flat = flatten_function(traced.function, len(traced.extra))
     channels_first, height, width = _image_layout(traced)
     refuse_native_serialization(flat.graph_def)

@@ -25,6 +25,20 @@ def sensible_layers(plan: Plan, count: int = LAYERS) -> list[FeatureMap]:
     return layers_up_to(plan.target, plan.candidates if place is None else plan.candidates[:place], count)
 
 
+def places_of(plan: Plan, layers: Sequence[FeatureMap]) -> tuple[str | int, ...]:
+    """What ``model.target_layer`` would say for each: the name of a layer that no other candidate has, else the number.
+
+    Names of tensors may differ from one loading of a model to the next, the number of a candidate does not.
+    """
+    names, tensors = [each.name for each in plan.candidates], [each.tensor for each in plan.candidates]
+    return tuple(
+        tensors.index(layer.tensor)
+        if layer.tensor in tensors and (":" in layer.name or names.count(layer.name) > 1)
+        else layer.name
+        for layer in layers
+    )
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Answers:
     """Of N images, for one class each."""
@@ -58,6 +72,12 @@ class EveryMap:
         self._only_scores = tf.function(self._probabilities, autograph=False, input_signature=signature)
         with_classes = [*signature, tf.TensorSpec([None], tf.int32)]
         self._maps = tf.function(self._all_maps, autograph=False, input_signature=with_classes)
+
+    @property
+    def ways(self) -> int:
+        """How many maps an image has at most: every method on every layer, two fusions of each, two baselines."""
+        of_attention = len(ATTENTION_METHODS) if self._attention is not None else 0
+        return len(METHODS) * (len(self._layers) + 2) + of_attention + 2
 
     def probabilities(self, images: np.ndarray, beside: Sequence[np.ndarray]) -> np.ndarray:
         """float64 ``[N, C]`` of images ``[N, H, W, 3]`` of the plan's pixel type."""

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from transforms.model.errors import ModelRefused
+from transforms.model.errors import IncomparableMethods
 from transforms.model.planned import PlannedModel
-from transforms.model.trust.maps import EveryMap, sensible_layers
+from transforms.model.trust.agreement import agreement, pointing
+from transforms.model.trust.maps import EveryMap, places_of, sensible_layers
 from transforms.model.trust.perturb import SHARES, blurred, highest, imputed, moved
-from transforms.model.trust.rows import MethodTable, TrustRow
-from transforms.placement import WHOLE
+from transforms.model.trust.rows import FEWEST, MethodTable, TrustRow
 from transforms.records import Box
 from transforms.statistics import upsample
 
 _SEED = 0
 _SHIFT = 32  # of the image's side: one of this many parts
+_TIMED = 32  # images
 Key = tuple[str, str, str]
 """Method, layer, fusion."""
 
@@ -30,22 +31,28 @@ class TrustImages:
     beside: Sequence[np.ndarray] = ()  # the model's other inputs, [N, ...] each
 
 
-def measure_methods(model: PlannedModel, images: TrustImages, say: Callable[[str], None]) -> MethodTable:
+def measure_methods(
+    model: PlannedModel, images: TrustImages, say: Callable[[str], None], seconds: float | None = None
+) -> MethodTable:
     """Explain the predicted class of each image in every way, and hold each way to the model and to two baselines.
 
+    Args:
+        seconds: so long it may take, roughly: fewer images are looked at where all would take longer, but not fewer
+            than can tell. None: as long as it takes.
+
     Raises:
-        ModelRefused: the output is no class, or the maps do not lie over the whole input.
+        IncomparableMethods: the output is no class.
     """
     plan = model.plan
     if plan.scores.kind == "value":
-        raise ModelRefused("methods are compared by the probability of a class, and this model's output is a value")
-    if plan.seen != WHOLE:
-        raise ModelRefused(
-            f"methods are compared on models that see their whole input, and this one sees {list(plan.seen)} of it"
+        raise IncomparableMethods(
+            "methods are compared by the probability of a class, and this model's output is a value"
         )
     clock = time.monotonic()
     layers = sensible_layers(plan)
     every = EveryMap(model, layers)
+    if seconds is not None:
+        images = _affordable(every, images, seconds, say)
     pixels, beside = images.pixels, images.beside
     probabilities = every.probabilities(pixels, beside)
     ranked = np.argsort(-probabilities, axis=1)
@@ -71,14 +78,36 @@ def measure_methods(model: PlannedModel, images: TrustImages, say: Callable[[str
         same = next((values for other, values in known if other.shape == maps.shape and _equal(other, maps)), None)
         if same is None:
             say(f"asking the model about {key[0]}{f' at {key[1]}' if key[1] else ''} {key[2]}".rstrip())
-            same = _faithfulness(every, images, maps, first, probabilities)
+            same = _faithfulness(every, images, maps, first, probabilities, plan.seen)
             known.append((maps, same))
-        values = same | {"pointing": pointing(maps, images.boxes)}
+        values = same | {"pointing": pointing(maps, images.boxes, plan.seen)}
         for name in ("flip", "shift", "classes", "scrambled"):
-            values[name] = _agreement(name, maps, found[name].get(key), shift, pixels.shape[1:3])
+            values[name] = agreement(name, maps, found[name].get(key), shift, pixels.shape[1:3], plan.seen)
         rows.append(TrustRow(*key, values))
     boxed = sum(bool(boxes) for boxes in images.boxes)
-    return MethodTable(tuple(rows), len(pixels), boxed, round(time.monotonic() - clock, 1))
+    return MethodTable(
+        rows=tuple(rows),
+        images=len(pixels),
+        with_boxes=boxed,
+        seconds=round(time.monotonic() - clock, 1),
+        layers=tuple(layer.name for layer in layers),
+        places=places_of(plan, layers),
+    )
+
+
+def _affordable(every: EveryMap, images: TrustImages, seconds: float, say: Callable[[str], None]) -> TrustImages:
+    """As many of the images, from the first on, as can be asked about within the time; at least :data:`FEWEST`."""
+    some = slice(0, min(_TIMED, len(images.pixels)))
+    for _ in range(2):  # the first traces
+        clock = time.monotonic()
+        every.probabilities(images.pixels[some], [rows[some] for rows in images.beside])
+        of_one = (time.monotonic() - clock) / some.stop
+    most = max(FEWEST, int(seconds / (of_one * (3 * len(SHARES) + 1) * every.ways)))
+    if most >= len(images.pixels):
+        return images
+    say(f"{most} of {len(images.pixels)} images are asked about: a score takes {of_one * 1000:.0f} ms here")
+    part = slice(0, most)
+    return TrustImages(images.pixels[part], images.boxes[part], [rows[part] for rows in images.beside])
 
 
 def scrambled(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -132,12 +161,18 @@ def _equal(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _faithfulness(
-    every: EveryMap, images: TrustImages, maps: np.ndarray, classes: np.ndarray, probabilities: np.ndarray
+    every: EveryMap,
+    images: TrustImages,
+    maps: np.ndarray,
+    classes: np.ndarray,
+    probabilities: np.ndarray,
+    seen: Box,
 ) -> dict[str, np.ndarray]:
     """Deletion, insertion and ROAD of one map of each image, float64 ``[N]`` each."""
     found: dict[str, list[float]] = {"deletion": [], "insertion": [], "road": []}
     for number, (image, cam, target) in enumerate(zip(images.pixels, maps, classes, strict=True)):
-        top, soft = highest(cam, *image.shape[:2]), blurred(image)
+        height, width = image.shape[:2]
+        top, soft = highest(cam, height, width, seen), blurred(image)
         filled = [imputed(image, mask[..., 0], seed=number) for mask in top]
         changed = np.concatenate([np.where(top, soft, image), np.where(top, image, soft), filled, soft[None]])
         rows = [np.repeat(each[number][None], len(changed), axis=0) for each in images.beside]
@@ -153,40 +188,3 @@ def _area(curve: Sequence[float]) -> float:
     """By trapezes over 0..1 of the pixels."""
     values = np.array(curve, np.float64)
     return float((values[1:] + values[:-1]).mean() / 2)
-
-
-def pointing(maps: np.ndarray, boxes: Sequence[Sequence[Box] | None]) -> np.ndarray:
-    """1 where the largest cell's centre lies in a box, less 1 where the image's centre does; NaN without boxes.
-
-    A map without a positive cell points nowhere: a miss.
-    """
-    values = np.full(len(maps), np.nan)
-    for i, (cam, own) in enumerate(zip(maps, boxes, strict=True)):
-        if own:
-            row, column = divmod(int(cam.argmax()), cam.shape[1])
-            peak = (column + 0.5) / cam.shape[1], (row + 0.5) / cam.shape[0]
-            values[i] = float(cam.max() > 0 and _within(peak, own)) - float(_within((0.5, 0.5), own))
-    return values
-
-
-def _within(point: tuple[float, float], boxes: Sequence[Box]) -> bool:
-    return any(x0 <= point[0] <= x1 and y0 <= point[1] <= y1 for x0, y0, x1, y1 in boxes)
-
-
-def _agreement(name: str, maps: np.ndarray, others: np.ndarray | None, shift: int, size: tuple[int, int]) -> np.ndarray:
-    """Pearson correlation of heatmaps, ``[N]``; NaN where one is constant or there is none, as of a baseline."""
-    if others is None:
-        return np.full(len(maps), np.nan)
-    own, other = np.maximum(maps, 0), np.maximum(others, 0)
-    if name == "flip":
-        other = other[:, :, ::-1]
-    if name == "shift":
-        own, other = (np.stack([upsample(each, *size) for each in both]) for both in (own, other))
-        own, other = own[:, : size[0] - shift, : size[1] - shift], other[:, shift:, shift:]
-    return np.array([_correlation(a.ravel(), b.ravel()) for a, b in zip(own, other, strict=True)])
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a.astype(np.float64) - a.mean(), b.astype(np.float64) - b.mean()
-    length = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum() / length) if length > 1e-12 * a.size else float("nan")

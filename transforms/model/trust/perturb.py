@@ -5,7 +5,9 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
-from transforms.statistics import upsample
+from transforms.model.trust.agreement import over_input
+from transforms.placement import WHOLE
+from transforms.records import Box
 
 SHARES = (0.2, 0.4, 0.6, 0.8)
 """Of the pixels, for all curves."""
@@ -14,18 +16,21 @@ _COARSE = 56  # pixels of the longer side on which is imputed: 50,000 unknowns a
 _NOISE = 0.1  # standard deviation, of 0..1, as the paper adds it
 
 
-def ranks(cam: np.ndarray, height: int, width: int) -> np.ndarray:
-    """How high the map ranks each pixel, 0 the highest, int ``[H, W]``; where it says the same, from the top left."""
-    heat = upsample(np.maximum(cam, 0), height, width)
+def ranks(cam: np.ndarray, height: int, width: int, seen: Box = WHOLE) -> np.ndarray:
+    """How high the map ranks each pixel, 0 the highest, int ``[H, W]``; where it says the same, from the top left.
+
+    Pixels that the map does not lie on, since the model crops them away, come last.
+    """
+    heat = np.nan_to_num(over_input(np.maximum(cam, 0), height, width, seen), nan=-1.0)
     order = np.empty(heat.size, np.int64)
     order[np.argsort(-heat, axis=None, kind="stable")] = np.arange(heat.size)
     return order.reshape(height, width)
 
 
-def highest(cam: np.ndarray, height: int, width: int) -> np.ndarray:
+def highest(cam: np.ndarray, height: int, width: int, seen: Box = WHOLE) -> np.ndarray:
     """bool ``[shares, H, W, 1]``: the pixels that are ranked highest."""
     limits = (np.array(SHARES) * height * width).astype(int)
-    return (ranks(cam, height, width)[None] < limits[:, None, None])[..., None]
+    return (ranks(cam, height, width, seen)[None] < limits[:, None, None])[..., None]
 
 
 def blurred(image: np.ndarray) -> np.ndarray:

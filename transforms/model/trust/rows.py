@@ -17,6 +17,8 @@ MEASURES = {
 """Column -> what it is, for a person."""
 
 BASELINES = ("shuffled", "centre")
+FEWEST = 10
+"""Images, from which on an interval of a mean says something."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,6 +59,8 @@ class MethodTable:
     images: int
     with_boxes: int
     seconds: float
+    layers: tuple[str, ...] = ()  # from the image to the target layer
+    places: tuple[str | int, ...] = ()  # of each of them, what model.target_layer would say
 
     @property
     def baselines(self) -> tuple[TrustRow, ...]:

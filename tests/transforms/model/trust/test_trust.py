@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 import transformers
 from keras import layers
-from small_models import convolutional, explained, planned, randomised, traced
+from small_models import convolutional, explained, planned, traced
 
-from transforms.model.errors import ModelRefused
+from transforms.model.errors import IncomparableMethods
 from transforms.model.options import ModelOptions
 from transforms.model.planned import PlannedModel
-from transforms.model.trust import MEASURES, MethodTable, TrustImages, TrustRow, measure_methods, recommend
-from transforms.model.trust.maps import sensible_layers
-from transforms.model.trust.measure import baselines, fused, pointing, scrambled
+from transforms.model.trust import (
+    MEASURES,
+    MethodTable,
+    TrustImages,
+    TrustRow,
+    measure_methods,
+    recommend,
+)
+from transforms.model.trust.agreement import agreement, over_input, pointing
+from transforms.model.trust.maps import EveryMap, places_of, sensible_layers
+from transforms.model.trust.measure import baselines, fused, scrambled
 from transforms.model.trust.perturb import SHARES, highest, imputed
 from transforms.storage import Storage
 
@@ -85,8 +93,6 @@ def test_maps_of_the_table_are_those_that_a_job_makes():
     model = transformers.vit("class")
     its_trace = traced(model)
     images = photos(3, 32, 48)
-    from transforms.model.trust.maps import EveryMap
-
     asked = model_of(model)
     layers_ = sensible_layers(asked.plan)
     assert layers_[-1].name == "block2_norm1"
@@ -223,17 +229,85 @@ def test_of_those_that_do_the_best_on_average_is_recommended():
     assert recommend(MethodTable(rows, 9, 0, 1.0)).reasons == ("9 images are too few to tell: take 10 or more",)
 
 
-def test_values_and_cropped_inputs_are_refused():
-    cropping = keras.Sequential(
-        [layers.Input((48, 48, 3)), layers.Cropping2D(8), layers.Conv2D(8, 3, activation="relu"),
-         layers.GlobalAveragePooling2D(), layers.Dense(3)]
-    )  # fmt: skip
-    with pytest.raises(ModelRefused, match="see their whole input"):
-        measure_methods(model_of(randomised(cropping)), TrustImages(photos(2, 48, 48), [None] * 2), quiet)
-    with pytest.raises(ModelRefused, match="output is a value"):
+@pytest.mark.parametrize("method", ["layercam", "gradcam++"])
+def test_of_rows_that_are_equal_the_plainest_is_recommended(method):
+    """One that ranks a little better by chance is no reason to take what fewer readers know."""
+    noise = np.random.default_rng(5).normal(0, 0.05, 40)
+    better = _row(method, "top", 0.6, 0.2)
+    better.values["insertion"] = better.values["insertion"] + 0.005 + noise - noise.mean()
+    rows = (_row("gradcam", "early", 0.6, 0.2), better, _row("gradcam", "top", 0.6, 0.2), *BASE)
+    fused_ = dataclasses.replace(better, method="gradcam", layer="2 layers", fusion="product")
+    advice = recommend(MethodTable((fused_, *rows), 40, 0, 1.0, ("early", "top"), ("early", "top")))
+    assert advice.row == 3
+    assert advice.reasons[0].startswith("it is as good as gradcam at 2 layers, product, which ranks best: insertion")
+    worse = dataclasses.replace(rows[2], values=rows[2].values | {"insertion": rows[2].values["insertion"] - 0.1})
+    advice = recommend(MethodTable((better, worse, *BASE), 40, 0, 1.0, ("early", "top"), ("early", "top")))
+    assert advice.row == 0
+
+
+def test_values_are_refused():
+    with pytest.raises(IncomparableMethods, match="output is a value"):
         measure_methods(
             model_of(convolutional(None, classes=1), output_kind="value"), TrustImages(photos(2), [None] * 2), quiet
         )
+
+
+def test_a_map_of_what_a_model_sees_lies_there_in_its_input():
+    cam = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    seen = (0.25, 0.5, 0.75, 1.0)
+    found = over_input(cam, 8, 16, seen)
+    inside = np.zeros((8, 16), bool)
+    inside[4:, 4:12] = True
+    np.testing.assert_array_equal(~np.isnan(found), inside)
+    np.testing.assert_allclose(found[4:, 4:12], over_input(cam, 4, 8, (0, 0, 1, 1)), atol=1e-5)
+    masks = highest(cam, 8, 16, seen)
+    assert inside[masks[0, ..., 0]].all()  # a fifth of the pixels: of those that the map lies on, which are a quarter
+    assert pointing(cam[None], [[(0.6, 0.8, 0.7, 0.9)]], seen).tolist() == [1.0]
+    beyond = over_input(cam, 4, 4, (-0.5, -0.5, 1.5, 1.5))  # of a model that pads: the middle of the map
+    np.testing.assert_allclose(beyond, over_input(cam, 8, 8, (0, 0, 1, 1))[2:6, 2:6], atol=1e-5)
+
+
+def test_a_mirrored_map_of_a_part_that_is_not_in_the_middle_is_compared_where_both_lie():
+    seen = (0.0, 0.0, 0.75, 1.0)
+    scene = np.random.default_rng(2).random((1, 4, 8)).astype(np.float32)  # over the whole image
+    own, mirrored = scene[:, :, :6], scene[:, :, ::-1][:, :, :6]
+    assert agreement("flip", own, mirrored, 0, (32, 64), seen)[0] > 0.95
+    assert agreement("flip", own, own, 0, (32, 64), seen)[0] < 0.9
+
+
+def test_the_methods_of_a_model_that_crops_are_those_of_what_is_left():
+    model, images = bright_spot(10)
+    image = keras.Input((48, 48, 3))
+    cropping = keras.Model(image, model(layers.Cropping2D(8)(image)))
+    noise = np.random.default_rng(4).integers(60, 100, (10, 48, 48, 3)).astype(np.uint8)
+    noise[:, 8:40, 8:40] = images.pixels
+    boxes = [[tuple((8 + 32 * edge) / 48 for edge in box) for box in own] for own in images.boxes]
+    inner = measure_methods(model_of(model), images, quiet)
+    asked = model_of(cropping, geometry=(1 / 6, 1 / 6, 5 / 6, 5 / 6))  # a 1 x 1 convolution alone does not tell
+    outer = measure_methods(asked, TrustImages(noise, boxes), quiet)
+    for name in ("flip", "classes", "pointing"):
+        for one, other in zip(inner.rows[0].values[name], outer.rows[0].values[name], strict=True):
+            assert other == pytest.approx(one, abs=0.02, nan_ok=True)
+    gradcam, shuffled = outer.rows[0], next(row for row in outer.rows if row.method == "shuffled")
+    assert gradcam.mean("deletion") < shuffled.mean("deletion")
+    assert gradcam.mean("insertion") > shuffled.mean("insertion")
+
+
+def test_a_slow_model_is_asked_about_fewer_images():
+    model, images = bright_spot(30)
+    said: list[str] = []
+    table = measure_methods(model_of(model), images, said.append, seconds=1e-3)
+    assert table.images == 10  # as few as can tell
+    assert said[0].startswith("10 of 30 images are asked about: a score takes")
+    assert measure_methods(model_of(model), TrustImages(images.pixels[:11], images.boxes[:11]), quiet, 1e6).images == 11
+
+
+def test_a_layer_is_called_by_a_name_that_no_other_candidate_has():
+    plan = model_of(convolutional()).plan
+    assert places_of(plan, sensible_layers(plan)) == ("conv_relu", "features")
+    twice = dataclasses.replace(plan, candidates=(*plan.candidates, plan.candidates[0]))
+    first = plan.candidates[0]
+    assert places_of(twice, [first, dataclasses.replace(first, name="x:0"), plan.target]) == (0, 0, "features")
 
 
 def test_a_row_says_its_name():
