@@ -19,17 +19,18 @@ from transforms.manifest.containers import container_lines, read_indexed_lines
 from transforms.manifest.delimited import read_delimited
 from transforms.manifest.hugging_face import is_hugging_face, with_boxes
 from transforms.manifest.listing import list_folder, list_glob
-from transforms.manifest.manifest import CONTAINERS, Manifest, ManifestError, Piece
+from transforms.manifest.manifest import CONTAINERS, Manifest, ManifestError, ManifestFormat, Piece
 from transforms.manifest.parquet import read_parquet
 from transforms.storage import Storage, is_local, uris
 
 DEMO_PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
-_SUFFIX_FORMATS = {".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-                   ".parquet": "parquet", ".pq": "parquet", ".json": "coco",
-                   ".tar": "tar", ".tgz": "tar", ".zip": "zip", ".tfrecord": "tfrecord", ".tfrecords": "tfrecord",
-                   ".tfrec": "tfrecord"}  # fmt: skip
+_SUFFIX_FORMATS: dict[str, ManifestFormat] = {
+    ".txt": "txt", ".lst": "txt", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+    ".parquet": "parquet", ".pq": "parquet", ".json": "coco", ".tar": "tar", ".tgz": "tar", ".zip": "zip",
+    ".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".tfrec": "tfrecord",
+}  # fmt: skip
 
 _SHARD = re.compile(r"-[\d?*]+-of-[\d?*]+$|-?\*$")  # x.tfrecord-00003-of-00128, and patterns such as x.tfrecord-*
 
@@ -69,7 +70,7 @@ def is_web_page(uri: str) -> bool:
     return uris.scheme_of(uri) in ("http", "https")
 
 
-def format_of_name(uri: str) -> str | None:
+def format_of_name(uri: str) -> ManifestFormat | None:
     """The format that a file's name stands for; None where it is none of a manifest."""
     path = uris.split(uri)[1]
     if is_web_page(uri):

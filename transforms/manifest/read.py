@@ -68,7 +68,7 @@ def _refs_of_piece(piece: Piece, manifest: Manifest, storage: Storage) -> Iterat
 
 def of_piece(manifest: Manifest, piece: Piece) -> Manifest:
     """The file that a piece lies in, as a manifest of its own."""
-    kind = "auto" if format_of_name(piece.uri) else manifest.format
+    kind = format_of_name(piece.uri) or manifest.format  # said, so that nobody asks the store whether it is a folder
     required = manifest.required_columns.difference(name for name, _ in piece.cells)
     own = dataclasses.replace(manifest, uri=piece.uri, format=kind, required_columns=required, pieces=(), limit=None)
     return dataclasses.replace(own, has_own_base=base_of(own) != base_of(manifest))
