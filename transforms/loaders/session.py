@@ -23,6 +23,7 @@ from transforms.records import ImageFailure, ImageRef
 _BATCHES_AHEAD = 2  # loaded
 FINISHING = 3  # batches whose rows are being made
 _DRAWN_BEHIND = 64  # images
+_TOGETHER = 8  # images that are asked for in one message, where nobody waits for them yet
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,23 +81,33 @@ class Session:
     def load(self, refs: Iterable[ImageRef]) -> Generator[LoadedImage | FailedImage]:
         """The images in order; as many are on their way as there is room for."""
         pending: collections.deque[tuple[ImageRef, int, Request]] = collections.deque()
+        unsent: list[Request] = []  # of these
         for ref in refs:
             while len(pending) >= self._ahead:
-                yield self._loaded(*pending.popleft())
+                yield self._loaded(*pending.popleft(), unsent)
             slot = self._ring.take(wait=False)
             while slot is None and pending:
-                yield self._loaded(*pending.popleft())
+                yield self._loaded(*pending.popleft(), unsent)
                 slot = self._ring.take(wait=False)
             if slot is None:  # until rows of earlier images are there
                 slot = self._ring.take(wait=True)
             assert slot is not None
             request = Request(Load(self._pool.number(), self._id, ref, slot, is_suspect=False), self._seconds)
-            self._pool.submit(request)
             pending.append((ref, slot, request))
+            unsent.append(request)
+            if len(unsent) >= _TOGETHER:
+                self._submit(unsent)
+        self._submit(unsent)
         while pending:
-            yield self._loaded(*pending.popleft())
+            yield self._loaded(*pending.popleft(), unsent)
 
-    def _loaded(self, ref: ImageRef, slot: int, request: Request) -> HeldImage | FailedImage:
+    def _submit(self, unsent: list[Request]) -> None:
+        self._pool.submit(*unsent)
+        unsent.clear()
+
+    def _loaded(self, ref: ImageRef, slot: int, request: Request, unsent: list[Request]) -> HeldImage | FailedImage:
+        if not request.future.done():
+            self._submit(unsent)  # perhaps this one is among them
         outcome = _result(request.future)
         if isinstance(outcome, Lost):
             known = outcome.known
@@ -122,13 +133,15 @@ class Session:
         slots = [image.slot for image in images]
         task = MakeRows(self._pool.number(), self._id, [stripped(image) for image in images], slots, batch.explanation)
         rows = Request(task, self._seconds)
-        self._pool.submit(rows)
+        drawn: list[tuple[HeldImage, Request]] = []
         for row, image in enumerate(images):
             overlays = [(uri, np.array(cam)) for uri, cam in overlays_of(image, batch.explanation, row, self._settings)]
             if overlays:
-                self._draw(image, overlays)
+                drawn.append((image, self._drawing(image, overlays)))
             else:
                 self.forget(image)
+        self._pool.submit(rows, *(request for _, request in drawn))
+        self._drawn += drawn
         try:
             table = _unpacked(_result(rows.future))
         finally:  # whoever waits for a slot would wait for ever
@@ -137,11 +150,9 @@ class Session:
         self._take_drawn(_DRAWN_BEHIND)
         return table
 
-    def _draw(self, image: HeldImage, overlays: list[tuple[str, np.ndarray]]) -> None:
+    def _drawing(self, image: HeldImage, overlays: list[tuple[str, np.ndarray]]) -> Request:
         task = Draw(self._pool.number(), self._id, image.number, image.ref, image.content_sha256, overlays)
-        request = Request(task, self._seconds, image.holder)
-        self._pool.submit(request)
-        self._drawn.append((image, request))
+        return Request(task, self._seconds, image.holder)
 
     def release(self, image: HeldImage) -> None:
         """Nobody looks at the model input any more."""
