@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _LENGTH = struct.Struct("<Q")
+_FD = struct.Struct("i")
 _PIECE = 1 << 18  # bytes that are read at a time
 
 
@@ -32,17 +33,24 @@ class WorkerEnd:
     def fileno(self) -> int:
         return self._connection.fileno()
 
-    def push(self, content: bytes, fd: int | None = None) -> None:
-        """Send a pickled message, and behind it the file descriptor; what does not go now goes with :meth:`flush`."""
+    def post(self, content: bytes, fd: int | None = None) -> None:
+        """Have a pickled message, and behind it the file descriptor, sent by the next :meth:`flush`."""
         with self._sending:
             self._unsent.append((memoryview(_LENGTH.pack(len(content)) + content), []))
             if fd is not None:  # a copy: the file may be closed, and its number another's, before it goes
                 self._unsent.append((memoryview(b"\0"), [os.dup(fd)]))
+
+    def push(self, content: bytes, fd: int | None = None) -> None:
+        """Send a pickled message, and behind it the file descriptor; what does not go now goes with :meth:`flush`."""
+        self.post(content, fd)
         self.flush()
 
     def flush(self) -> bool:
         """Send what can be sent; returns whether that was all. A loader that is gone is noticed by who hears it."""
+        if not self._unsent:
+            return True
         with self._sending:
+            self._join()
             while self._unsent:
                 view, fds = self._unsent.popleft()
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
@@ -91,6 +99,13 @@ class WorkerEnd:
             self._drop_unsent()
         self._connection.close()
 
+    def _join(self) -> None:
+        """Make one of the small messages that wait: each call of the kernel costs more than a message does."""
+        if len(self._unsent) > 1 and not any(fds for _, fds in self._unsent):
+            joined = b"".join(view for view, _ in self._unsent)
+            self._unsent.clear()
+            self._unsent.append((memoryview(joined), []))
+
     def _drop_unsent(self) -> None:
         for _, fds in self._unsent:
             for fd in fds:
@@ -104,6 +119,8 @@ class LoaderEnd:
     def __init__(self, connection: socket.socket):
         self._connection = connection
         self._sending = threading.Lock()
+        self._heard = bytearray()
+        self._fds: collections.deque[int] = collections.deque()
 
     def send(self, message: Any) -> None:
         """Raises OSError where the worker process is gone."""
@@ -118,18 +135,24 @@ class LoaderEnd:
 
     def receive_fd(self) -> int:
         """The file descriptor behind the message that was received just now."""
-        _, (fd,), _, _ = socket.recv_fds(self._connection, 1, 1)
-        return fd
+        self._exactly(1)
+        return self._fds.popleft()
 
-    def _exactly(self, count: int) -> bytearray:
-        content = bytearray(count)
-        view = memoryview(content)
-        while view:
-            try:
-                read = self._connection.recv_into(view)
-            except ConnectionError as error:
-                raise EOFError from error
-            if not read:
-                raise EOFError
-            view = view[read:]
+    def _exactly(self, count: int) -> bytes:
+        while len(self._heard) < count:
+            self._hear()
+        content = bytes(self._heard[:count])
+        del self._heard[:count]
         return content
+
+    def _hear(self) -> None:
+        """Wait for more, and take all that is there: small messages come many at a time."""
+        try:
+            piece, rights, _, _ = self._connection.recvmsg(_PIECE, socket.CMSG_SPACE(_FD.size))
+        except ConnectionError as error:
+            raise EOFError from error
+        if not piece:
+            raise EOFError
+        self._heard += piece
+        # One at most: what is read at a time ends with the byte that a descriptor came with.
+        self._fds.extend(_FD.unpack(right)[0] for _, _, right in rights)

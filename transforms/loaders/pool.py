@@ -90,13 +90,14 @@ class LoaderPool:
                 for request in [one for one in loader.requests.values() if one.session == session]:
                     self._take_back(loader, request.number)
 
-    def submit(self, request: Request) -> None:
-        """Hand a request to a loader as soon as one can take it; its future will tell."""
+    def submit(self, *requests: Request) -> None:
+        """Hand each request to a loader as soon as one can take it; its future will tell."""
         with self._lock:
-            if self._broken:
-                request.settle(Raised(self._broken))
-                return
-            (self._loads if request.is_load else self._urgent).append(request)
+            for request in requests:
+                if self._broken:
+                    request.settle(Raised(self._broken))
+                else:
+                    (self._loads if request.is_load else self._urgent).append(request)
             self._assign()
 
     def forget(self, holder: LoaderProcess, task: Forget) -> None:
@@ -113,6 +114,12 @@ class LoaderPool:
     # All that follows is called with the lock.
 
     def _assign(self) -> None:
+        """Give away what can be given, and send it."""
+        self._distribute()
+        for loader in self._loaders:
+            loader.channel.flush()
+
+    def _distribute(self) -> None:
         idle = [loader for loader in self._loaders if loader.is_ready and not loader.requests]
         while idle and self._suspects:
             loader = idle.pop()
@@ -135,13 +142,13 @@ class LoaderPool:
     def _give(self, loader: LoaderProcess, request: Request) -> None:
         if request.session not in loader.sessions:
             session = self._sessions[request.session]
-            loader.channel.push(session.opened, session.ring)
+            loader.channel.post(session.opened, session.ring)
             loader.sessions.add(request.session)
         request.loader = loader
         loader.requests[request.number] = request
         loader.loads += request.is_load
         loader.patience = max(loader.patience, request.seconds)
-        loader.channel.push(request.pickled)
+        loader.channel.post(request.pickled)
 
     def _take_back(self, loader: LoaderProcess, number: int) -> Request | None:
         request = loader.requests.pop(number, None)

@@ -35,6 +35,7 @@ _BATCHES_AHEAD = 2  # loaded
 FINISHING = 3  # batches whose rows are being made
 _DRAWN_BEHIND = 64  # images
 _BYTES_AHEAD = 64 << 20  # of encoded images that this process has fetched for its loaders
+_TOGETHER = 8  # images that are asked for in one message, where nobody waits for them yet
 
 _Source = ImageRef | FetchedImage | FailedImage
 
@@ -115,13 +116,14 @@ class Session:
 
     def _load(self, sources: Iterable[_Source]) -> Generator[LoadedImage | FailedImage]:
         pending: collections.deque[_Pending] = collections.deque()
+        unsent: list[Request] = []  # of these
         held = 0  # bytes of encoded images
 
         def settle() -> LoadedImage | FailedImage:
             nonlocal held
             first = pending.popleft()
             held -= first.byte_count
-            return self._loaded(first)
+            return self._loaded(first, unsent)
 
         for source in sources:
             while len(pending) >= self._ahead or (pending and held > _BYTES_AHEAD):
@@ -136,24 +138,34 @@ class Session:
             if slot is None:  # until rows of earlier images are there
                 slot = self._ring.take(wait=True)
             assert slot is not None
-            pending.append(self._begin(source, slot))
-            held += pending[-1].byte_count
+            asked = self._request(source, slot)
+            pending.append(asked)
+            held += asked.byte_count
+            if asked.request is not None:
+                unsent.append(asked.request)
+            if len(unsent) >= _TOGETHER:
+                self._submit(unsent)
+        self._submit(unsent)
         while pending:
             yield settle()
 
-    def _begin(self, source: ImageRef | FetchedImage, slot: int) -> "_Pending":
+    def _request(self, source: ImageRef | FetchedImage, slot: int) -> "_Pending":
         fetched = source if isinstance(source, FetchedImage) else None
         ref = source.ref if isinstance(source, FetchedImage) else source
         load = Load(self._pool.number(), self._id, ref, slot, is_suspect=False, fetched=fetched)
-        request = Request(load, self._seconds)
-        self._pool.submit(request)
-        return _Pending(ref, slot, request, 0 if fetched is None else len(fetched.encoded))
+        return _Pending(ref, slot, Request(load, self._seconds), 0 if fetched is None else len(fetched.encoded))
 
-    def _loaded(self, pending: "_Pending") -> HeldImage | FailedImage:
+    def _submit(self, unsent: list[Request]) -> None:
+        self._pool.submit(*unsent)
+        unsent.clear()
+
+    def _loaded(self, pending: "_Pending", unsent: list[Request]) -> HeldImage | FailedImage:
         ref, slot, request = pending.source, pending.slot, pending.request
         if isinstance(ref, FailedImage):
             return ref
         assert request is not None
+        if not request.future.done():
+            self._submit(unsent)  # perhaps this one is among them
         outcome = _result(request.future)
         if isinstance(outcome, Lost):
             known = outcome.known
@@ -179,13 +191,15 @@ class Session:
         slots = [image.slot for image in images]
         task = MakeRows(self._pool.number(), self._id, [stripped(image) for image in images], slots, batch.explanation)
         rows = Request(task, self._seconds)
-        self._pool.submit(rows)
+        drawn: list[tuple[HeldImage, Request]] = []
         for row, image in enumerate(images):
             overlays = [(uri, np.array(cam)) for uri, cam in overlays_of(image, batch.explanation, row, self._settings)]
             if overlays:
-                self._draw(image, overlays)
+                drawn.append((image, self._drawing(image, overlays)))
             else:
                 self.forget(image)
+        self._pool.submit(rows, *(request for _, request in drawn))
+        self._drawn += drawn
         try:
             table = _unpacked(_result(rows.future))
         finally:  # whoever waits for a slot would wait for ever
@@ -194,11 +208,9 @@ class Session:
         self._take_drawn(_DRAWN_BEHIND)
         return table
 
-    def _draw(self, image: HeldImage, overlays: list[tuple[str, np.ndarray]]) -> None:
+    def _drawing(self, image: HeldImage, overlays: list[tuple[str, np.ndarray]]) -> Request:
         task = Draw(self._pool.number(), self._id, image.number, image.ref, image.content_sha256, overlays)
-        request = Request(task, self._seconds, image.holder)
-        self._pool.submit(request)
-        self._drawn.append((image, request))
+        return Request(task, self._seconds, image.holder)
 
     def release(self, image: HeldImage) -> None:
         """Nobody looks at the model input any more."""

@@ -93,16 +93,16 @@ def test_large_images_wait_for_their_turn_rather_than_fill_the_memory(pool, phot
     monkeypatch.setattr(session, "_BYTES_AHEAD", 5000)  # two photos
     asked, taken, most = [], [], []
 
-    def begin(self, source, slot, begin=session.Session._begin):
+    def begin(self, source, slot, begin=session.Session._request):
         asked.append(source)
         most.append(len(asked) - len(taken))
         return begin(self, source, slot)
 
-    def loaded(self, pending, loaded=session.Session._loaded):
+    def loaded(self, pending, unsent, loaded=session.Session._loaded):
         taken.append(pending)
-        return loaded(self, pending)
+        return loaded(self, pending, unsent)
 
-    monkeypatch.setattr(session.Session, "_begin", begin)
+    monkeypatch.setattr(session.Session, "_request", begin)
     monkeypatch.setattr(session.Session, "_loaded", loaded)
     whole = [photo for number, photo in enumerate(photos) if number not in (*DEATHS, 6, 7)]
     refs = list(read_manifest(Manifest(str(write_tar(tmp_path / "all.tar", whole))), Storage()))

@@ -155,6 +155,32 @@ def test_messages_that_are_larger_than_the_connection_holds_go_in_pieces_and_nob
     assert received == [part for message in messages for part in (message, b"here")]
 
 
+def test_small_messages_go_together_and_each_descriptor_stays_behind_its_own():
+    ours, theirs = socket.socketpair()
+    worker, loader = WorkerEnd(ours), LoaderEnd(theirs)
+    memories = [SharedMemory.create(4) for _ in range(2)]
+    for memory, content in zip(memories, (b"one.", b"two."), strict=True):
+        memory.buffer[:] = content
+    for message, memory in [("a", None), ("b", memories[0]), ("c", None), ("d", None), ("e", memories[1]), ("f", None)]:
+        worker.post(pickled(message), None if memory is None else memory.fd)
+    assert worker.flush()
+    received = []
+    for _ in range(6):
+        received.append(loader.receive())
+        if received[-1] in "be":
+            received.append(bytes(SharedMemory(loader.receive_fd(), 4).buffer))
+    assert received == ["a", "b", b"one.", "c", "d", "e", b"two.", "f"]
+
+    worker.post(pickled("g" * 10))
+    worker.post(pickled("h"))
+    assert worker.flush()
+    assert theirs.recv(1 << 16, socket.MSG_PEEK).count(b"g" * 10) == 1
+    assert [loader.receive(), loader.receive()] == ["g" * 10, "h"]
+    worker.close()
+    with pytest.raises(EOFError):
+        loader.receive()
+
+
 def test_what_a_loader_says_is_put_together_and_its_end_is_noticed():
     ours, theirs = socket.socketpair()
     worker, loader = WorkerEnd(ours), LoaderEnd(theirs)
