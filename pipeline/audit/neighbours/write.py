@@ -119,7 +119,7 @@ def _columns(own: dict[str, np.ndarray], vectors: Vectors, nearest: Nearest, gro
         "label_votes": votes.label,
         "predicted_votes": votes.predicted,
         "outlier_score": scores,
-        "is_outlier": are_outliers(scores),
+        "is_outlier": are_outliers(others),
         "embedding_group": group_alike(vectors.units),
         "emb_x": vectors.plane[:, 0],
         "emb_y": vectors.plane[:, 1],
