@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.audit.neighbours import search
 from pipeline.audit.neighbours.duplicates import group_pairs, near_duplicates, same_content
 from pipeline.audit.neighbours.judge import are_outliers, label_candidates, others_only, outlier_scores, vote
 from pipeline.audit.neighbours.search import Nearest, find_nearest
@@ -54,6 +55,16 @@ def test_the_graph_finds_almost_all_and_measures_exactly():
     for place in (0, 1234):
         own, others = vectors[place].astype(np.float32), vectors[found.places[place]].astype(np.float32)
         np.testing.assert_allclose(found.distances[place], 1 - others @ own, atol=1e-5)
+
+
+@pytest.mark.parametrize("total", [2, 5, 17])
+def test_the_graph_of_few_images_gives_what_there_is(total, monkeypatch):
+    pytest.importorskip("usearch", reason="usearch, of the extra neighbours, is not installed")
+    monkeypatch.setattr(search, "_ADDED", 4)  # the last block has a single image
+    vectors = units(total)
+    exact, found = find_nearest(vectors, 20, exact=True), find_nearest(vectors, 20, exact=False)
+    np.testing.assert_array_equal(found.places, exact.places)
+    np.testing.assert_allclose(found.distances, exact.distances, atol=1e-5)
 
 
 def test_copies_are_pairs_and_neighbours_in_a_crowd_are_not():
