@@ -5,6 +5,7 @@ python -m benchmarks.neighbours large 1000000               # made-up embeddings
 """
 
 import csv
+import functools
 import json
 import resource
 import tempfile
@@ -14,8 +15,9 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow.parquet as pq
+import skimage.data
 import typer
-from PIL import Image
+from PIL import Image, ImageDraw
 from rich.console import Console
 
 from benchmarks.explore import FINGERPRINT, made_up_rows, write_large_run
@@ -69,6 +71,27 @@ def plant(photos: Path, folder: Path, seed: int) -> tuple[set[frozenset[str]], s
     return pairs, wrong
 
 
+def add_foreign(folder: Path) -> set[str]:
+    """Six pictures unlike the photos, without labels; returns their names."""
+    text = Image.new("RGB", (400, 300), "white")
+    for top in range(10, 290, 14):
+        ImageDraw.Draw(text).text((10, top), "the quick brown fox jumps over the lazy dog " * 2, fill="black")
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    pictures = {
+        "noise": Image.fromarray(noise),
+        "grey": Image.new("RGB", (400, 300), (128, 128, 128)),
+        "text": text,
+        "rocket": Image.fromarray(skimage.data.rocket()),
+        "retina": Image.fromarray(skimage.data.retina()).resize((400, 400)),
+        "coffee": Image.fromarray(skimage.data.coffee()),
+    }
+    with open(folder / "manifest.csv", "a", newline="") as file:
+        csv.writer(file).writerows((f"{name}.jpg", "", _SPLITS[0]) for name in pictures)
+    for name, picture in pictures.items():
+        picture.save(folder / f"{name}.jpg")
+    return {f"{name}.jpg" for name in pictures}
+
+
 def _changed(photo: Image.Image, how: int, path: Path) -> None:
     width, height = photo.size
     if how == 0:
@@ -97,6 +120,7 @@ def planted(
         with tempfile.TemporaryDirectory(prefix="beam-gradcam-") as temporary:
             folder = Path(temporary)
             pairs, wrong = plant(photos, folder, seed)
+            foreign = add_foreign(folder)
             config = Config.model_validate(
                 {
                     "input": {"manifest": f"{folder}/manifest.csv", "columns": {"label": "label"}},
@@ -118,10 +142,12 @@ def planted(
                     groups.setdefault(row["duplicate_group"], set()).add(names[row["image_id"]])
             doubted = {names[row["image_id"]] for row in rows if row["suggested_index"] is not None}
             disagreed = {names[row["image_id"]] for row in table if row["is_correct"] is False}
-            console.print(f"seed {seed}")
-            console.print(f"  pairs across splits: {score(set(map(frozenset, groups.values())), pairs)}")
-            console.print(f"  wrong labels: {score(doubted, wrong)}")
-            console.print(f"  every label that the model contradicts: {score(disagreed, wrong)}")
+            say = functools.partial(console.print, soft_wrap=True)
+            say(f"seed {seed}")
+            say(f"  pairs across splits: {score(set(map(frozenset, groups.values())), pairs)}")
+            say(f"  wrong labels: {score(doubted, wrong)}")
+            say(f"  outliers: {score({names[row['image_id']] for row in rows if row['is_outlier']}, foreign)}")
+            say(f"  every label that the model contradicts: {score(disagreed, wrong)}")
 
 
 @app.command()
@@ -154,7 +180,7 @@ def large(images: int, output: Annotated[Path | None, typer.Option(help="a new f
         start_time = time.perf_counter()
         found = write_neighbours(find_run(str(folder), "large", storage), storage, console.print)
         seconds, most = time.perf_counter() - start_time, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        console.print(json.dumps(vars(found)))
+        console.print(json.dumps(vars(found)), soft_wrap=True)
         console.print(f"{seconds:.0f} s; at most {most / 1e6:.2f} GB (before: {before / 1e6:.2f} GB)")
 
 

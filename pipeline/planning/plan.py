@@ -99,12 +99,13 @@ def _plan(
         scale = scan.to_explain / timed.images
         spread = _NORMAL_95 * timed.byte_spread
         read = Range(timed.bytes_read, timed.bytes_read * (1 - spread), timed.bytes_read * (1 + spread)).times(scale)
-        made = timed.bytes_of_overlays + timed.bytes_of_rows
+        made = timed.bytes_of_overlays + timed.bytes_of_rows + timed.bytes_of_embeddings
         written = Range(made, made * (1 - spread), made * (1 + spread)).times(scale)
         first, quickest, slowest = timed.seconds[0], min(timed.seconds), max(timed.seconds)
         seconds = Range(first, quickest * (1 - spread), slowest * (1 + spread)).times(scale)
         in_tar = config.overlays.policy == "tar"
-        files = shards + (shards if in_tar and timed.overlays else 0 if in_tar else round(timed.overlays * scale))
+        files = shards * (2 if timed.bytes_of_embeddings else 1)
+        files += (shards if timed.overlays else 0) if in_tar else round(timed.overlays * scale)
         rounds = ", ".join(f"{each:.2f}" for each in timed.seconds)
         basis = (
             f"{timed.images} images of the manifest through every step in one process of this machine, "

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.job import Job
 from transforms.explain import BatchExplainer, FailureLimit, Tally, explain_shard
 from transforms.records import FAILURES, ImageRef, Shard
-from transforms.table import image_statuses, write_part
+from transforms.table import embeddings_beside, image_statuses, write_part
 
 ROUNDS = 3  # the first one finds nothing in any cache
 
@@ -28,6 +28,7 @@ class Timed:
     overlays: int  # files
     bytes_of_overlays: int
     bytes_of_rows: int  # of the part
+    bytes_of_embeddings: int  # of the file beside it; 0 where none are kept
     step_seconds: dict[str, float]  # of the first round, added up over threads
 
 
@@ -56,7 +57,8 @@ def time_sample(job: Job, refs: tuple[ImageRef, ...], rounds: int = ROUNDS) -> T
     failed = {image: status for image, status in statuses.items() if status in FAILURES}
     rows = first.rows.select(["image_id", "uri", "status", "error_message", "byte_count"]).to_pylist()
     sizes = np.array(list({row["image_id"]: row["byte_count"] for row in rows if row["byte_count"]}.values()), float)
-    part = Path(job.settings.table.run.statistics).glob("*.parquet")
+    part = next(Path(job.settings.table.run.statistics).glob("*.parquet"))
+    beside = Path(embeddings_beside(str(part)))
     overlays = [path for path in Path(job.settings.table.layout.overlays).rglob("*") if path.is_file()]
     return Timed(
         images=len(refs),
@@ -70,6 +72,7 @@ def time_sample(job: Job, refs: tuple[ImageRef, ...], rounds: int = ROUNDS) -> T
         byte_spread=float(sizes.std(ddof=1) / np.sqrt(len(sizes)) / sizes.mean()) if len(sizes) > 1 else 0.0,
         overlays=len(overlays),
         bytes_of_overlays=sum(path.stat().st_size for path in overlays),
-        bytes_of_rows=next(path.stat().st_size for path in part),
+        bytes_of_rows=part.stat().st_size,
+        bytes_of_embeddings=beside.stat().st_size if beside.exists() else 0,
         step_seconds=first.seconds,
     )

@@ -37,11 +37,14 @@ def test_a_rerun_with_embeddings_explains_what_has_none_and_the_next_one_nothing
     manifest = write_pictures(tmp_path)
     without = run(tmp_path, manifest, id="r1")
     wanted = run(tmp_path, manifest, id="r2", embedding=True, loaders=1)
-    again = run(tmp_path, manifest, id="r3", embedding=True)
+    again = run(tmp_path, manifest, id="r3", embedding=True, report=True)
     later = run(tmp_path, manifest, id="r4")
     count = without["images"]
     assert count > 10
     assert [each["explained_now"] for each in (without, wanted, again, later)] == [count, count, 0, 0]
+    neighbours = pq.read_table(tmp_path / "out" / "runs" / "r3" / "neighbours.parquet")  # of what r2 explained
+    assert neighbours.num_rows == count
+    assert 'id="neighbours"' in (tmp_path / "out" / "runs" / "r3" / "report" / "index.html").read_text()
     embeddings = pq.read_table(tmp_path / "out" / "embeddings").to_pylist()
     rows = pq.read_table(tmp_path / "out" / "statistics", filters=[("run", "=", "r2")]).to_pylist()
     assert sorted(row["image_id"] for row in embeddings) == sorted(row["image_id"] for row in rows)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from transforms.table.done import DoneImages, counts_for, read_done_blocks, write_earlier_parts
     from transforms.table.embeddings import EMBEDDING_SCHEMA, embedding_table, read_embeddings
     from transforms.table.lease import LeaseHolder, LeaseLostError, read_holder, write_holder
-    from transforms.table.location import Embeddings, OutputLayout, RunLayout, TableLocation
+    from transforms.table.location import Embeddings, OutputLayout, RunLayout, TableLocation, embeddings_beside
     from transforms.table.parts import (
         PartFooter,
         image_statuses,
@@ -47,6 +47,7 @@ __all__ = [
     "column_names_for",
     "counts_for",
     "embedding_table",
+    "embeddings_beside",
     "image_statuses",
     "list_parts",
     "read_done_blocks",

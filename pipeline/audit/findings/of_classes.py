@@ -11,8 +11,10 @@ _USUAL = 0.95  # quantile of the other classes' maps: a map with more than that 
 
 _CAVEAT = (
     "The objects of this class may well be there: look at the pictures. Zero padding alone draws maps to the edge, so "
-    "compare with run.controls. The test takes photos as independent; near duplicates make it too sure."
+    "compare with run.controls. The test takes photos as independent; "
 )
+_COPIES_UNKNOWN = "near duplicates make it too sure: explain.embedding and beam-gradcam neighbours find them."
+_COPIES_KNOWN = "of near duplicates it takes one."
 
 
 def class_findings(table: AuditTable, audit: ClassAudit) -> list[Finding]:
@@ -43,8 +45,9 @@ def _finding(table: AuditTable, audit: ClassAudit, group: int, places: list[int]
         f"{amount(measure.name, rest).split()[0]}."
     )
     p = p_value(audit.p_values[group, place])
+    tested, everything = int(means.count[group, place]), int(audit.overall.count[0, place])
     test = (
-        f"Rank-sum test of {of:,} maps against {len(others):,} of other classes, {p} after Holm over "
+        f"Rank-sum test of {tested:,} maps against {everything - tested:,} of other classes, {p} after Holm over "
         f"{int((~np.isnan(audit.p_values)).sum()):,} tests; 95 % interval of the mean {low:.2f} to {high:.2f}, "
         f"{audit.ratio[group, place]:.1f} times that of the others."
     )
@@ -72,7 +75,7 @@ def _finding(table: AuditTable, audit: ClassAudit, group: int, places: list[int]
         images=above,
         strength=max(0.0, cliffs_delta(own, others)),
         test=test,
-        caveat=_CAVEAT,
+        caveat=_CAVEAT + (_COPIES_KNOWN if table.has_neighbours else _COPIES_UNKNOWN),
         rows=Rows(
             f"target_index = $class AND {measure.sql} > $usual",
             {"class": index, "usual": usual},

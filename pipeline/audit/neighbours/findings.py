@@ -181,7 +181,10 @@ def _outliers(table: AuditTable) -> Finding | None:
         numbers={"images": row["images"], "most": float(row["most"])},
         images=row["images"],
         strength=0.25,
-        test=_FOUND.format(rule="farther than three times the distance of the quartiles above the upper (Tukey 1977)."),
+        test=_FOUND.format(
+            rule="the logarithm of its mean cosine with the five nearest is below the lower quartile by two times the "
+            "distance of the quartiles, or more."
+        ),
         caveat="Rare is not wrong; but blank, broken and foreign pictures are among them.",
         rows=Rows(_IN.format(where="is_outlier"), order=f"{_NEIGHBOURS.format(what='outlier_score')} DESC, image_id"),
     )

@@ -9,7 +9,9 @@ from pipeline.audit.neighbours.search import Nearest
 VOTERS = 10
 _FEWEST_VOTERS = 3
 _SHARPNESS = 10.0  # a neighbour that is 0.1 farther counts 1/e as much
-FENCE = 3.0  # times the distance between the quartiles, above the upper (Tukey 1977: far out)
+FENCE = 2.0  # times the distance between the quartiles
+_LEAST_SPREAD = 0.02  # between the quartiles: below, images are as good as evenly spread
+_NOTHING_IN_COMMON = 1e-3  # cosine
 _FEWEST_FOR_FENCE = 20
 
 
@@ -74,18 +76,29 @@ def label_candidates(votes: Votes, labels: np.ndarray, predicted: np.ndarray) ->
 
 def outlier_scores(nearest: Nearest) -> np.ndarray:
     """How far an image is from its five nearest, over the median of all: 1 is usual. NaN without neighbours."""
-    known = np.where(np.isfinite(nearest.distances), nearest.distances, np.nan)[:, :5]
-    counts = (~np.isnan(known)).sum(axis=1)
-    far = np.where(counts > 0, np.nansum(known, axis=1) / np.maximum(counts, 1), np.nan)
+    far = _distance_of_five(nearest)
     middle = np.nanmedian(far) if np.isfinite(far).any() else np.nan
     return (far / middle if middle > 0 else np.full(len(far), np.nan)).astype(np.float32)
 
 
-def are_outliers(scores: np.ndarray) -> np.ndarray:
-    """Beyond the far fence of the scores, bool ``[N]``; none of fewer than twenty."""
-    known = scores[~np.isnan(scores)]
+def are_outliers(nearest: Nearest) -> np.ndarray:
+    """Images that have much less in common with their five nearest than others have, bool ``[N]``; none of less
+    than twenty.
+
+    The logarithm of the mean cosine lies two times the distance of the quartiles, or more, below the lower: of a normal
+    distribution 0.04 %. Of the cosine, since a distance has an end where two images have nothing in common at all.
+    """
+    similar = np.log(np.maximum(1 - _distance_of_five(nearest), _NOTHING_IN_COMMON))
+    known = similar[~np.isnan(similar)]
     if len(known) < _FEWEST_FOR_FENCE:
-        return np.zeros(len(scores), bool)
+        return np.zeros(len(similar), bool)
     low, high = np.quantile(known, [0.25, 0.75])
     with np.errstate(invalid="ignore"):
-        return scores > high + FENCE * (high - low)
+        return similar < low - FENCE * max(high - low, _LEAST_SPREAD)
+
+
+def _distance_of_five(nearest: Nearest) -> np.ndarray:
+    """The mean distance of the five nearest, float64 ``[N]``."""
+    known = np.where(np.isfinite(nearest.distances), nearest.distances, np.nan)[:, :5].astype(np.float64)
+    counts = (~np.isnan(known)).sum(axis=1)
+    return np.where(counts > 0, np.nansum(known, axis=1) / np.maximum(counts, 1), np.nan)

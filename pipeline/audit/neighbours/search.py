@@ -24,6 +24,11 @@ class Nearest:
     is_exact: bool
 
 
+def has_graph() -> bool:
+    """Whether usearch is installed."""
+    return importlib.util.find_spec("usearch") is not None
+
+
 def find_nearest(vectors: np.ndarray, count: int, exact: bool | None = None) -> Nearest:
     """The ``count`` nearest of each of the ``vectors``, float16 or float32 ``[N, D]``, which have the length one.
 
@@ -32,7 +37,7 @@ def find_nearest(vectors: np.ndarray, count: int, exact: bool | None = None) -> 
             takes some hours, the graph minutes (recall of the ten nearest 0.976 on 100,000 vectors of 128 values).
     """
     if exact is None:
-        exact = len(vectors) <= EXACT_UP_TO or importlib.util.find_spec("usearch") is None
+        exact = len(vectors) <= EXACT_UP_TO or not has_graph()
     count = min(count, max(len(vectors) - 1, 0))
     if count == 0:
         return Nearest(np.zeros((len(vectors), 0), np.int32), np.zeros((len(vectors), 0), np.float32), True)
@@ -81,19 +86,28 @@ def _by_graph(vectors: np.ndarray, count: int) -> Nearest:
     distances = np.full((len(short), count), np.inf, np.float32)
     for start in range(0, len(short), _ADDED):
         block = np.ascontiguousarray(short[start : start + _ADDED])
-        keys = np.asarray(index.search(block, count + 1, threads=threads).keys).astype(np.int64)
-        keys = keys.reshape(len(block), -1)
+        keys = _keys(index, block, count + 1, threads)
         own = np.arange(start, start + len(block))[:, None]
         # The image itself goes to the end, and is cut off there; it may be missing among many copies.
-        order = np.argsort(keys == own, axis=1, kind="stable")[:, :count]
-        places[start : start + len(block), : order.shape[1]] = np.take_along_axis(keys, order, axis=1)
+        order = np.argsort((keys == own) | (keys < 0), axis=1, kind="stable")[:, :count]
+        found = np.take_along_axis(keys, order, axis=1)
+        places[start : start + len(block)] = np.where(found == own, -1, found)
     for start in range(0, len(vectors), _BLOCK):
         rows = places[start : start + _BLOCK]
         others = vectors[np.maximum(rows, 0)].astype(np.float32)
         own_vectors = vectors[start : start + len(rows)].astype(np.float32)
-        found = 1 - np.einsum("nd,nkd->nk", own_vectors, others)
-        distances[start : start + len(rows)] = np.where(rows >= 0, found, np.inf)
+        apart = 1 - np.einsum("nd,nkd->nk", own_vectors, others)
+        distances[start : start + len(rows)] = np.where(rows >= 0, apart, np.inf)
     return _sorted(places, distances, False)
+
+
+def _keys(index: Any, block: np.ndarray, count: int, threads: int) -> np.ndarray:
+    """The numbers of the nearest of each row, int64 ``[n, count]``; -1 where the graph leads to no more."""
+    # Of a single row usearch would give something else.
+    rows = block if len(block) > 1 else np.repeat(block, 2, axis=0)
+    matches = index.search(rows, count, threads=threads)
+    keys = np.asarray(matches.keys).astype(np.int64)
+    return np.where(np.arange(count) < np.asarray(matches.counts)[:, None], keys, -1)[: len(block)]
 
 
 def _sorted(places: np.ndarray, distances: np.ndarray, is_exact: bool) -> Nearest:

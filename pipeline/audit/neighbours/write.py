@@ -15,7 +15,7 @@ from pipeline.audit.inputs import NEIGHBOUR_SCHEMA, AuditTable, open_table, part
 from pipeline.audit.neighbours.duplicates import group_pairs, near_duplicates, same_content
 from pipeline.audit.neighbours.groups import group_alike
 from pipeline.audit.neighbours.judge import are_outliers, label_candidates, others_only, outlier_scores, vote
-from pipeline.audit.neighbours.search import Nearest, find_nearest
+from pipeline.audit.neighbours.search import EXACT_UP_TO, Nearest, find_nearest, has_graph
 from pipeline.audit.neighbours.vectors import Vectors, read_vectors
 from pipeline.runs import Run
 from transforms.storage import Storage
@@ -65,6 +65,11 @@ def write_neighbours(run: Run, storage: Storage, say: Callable[[str], None], spl
             "explains its images anew"
         )
     say(f"{len(vectors.places):,} images, {vectors.units.shape[1]} values each")
+    if len(vectors.places) > EXACT_UP_TO and not has_graph():
+        say(
+            "usearch is not installed, so every pair is compared: minutes for a hundred thousand images, hours for a "
+            "million. pip install 'beam-gradcam[neighbours]' brings it"
+        )
     nearest = find_nearest(vectors.units, _SEARCHED)
     own = {name: column[vectors.places] for name, column in images.items()}
     first, second = near_duplicates(nearest)
@@ -119,7 +124,7 @@ def _columns(own: dict[str, np.ndarray], vectors: Vectors, nearest: Nearest, gro
         "label_votes": votes.label,
         "predicted_votes": votes.predicted,
         "outlier_score": scores,
-        "is_outlier": are_outliers(scores),
+        "is_outlier": are_outliers(others),
         "embedding_group": group_alike(vectors.units),
         "emb_x": vectors.plane[:, 0],
         "emb_y": vectors.plane[:, 1],

@@ -48,6 +48,8 @@ def test_a_plan_counts_what_a_run_then_does_and_writes_nothing(tmp_path, manifes
     with open(manifest, "a") as file:
         file.write(f"{lines[0]['uri']},{lines[0]['label']}\n")  # once more
     settings = config(tmp_path, manifest)
+    embedded = settings.explain.model_copy(update={"embedding": True})
+    settings = settings.model_copy(update={"explain": embedded})
     before = set(tmp_path.rglob("*"))
     found, _ = plan(settings, [2.0, 0.5])
     assert set(tmp_path.rglob("*")) == before
@@ -62,7 +64,10 @@ def test_a_plan_counts_what_a_run_then_does_and_writes_nothing(tmp_path, manifes
     assert launch(settings, [], Console(quiet=True)) == 0
     parts = list((tmp_path / "out" / "statistics").rglob("*.parquet"))
     overlays = [path for path in (tmp_path / "out" / "overlays").rglob("*") if path.is_file()]
-    assert found.written_files == len(parts) + len(overlays)
+    embeddings = list((tmp_path / "out" / "embeddings").rglob("*.parquet"))
+    assert found.written_files == len(parts) + len(overlays) + len(embeddings)
+    assert len(embeddings) == len(parts)
+    assert found.sample.bytes_of_embeddings > 100
     assert found.shards == len(parts)
     encoded = sum((tmp_path / line["uri"]).stat().st_size for line in lines)
     assert found.bytes_read.low <= encoded <= found.bytes_read.high

@@ -11,6 +11,7 @@ from synthetic import Example, blob, write_run
 
 from pipeline.audit.analysis.classes import audit_classes
 from pipeline.audit.analysis.correlates import find_correlates
+from pipeline.audit.findings.of_classes import class_findings
 from pipeline.audit.inputs.measures import list_measures
 from pipeline.audit.inputs.table import open_table
 from pipeline.audit.neighbours.findings import neighbour_findings
@@ -148,6 +149,24 @@ def test_photos_that_are_there_three_times_count_once_in_every_test(tripled):
     too_sure, _, _, too_many = audited(thrice, False)
     assert too_many == 3 * images
     assert (too_sure.means.count == 3 * audit.means.count).all()
+
+
+def test_the_finding_of_a_class_says_how_many_were_tested_and_what_of_copies(tmp_path):
+    rng = np.random.default_rng(3)
+    once = examples(corner=True, per_class=12)
+    features = {example.name: rng.normal(size=30) for example in once}
+    copies = [Example(**(vars(example) | {"name": f"{example.name}-copy"})) for example in once]
+    features |= {f"{name}-copy": values for name, values in features.items()}
+    run = run_at(
+        str(write_run(tmp_path / "out", "r1", [*once, *copies], extra_columns=("site",), embeddings=features)), STORAGE
+    )
+    for is_known, count, word in ((False, 24, "make it too sure"), (True, 12, "of near duplicates it takes one")):
+        if is_known:
+            write_neighbours(run, STORAGE, quiet)
+        with open_table({"statistics": run}, STORAGE, neighbours=True) as table:
+            (found,) = class_findings(table, audit_classes(table, list_measures(table)))
+        assert found.test.startswith(f"Rank-sum test of {count} maps against {2 * count} of other classes")
+        assert word in found.caveat
 
 
 def test_groups_of_photos_that_look_alike_are_conditions_of_slices(tmp_path):

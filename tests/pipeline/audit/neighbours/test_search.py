@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.audit.neighbours import search
 from pipeline.audit.neighbours.duplicates import group_pairs, near_duplicates, same_content
 from pipeline.audit.neighbours.judge import are_outliers, label_candidates, others_only, outlier_scores, vote
 from pipeline.audit.neighbours.search import Nearest, find_nearest
@@ -54,6 +55,16 @@ def test_the_graph_finds_almost_all_and_measures_exactly():
     for place in (0, 1234):
         own, others = vectors[place].astype(np.float32), vectors[found.places[place]].astype(np.float32)
         np.testing.assert_allclose(found.distances[place], 1 - others @ own, atol=1e-5)
+
+
+@pytest.mark.parametrize("total", [2, 5, 17])
+def test_the_graph_of_few_images_gives_what_there_is(total, monkeypatch):
+    pytest.importorskip("usearch", reason="usearch, of the extra neighbours, is not installed")
+    monkeypatch.setattr(search, "_ADDED", 4)  # the last block has a single image
+    vectors = units(total)
+    exact, found = find_nearest(vectors, 20, exact=True), find_nearest(vectors, 20, exact=False)
+    np.testing.assert_array_equal(found.places, exact.places)
+    np.testing.assert_allclose(found.distances, exact.distances, atol=1e-5)
 
 
 def test_copies_are_pairs_and_neighbours_in_a_crowd_are_not():
@@ -116,9 +127,11 @@ def test_what_is_far_from_all_is_an_outlier_and_evenly_spread_images_have_none()
     lonely = -vectors[:100].mean(axis=0) * 3
     everything = np.vstack([vectors * 0.2 + np.eye(16)[0], [lonely - 2 * np.eye(16)[0]]])
     everything /= np.linalg.norm(everything, axis=1, keepdims=True)
-    scores = outlier_scores(find_nearest(everything, 10))
-    assert np.flatnonzero(are_outliers(scores)).tolist() == [300]
+    nearest = find_nearest(everything, 10)
+    scores = outlier_scores(nearest)
+    assert np.flatnonzero(are_outliers(nearest)).tolist() == [300]
+    assert not are_outliers(find_nearest(everything[-19:], 10)).any()  # too few to say
     np.testing.assert_allclose(np.median(scores), 1, atol=0.01)
     even = np.eye(64, dtype=np.float32)
-    assert not are_outliers(outlier_scores(find_nearest(even, 10))).any()
+    assert not are_outliers(find_nearest(even, 10)).any()
     assert np.isnan(outlier_scores(find_nearest(even[:1], 10))).all()

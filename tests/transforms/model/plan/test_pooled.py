@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import small_models
+import tensorflow as tf
 import transformers
 from keras import layers
 from small_models import explained, planned, traced_function
@@ -15,7 +16,8 @@ CLOSE = 1e-3  # of float16: what is stored of it
 def read_by(model: keras.Model, layer: str) -> np.ndarray:
     """What a layer of the model is given, float16, by Keras alone; [n, D], or a map's mean over its cells."""
     images = small_models.images(3) if model.input_shape[1:3] == (32, 32) else wide_images()
-    given = np.array(keras.Model(model.input, model.get_layer(layer).input)(images.astype(np.float32), training=False))
+    before = keras.Model(model.inputs[0], model.get_layer(layer).input)
+    given = np.array(before(images.astype(np.float32), training=False))
     return (given.mean(axis=(1, 2)) if given.ndim == 4 else given).astype(np.float16)
 
 
@@ -97,17 +99,22 @@ def test_the_target_layer_that_the_user_asks_for_does_not_change_it():
     np.testing.assert_array_equal(embedding(model)[0], embedding(model, target_layer="conv_relu")[0])
 
 
-def test_channels_first_and_a_plain_function():
-    import tensorflow as tf
-
-    kernel = np.random.default_rng(0).normal(size=(4, 4, 3, 6)).astype(np.float32)
-    weights = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
+@pytest.mark.parametrize("ending", ["means", "flattened", "flattened, channels first"])
+def test_of_a_plain_function_it_is_the_mean_of_each_channel(ending):
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(4, 4, 3, 6)).astype(np.float32)
+    weights = rng.normal(size=(6 if ending == "means" else 6 * 64, 5)).astype(np.float32)
 
     def run(images):
         x = tf.nn.relu(tf.nn.conv2d(images / 255, tf.constant(kernel), 4, "VALID"))
-        return tf.nn.softmax(tf.reduce_mean(x, [1, 2]) @ tf.constant(weights))
+        if ending == "means":
+            x = tf.reduce_mean(x, [1, 2])
+        else:
+            x = tf.reshape(tf.transpose(x, [0, 3, 1, 2]) if "first" in ending else x, [-1, 6 * 64])
+        return tf.nn.softmax(x @ tf.constant(weights))
 
     found, plan = embedding(traced_function(run))
     x = np.maximum(np.array(tf.nn.conv2d(IMAGES / np.float32(255), kernel, 4, "VALID")), 0).mean(axis=(1, 2))
     assert plan.pooled.size == 6
+    assert plan.pooled.cells == {"means": (), "flattened": (1, 2), "flattened, channels first": (2, 3)}[ending]
     np.testing.assert_allclose(found, x.astype(np.float16), rtol=2e-3, atol=CLOSE)
