@@ -162,7 +162,7 @@ def _check_geometry(box: Any) -> Any:
 def _check_method(method: str) -> str:
     if method == "auto" or method in METHODS or method in ATTENTION_METHODS:
         return method
-    raise ValueError(f"write auto, or one of {', '.join((*METHODS, *ATTENTION_METHODS))}")
+    raise ValueError(f"write one of {', '.join((*METHODS, *ATTENTION_METHODS))}, or auto")
 
 
 def _check_layers(layers: int, section: pydantic.ValidationInfo) -> int:

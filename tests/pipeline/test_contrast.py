@@ -34,7 +34,7 @@ def run(folder, labels: list[str], output: str, contrast="label", header="uri,la
     config = {
         "input": {"manifest": str(folder / "m.csv")},
         "model": {
-            "source": str(folder / "m.keras"), "preprocessing": "none", "check": 0, "class_names": NAMES,
+            "source": str(folder / "m.keras"), "preprocessing": "none", "check": 5, "class_names": NAMES,
         },
         "explain": {"contrast": contrast, "batch_size": 2},
         "output": {"path": str(folder / output)},

@@ -12,7 +12,7 @@ Score = Literal["logit", "probability"]
 Precision = Literal["float32", "float16", "bfloat16"]
 InputOption = str | Sequence[str] | Mapping[str, Any]
 """A column of the manifest, several, or ``{value: numbers}``: the same for all images."""
-ATTENTION_METHODS = ("legrad", "attention_rollout")
+ATTENTION_METHODS = ("legrad", "attention_relevance", "attention_rollout")
 """Methods that are made of attention maps, and that only transformers have."""
 InterpolationOption = Literal["auto", Interpolation]
 Fusion = Literal["product", "maximum"]

@@ -31,6 +31,28 @@ def legrad(maps: Sequence[Tensor], scores: Sequence[Tensor], direction: Tensor, 
     return _on_cells(tf.add_n(layers) / len(layers), attention)
 
 
+def attention_relevance(maps: Sequence[Tensor], score: Tensor, direction: Tensor, attention: AttentionMaps) -> Tensor:
+    """Chefer et al., ICCV 2021, arXiv 2103.15679, equations 5 and 6: ``R <- R + mean_heads relu(d s / d A_l * A_l) R``.
+
+    From ``R = I`` on, block by block; ``s`` is the score of the model. What an attention map lets through counts as far
+    as it raises the score, so that the map is of a class, which rollout's is not. The row is that of the first token
+    that lies nowhere, the class token; where there is none, the mean of all. The map is that of ``R - I``: what a token
+    is to itself says nothing of the image.
+
+    Args:
+        maps: ``A_l``.
+        score: what is differentiated, ``[B, C]``.
+        direction: of it, ``[B, C]``.
+    """
+    relevance: Tensor | None = None  # R - I, which rounding would drown in I
+    gradients = tf.gradients(score, list(maps), grad_ys=direction)
+    for attention_map, gradient in zip(maps, gradients, strict=True):
+        raised = tf.nn.relu(tf.cast(gradient, tf.float32) * tf.cast(attention_map, tf.float32))
+        of_block = tf.reduce_mean(raised, 1)
+        relevance = of_block if relevance is None else relevance + of_block + of_block @ relevance
+    return _on_cells(_read_row(relevance, attention), attention)
+
+
 def attention_rollout(maps: Sequence[Tensor], attention: AttentionMaps) -> Tensor:
     """Attention rollout, arXiv 2005.00928: ``R = prod_l (mean_heads A_l + I) / 2``, the rows of what the head reads.
 
@@ -41,9 +63,13 @@ def attention_rollout(maps: Sequence[Tensor], attention: AttentionMaps) -> Tenso
     rollout = tf.eye(size)
     for attention_map in maps:
         rollout = (tf.reduce_mean(tf.cast(attention_map, tf.float32), 1) + tf.eye(size)) / 2 @ rollout
+    return _on_cells(_read_row(rollout, attention), attention)
+
+
+def _read_row(table: Tensor, attention: AttentionMaps) -> Tensor:
+    """Of ``[B, T, T]`` the row of what the head reads, ``[B, T]``."""
     others = attention.layout.others
-    row = rollout[:, others[0]] if others else tf.reduce_mean(rollout, 1)
-    return _on_cells(row, attention)
+    return table[:, others[0]] if others else tf.reduce_mean(table, 1)
 
 
 def _on_cells(row: Tensor, attention: AttentionMaps) -> Tensor:
@@ -69,5 +95,7 @@ def attention_map_of(
     if method == "attention_rollout":
         rollout = attention_rollout(maps, plan)
         return lambda direction: tf.identity(rollout)
+    if method == "attention_relevance":
+        return lambda direction: attention_relevance(maps, last, direction, plan)
     scores = [*(score_of(fetched(name)) for name in plan.tokens), last]
     return lambda direction: legrad(maps, scores, direction, plan)

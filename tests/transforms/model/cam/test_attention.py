@@ -1,4 +1,4 @@
-"""LeGrad and attention rollout against the formulas of their papers, block by block, on a tape."""
+"""LeGrad, attention relevance and attention rollout against the formulas of their papers, block by block, on a tape."""
 
 import keras
 import numpy as np
@@ -52,6 +52,39 @@ def test_legrad_is_the_mean_of_positive_gradients_over_blocks_heads_and_asking_t
     found = explained(planned(traced(model), method="legrad"), images, [[3, 1]] * 2)
     assert relative_error(found["cams"][:, 0], expected) < 1e-4
     assert not np.allclose(found["cams"][:, 0], found["cams"][:, 1], rtol=0.01)
+
+
+@pytest.mark.parametrize(("head", "prefix"), [("class", 1), pytest.param("mean", 0, marks=pytest.mark.slow)])
+def test_relevance_lets_through_what_raises_the_score_from_block_to_block(head, prefix):
+    """The gradient by an attention map is that of the score of the model, through all blocks that follow."""
+    model = models.vit(head, prefix=prefix, depth=2)
+    image = np.random.default_rng(1).integers(0, 256, (1, 32, 48, 3)).astype(np.uint8)
+    tokens = keras.Model(model.input, model.get_layer("position").output)(image.astype(np.float32))
+
+    def block(number, x, attention=None):
+        layer, y = model.get_layer(f"block{number}_attention"), model.get_layer(f"block{number}_norm1")(x)
+        own = layer(y, y, return_attention_scores=True)[1]
+        attention = own if attention is None else attention
+        x = x + layer._output_dense(tf.einsum("bhij,bjhd->bihd", attention, layer._value_dense(y)))
+        y = model.get_layer(f"block{number}_dense1")(model.get_layer(f"block{number}_norm2")(x))
+        return x + model.get_layer(f"block{number}_dense2")(y), own
+
+    read = keras.Model(model.get_layer("block1_out").output, model.output)
+    own = [block(0, tokens)[1], block(1, block(0, tokens)[0])[1]]
+    with tf.GradientTape() as tape:
+        tape.watch(own)
+        x, _ = block(0, tokens, own[0])
+        scores = read(block(1, x, own[1] + block(1, x)[1] - tf.stop_gradient(block(1, x)[1]))[0])[0, 3]
+    gradients = tape.gradient(scores, own)
+    relevance = np.eye(prefix + 24)
+    for attention, gradient in zip(own, gradients, strict=True):
+        raised = np.maximum(gradient[0].numpy().astype(np.float64) * attention[0].numpy(), 0).mean(0)
+        relevance = relevance + raised @ relevance
+    relevance -= np.eye(prefix + 24)
+    expected = (relevance[0] if prefix else relevance.mean(0))[prefix:].reshape(4, 6)
+    found = explained(planned(traced(model), method="attention_relevance"), image, [[3, 1]])
+    assert relative_error(found["cams"][0, 0], expected) < 1e-3
+    assert not np.allclose(found["cams"][0, 0], found["cams"][0, 1], rtol=0.01)
 
 
 @pytest.mark.parametrize(("head", "prefix"), [pytest.param("class", 5, marks=pytest.mark.slow), ("mean", 0)])
