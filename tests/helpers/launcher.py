@@ -129,7 +129,7 @@ def _serve() -> None:
         load = functools.partial(load, request["delay"])
         if request["gate"]:
             load = functools.partial(load_gated, Gate(Path(request["gate"])), load)
-        pipeline.job.compile_model = lambda *_: CARD
+        pipeline.job.compile_model = lambda *_, **__: CARD
         pipeline.job.check_pixels = lambda *_: None  # there is no model to load
         pipeline.job.load_compiled = load
         sys.argv = ["beam-gradcam", *request["start"]]
