@@ -6,25 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
-from dying_photos import DYING, write_photos
+from dying_photos import write_photos
 from shards import explain
 
 from transforms.images import Limits
-from transforms.loaders import LoaderPool
 from transforms.overlays import OverlaySettings
 from transforms.storage import Storage
 
 LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)  # so that endless memory ends soon
-
-
-@pytest.fixture(scope="module")
-def pool():
-    patch = pytest.MonkeyPatch()
-    patch.syspath_prepend(DYING)  # the loaders inherit the path
-    pool = LoaderPool(2)
-    yield pool
-    pool.close()
-    patch.undo()
 
 
 def test_each_death_is_a_row_and_the_other_images_are_as_if_nothing_had_been(pool, tmp_path):

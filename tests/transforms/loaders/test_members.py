@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from containers import Packed, write_parquet, write_records, write_tar, write_zip
-from dying_photos import DYING, write_photos
+from dying_photos import write_photos
 from shards import explain
 
-from transforms.loaders import LoaderPool, session
+from transforms.loaders import session
 from transforms.manifest import Manifest, read_manifest
 from transforms.overlays import OverlaySettings
 from transforms.records import ImageRef, image_id_of
@@ -18,16 +18,6 @@ from transforms.storage import Storage
 
 DEATHS = {3: "SIGSEGV"}
 WRITERS = {"tar": write_tar, "zip": write_zip, "tfrecord": write_records, "parquet": write_parquet}
-
-
-@pytest.fixture(scope="module")
-def pool():
-    patch = pytest.MonkeyPatch()
-    patch.syspath_prepend(DYING)  # the loaders inherit the path
-    pool = LoaderPool(2)
-    yield pool
-    pool.close()
-    patch.undo()
 
 
 @pytest.fixture(scope="module")
