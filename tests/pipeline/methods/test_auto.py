@@ -6,11 +6,9 @@ import re
 import shutil
 
 import cv2
-import keras
-import numpy as np
 import pyarrow.dataset as ds
 import pytest
-from keras import layers
+from bright_spots import spot_model, spot_pictures
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -20,28 +18,12 @@ from pipeline.launch import launch
 from transforms.storage import StateError
 
 
-def save_model(path, units: int = 3) -> None:
-    """Tells the colour of the brightest spot, by what is left when the plain ground is taken off."""
-    image = keras.Input((32, 32, 3))
-    x = layers.AveragePooling2D(4)(layers.Rescaling(1 / 255)(image))
-    x = layers.ReLU(name="features")(layers.Conv2D(3, 1, name="spots")(x))
-    model = keras.Model(image, layers.Dense(units, name="scores")(layers.GlobalAveragePooling2D()(x)))
-    kernel = (np.eye(3) * 1.5 - 0.5).astype(np.float32)[None, None]
-    model.get_layer("spots").set_weights([kernel, np.full(3, -0.3, np.float32)])
-    model.get_layer("scores").set_weights([np.eye(3, units, dtype=np.float32) * 300, np.zeros(units, np.float32)])
-    model.save(path)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("auto")
-    save_model(folder / "m.keras")
-    noise, lines = np.random.default_rng(1), ["uri"]
-    for number in range(12):
-        picture = noise.integers(60, 100, (32, 32, 3)).astype(np.uint8)
-        top, left = noise.choice([0, 4, 20, 24], 2).tolist()
-        picture[top : top + 8, left : left + 8] = 0
-        picture[top : top + 8, left : left + 8, number % 3] = 255
+    spot_model().save(folder / "m.keras")
+    lines = ["uri"]
+    for number, picture in enumerate(spot_pictures(12)[0]):
         cv2.imwrite(str(folder / f"{number}.png"), picture)
         lines.append(f"{number}.png")
     (folder / "m.csv").write_text("\n".join(lines))
@@ -132,7 +114,7 @@ def test_the_command_saves_for_the_runs_of_an_output(folder, first, tmp_path):
 
 
 def test_a_model_of_values_has_no_methods_to_compare(folder, tmp_path):
-    save_model(folder / "value.keras", units=1)
+    spot_model(units=1).save(folder / "value.keras")
     config = settings(folder, tmp_path, "few.csv", "value.keras")
     config["model"]["output_kind"] = "value"
     said, summary = run(config)

@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import pytest
-from keras import layers
+from bright_spots import spot_model, spot_pictures
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -23,25 +22,13 @@ from transforms.model.trust import MEASURES
 def job(tmp_path_factory):
     """A model that tells the colour of the brightest spot, and photos with a spot and its box."""
     folder = tmp_path_factory.mktemp("methods")
-    image = keras.Input((32, 32, 3))
-    x = layers.AveragePooling2D(4)(layers.Rescaling(1 / 255)(image))
-    x = layers.ReLU(name="features")(layers.Conv2D(3, 1, name="spots")(x))
-    model = keras.Model(image, layers.Dense(3, name="scores")(layers.GlobalAveragePooling2D()(x)))
-    kernel = (np.eye(3) * 1.5 - 0.5).astype(np.float32)[None, None]
-    model.get_layer("spots").set_weights([kernel, np.full(3, -0.3, np.float32)])
-    model.get_layer("scores").set_weights([np.eye(3, dtype=np.float32) * 300, np.zeros(3, np.float32)])
-    model.save(folder / "model.keras")
-    noise = np.random.default_rng(1)
+    spot_model().save(folder / "model.keras")
     with (folder / "manifest.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["uri", "boxes"])
-        for number in range(12):
-            picture = noise.integers(60, 100, (32, 32, 3)).astype(np.uint8)
-            top, left = noise.choice([0, 4, 20, 24], 2).tolist()
-            picture[top : top + 8, left : left + 8] = 0
-            picture[top : top + 8, left : left + 8, number % 3] = 255
+        for number, (picture, (left, top)) in enumerate(zip(*spot_pictures(12), strict=True)):
             cv2.imwrite(str(folder / f"{number}.png"), picture)
-            writer.writerow([f"{number}.png", json.dumps([[left, top, left + 8, top + 8]])])
+            writer.writerow([f"{number}.png", json.dumps([[int(left), int(top), int(left) + 8, int(top) + 8]])])
     return str(folder / "model.keras"), str(folder / "manifest.csv")
 
 

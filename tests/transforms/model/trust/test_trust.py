@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import transformers
+from bright_spots import spot_model, spot_pictures
 from keras import layers
 from small_models import convolutional, explained, planned, traced
 
@@ -39,26 +40,10 @@ def photos(count: int, height: int = 32, width: int = 32, seed: int = 0) -> np.n
 
 
 def bright_spot(count: int = 12):
-    """A model that tells how bright the brightest cell is, by colour, and pictures with a spot somewhere."""
-    image = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1 / 255)(image)
-    x = layers.AveragePooling2D(4)(x)
-    x = layers.Conv2D(3, 1, use_bias=True, name="spots")(x)
-    x = layers.ReLU(name="features")(x)
-    model = keras.Model(image, layers.Dense(3, name="scores")(layers.GlobalAveragePooling2D()(x)))
-    # What is brighter than 0.7 in a colour, over the others.
-    model.get_layer("spots").set_weights(
-        [(np.eye(3) * 1.5 - 0.5).astype(np.float32)[None, None], np.full(3, -0.3, np.float32)]
-    )
-    model.get_layer("scores").set_weights([np.eye(3, dtype=np.float32) * 300, np.zeros(3, np.float32)])
-    noise = np.random.default_rng(1)
-    pictures = noise.integers(60, 100, (count, 32, 32, 3)).astype(np.uint8)
-    corners = noise.choice([0, 4, 20, 24], (count, 2))  # never at the centre
-    for picture, (top, left), colour in zip(pictures, corners, noise.integers(0, 3, count), strict=True):
-        picture[top : top + 8, left : left + 8] = 0
-        picture[top : top + 8, left : left + 8, colour] = 255
-    boxes = [[(left / 32, top / 32, (left + 8) / 32, (top + 8) / 32)] for top, left in corners]
-    return model, TrustImages(pictures, boxes)
+    """See :mod:`bright_spots`."""
+    pictures, corners = spot_pictures(count)
+    boxes = [[(left / 32, top / 32, (left + 8) / 32, (top + 8) / 32)] for left, top in corners]
+    return spot_model(), TrustImages(pictures, boxes)
 
 
 @pytest.fixture(scope="module")
