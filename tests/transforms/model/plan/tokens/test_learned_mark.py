@@ -1,8 +1,14 @@
 """A transformer that learned something: its map points at what it learned, and at nothing where it is scrambled.
 
 The class of a picture is the pattern of a small mark at a random place; everything else is noise. One block whose
-tokens are pooled by their maximum. Measured besides, and not held here: with a class token or mean pooling and two
-blocks, every token knows of the mark, and the largest cell of Grad-CAM lies on it in 1 to 16 % of the pictures.
+tokens are pooled by their maximum. With two blocks every token knows of the mark, and which cell a map is largest at is
+another question. Measured there (accuracy 1.0, 200 pictures, share of largest cells on the mark, one in 36 by chance):
+
+    head           gradcam  best of the five, any layer  fused, best  legrad  attention_relevance  attention_rollout
+    class token    0.20     0.47 (hirescam at embed)     0.36         0.39    0.81                 0.88
+    mean           0.01     0.43 (gradcam at embed)      0.23         0.34    0.57                 0.89
+
+Rollout is the same for every class, and here there is but one thing to look at. With scrambled weights: 0.01 to 0.12.
 """
 
 import keras
