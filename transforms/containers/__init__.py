@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         span_of_group,
         stream_group,
     )
+    from transforms.containers.part_of_file import PartOfFile
     from transforms.containers.tfrecord import DamagedRecordError, read_records, record_of
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ImageColumn",
     "NoExampleError",
     "NoImageError",
+    "PartOfFile",
     "decode_group",
     "group_of_row",
     "hugging_face_names",

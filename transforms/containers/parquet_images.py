@@ -1,13 +1,14 @@
 """Images in a column of a Parquet file: bytes, or Hugging Face's ``{bytes, path}``."""
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from transforms.containers.part_of_file import PartOfFile
 
 _ROWS = 32  # that are decoded together
 _READ = 1 << 16  # bytes of a column that are read at a time
@@ -69,7 +70,7 @@ def decode_group(metadata: pq.FileMetaData, leaf: str, group: int, chunk: bytes)
         chunk: the bytes of :func:`span_of_group`.
     """
     start, _ = span_of_group(metadata, leaf, group)
-    file = pq.ParquetFile(_Sparse(start, chunk), metadata=metadata)
+    file = pq.ParquetFile(_Chunk(start, chunk), metadata=metadata)
     table = file.read_row_group(group, columns=[leaf], use_threads=False)
     column = table.column(0)
     if pa.types.is_struct(column.type):
@@ -103,31 +104,12 @@ def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
-class _Sparse(io.RawIOBase):
-    """A file of which only one range is there."""
+class _Chunk(PartOfFile):
+    """The part of a file that has been fetched."""
 
     def __init__(self, start: int, content: bytes):
-        self._start, self._content, self._at = start, memoryview(content), 0
+        super().__init__(start, start + len(content))
+        self._content = memoryview(content)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._start + len(self._content)}[whence]
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        begin = self._at - self._start
-        if begin < 0:
-            raise OSError(f"byte {self._at:,} was not fetched")
-        some = self._content[begin : begin + len(buffer)]
-        buffer[: len(some)] = some
-        self._at += len(some)
-        return len(some)
+    def some(self, begin: int, most: int) -> memoryview:
+        return self._content[begin : begin + most]
