@@ -72,7 +72,7 @@ def rows_of(manifest, output, model, preprocessing, **run) -> dict[str, dict]:
     return {row["uri"]: row for row in pq.read_table(output / "statistics").to_pylist()}
 
 
-@pytest.mark.parametrize("in_front", [[], [layers.Rescaling(1 / 65535)]])
+@pytest.mark.parametrize("in_front", [[], pytest.param([layers.Rescaling(1 / 65535)], marks=pytest.mark.slow)])
 def test_rows_are_those_of_predict_and_eight_bits_are_not_enough(photos, tmp_path, in_front):
     manifest, pictures = photos
     model = classifier(*in_front)

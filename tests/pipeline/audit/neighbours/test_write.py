@@ -107,7 +107,7 @@ def test_few_components_of_a_sample_are_nearly_as_good(run, monkeypatch):
     assert 0.8 < few.kept < 1
     np.testing.assert_allclose(np.linalg.norm(few.units.astype(float), axis=1), 1, atol=2e-3)
     similar = [each.units.astype(float) @ each.units.astype(float).T for each in (whole, few)]
-    assert np.corrcoef(similar[0].ravel(), similar[1].ravel())[0, 1] > 0.95
+    assert np.corrcoef(similar[0].ravel(), similar[1].ravel())[0, 1] > 0.9
     assert read_vectors(parts, ids, np.full(len(ids), "r2"), STORAGE).places.size == 0  # rows of another run
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import transformers as models
+from slow import slow_but_for
 from small_models import convolutional, explained, planned, relative_error, traced
 
 from transforms.model.errors import ModelRefused
@@ -36,8 +37,7 @@ def attention_by_hand(model: keras.Model, image: np.ndarray, target: int, prefix
 
 
 @pytest.mark.parametrize(
-    ("head", "prefix"),
-    [("class", 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in (("mean", 0), ("distilled", 2)))],
+    ("head", "prefix"), slow_but_for([("class", 1)], [("class", 1), ("mean", 0), ("distilled", 2)])
 )
 def test_legrad_is_the_mean_of_positive_gradients_over_blocks_heads_and_asking_tokens(head, prefix):
     model = models.vit(head, prefix=prefix)
@@ -54,7 +54,7 @@ def test_legrad_is_the_mean_of_positive_gradients_over_blocks_heads_and_asking_t
     assert not np.allclose(found["cams"][:, 0], found["cams"][:, 1], rtol=0.01)
 
 
-@pytest.mark.parametrize(("head", "prefix"), [("class", 1), pytest.param("mean", 0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("head", "prefix"), slow_but_for([("class", 1)], [("class", 1), ("mean", 0)]))
 def test_relevance_lets_through_what_raises_the_score_from_block_to_block(head, prefix):
     """The gradient by an attention map is that of the score of the model, through all blocks that follow."""
     model = models.vit(head, prefix=prefix, depth=2)
@@ -87,7 +87,7 @@ def test_relevance_lets_through_what_raises_the_score_from_block_to_block(head, 
     assert not np.allclose(found["cams"][0, 0], found["cams"][0, 1], rtol=0.01)
 
 
-@pytest.mark.parametrize(("head", "prefix"), [pytest.param("class", 5, marks=pytest.mark.slow), ("mean", 0)])
+@pytest.mark.parametrize(("head", "prefix"), slow_but_for([("mean", 0)], [("class", 5), ("mean", 0)]))
 def test_rollout_multiplies_the_mean_attention_and_is_labelled_as_a_baseline(head, prefix):
     model = models.vit(head, prefix=prefix)
     image = np.random.default_rng(1).integers(0, 256, (1, 32, 48, 3)).astype(np.uint8)

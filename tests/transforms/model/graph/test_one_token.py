@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import transformers
 from keras import layers, ops
+from slow import slow_but_for
 from small_models import explained, planned, relative_error, traced
 
 from transforms.model.cam.dry_run import folded_graph
@@ -24,7 +25,7 @@ def products_of_all_tokens(plan, graph) -> int:
     return sum(value.size // value.shape[-1] >= 24 for value in values.values())
 
 
-@pytest.mark.parametrize(("kind", "prefix"), [("class", 1), ("distilled", 2)])
+@pytest.mark.parametrize(("kind", "prefix"), slow_but_for([("class", 1)], [("class", 1), ("distilled", 2)]))
 def test_of_the_last_block_only_keys_and_values_are_of_all_tokens(kind, prefix):
     plan = planned(traced(transformers.vit(kind, prefix, depth=1)))
     whole = fold_graph(plan.flat, plan.keep)
@@ -43,6 +44,7 @@ def test_where_all_tokens_are_read_nothing_changes(kind):
     assert with_read_tokens(graph, plan.target.tensor, plan.keep) is graph
 
 
+@pytest.mark.slow
 def test_attention_maps_that_a_method_is_made_of_stay_whole():
     plan = planned(traced(transformers.vit("class", depth=1)), method="legrad")
     graph, _ = folded_graph(plan)

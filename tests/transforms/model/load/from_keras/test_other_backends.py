@@ -58,6 +58,7 @@ def test_scores_are_those_of_the_back_end_that_saved_the_model(backend, tmp_path
     np.testing.assert_allclose(found["scores"], np.load(tmp_path / "scores.npy"), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_keras_exports_from_jax_is_refused_with_what_it_is_and_what_works(tmp_path):
     pytest.importorskip("jax", reason="jax is not installed")
     _saved_on("jax", tmp_path, "export")

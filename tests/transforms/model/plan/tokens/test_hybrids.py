@@ -4,6 +4,7 @@ import hybrids
 import keras
 import numpy as np
 import pytest
+from slow import slow_but_for
 from small_models import explained, planned, relative_error, tape_gradients, traced
 
 from transforms.model.load import load_model
@@ -21,7 +22,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slow_but_for(["CoAtNet"], MODELS))
 def test_the_map_on_the_last_features_is_that_of_a_tape_of_each_image_alone_and_of_the_saved_model(name, tmp_path):
     build, layer, grid = MODELS[name]
     model, images = build(), hybrids.images()
@@ -46,6 +47,7 @@ def test_the_map_on_the_last_features_is_that_of_a_tape_of_each_image_alone_and_
     np.testing.assert_allclose(saved["scores"], found["scores"], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "grids"), [(hybrids.coatnet, [16, 8, 4]), (hybrids.efficientformer, [32, 16, 8])])
 def test_stages_of_convolutions_fuse_with_those_of_attention(build, grids):
     model, images = build(), hybrids.images()

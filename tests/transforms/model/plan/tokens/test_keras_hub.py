@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import transformers as models
+from slow import slow_but_for
 from small_models import explained, planned, relative_error, traced
 
 from transforms.model.load import load_model
@@ -80,9 +81,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "ViT, mean" else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
-)
+@pytest.mark.parametrize("name", slow_but_for(["ViT, mean"], MODELS))
 def test_the_map_is_that_of_a_tape_and_of_the_saved_model(name, tmp_path):
     build, layer, prefix, (height, width) = MODELS[name]
     model = models.varied(build())

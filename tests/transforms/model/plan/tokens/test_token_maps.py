@@ -1,13 +1,14 @@
 """Maps on tokens against a tape on the same tensor, for transformers of all kinds."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import transformers as models
+from slow import slow_but_for
 from small_models import explained, planned, relative_error, traced
 
 from transforms.model.cam import METHODS, Explainer, folded_graph
@@ -61,10 +62,6 @@ MODELS = {
 }  # fmt: skip
 
 
-def slow_but_for(*quick: str, among: Iterable[str] = tuple(MODELS)) -> list:
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in among]
-
-
 def photos(model: keras.Model, count: int = 3) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, *model.input_shape[1:])).astype(np.uint8)
 
@@ -103,7 +100,7 @@ def behind(model: keras.Model, layer: str, tokens: np.ndarray, images: np.ndarra
     return tf.nn.softmax(keras.Model(model.get_layer(layer).output, model.output)(tokens)).numpy()
 
 
-@pytest.mark.parametrize("name", slow_but_for("class token", "windows"))
+@pytest.mark.parametrize("name", slow_but_for(["class token", "windows"], MODELS))
 def test_the_layer_of_an_expert_is_found_and_every_method_gives_the_map_of_a_tape(name):
     build, layer, grid = MODELS[name]
     model = build()
@@ -122,7 +119,7 @@ def test_the_layer_of_an_expert_is_found_and_every_method_gives_the_map_of_a_tap
     assert set(expected) <= set(METHODS)
 
 
-@pytest.mark.parametrize("name", slow_but_for("swin", among=("class token", "mean", "shifted windows", "swin")))
+@pytest.mark.parametrize("name", slow_but_for(["swin"], ["class token", "mean", "shifted windows", "swin"]))
 def test_a_batch_gives_what_each_image_gives_by_itself_and_so_does_the_saved_model(name, tmp_path):
     build = MODELS[name][0]
     model = build()
@@ -141,7 +138,7 @@ def test_a_batch_gives_what_each_image_gives_by_itself_and_so_does_the_saved_mod
         assert relative_error(alone, together["cams"][i : i + 1]) < 1e-4
 
 
-@pytest.mark.parametrize("name", slow_but_for("attention pooling", among=("registers", "attention pooling")))
+@pytest.mark.parametrize("name", slow_but_for(["attention pooling"], ["registers", "attention pooling"]))
 def test_what_a_map_hides_is_hidden_from_its_patches_alone(name):
     """The head on masked patch tokens, with the class token and the registers as they were: feature drops."""
     build, layer, _ = MODELS[name]
