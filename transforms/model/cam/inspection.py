@@ -125,7 +125,7 @@ def _mean_gradients(plan: Plan, maps: list[FeatureMap]) -> list[float | None]:
             break
         return gradients
 
-    images = tf.constant(pictures)
+    given = tf.constant(pictures), {name: tf.constant(array) for name, array in graph.weights.items()}
     with refusing_failures():
-        gradients = run(images, {name: tf.constant(array) for name, array in graph.weights.items()})
+        gradients = run.get_concrete_function(*given)(*given)
     return [float(gradients[m.tensor]) if m.tensor in gradients else None for m in maps]
