@@ -4,6 +4,7 @@ The two ends trust each other: they are one program.
 """
 
 import collections
+import itertools
 import os
 import pickle
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 _LENGTH = struct.Struct("<Q")
 _FD = struct.Struct("i")
 _PIECE = 1 << 18  # bytes that are read at a time
+_AT_ONCE = 64  # messages that are sent in one call of the kernel, where they fit
 
 
 def pickled(message: Any) -> bytes:
@@ -50,23 +52,17 @@ class WorkerEnd:
         if not self._unsent:
             return True
         with self._sending:
-            self._join()
             while self._unsent:
-                view, fds = self._unsent.popleft()
+                views, fds = self._next()
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))] if fds else []
                 try:
-                    sent = self._connection.sendmsg([view], rights, socket.MSG_DONTWAIT)
+                    sent = self._connection.sendmsg(views, rights, socket.MSG_DONTWAIT)
                 except BlockingIOError:
-                    self._unsent.appendleft((view, fds))
                     return False
                 except OSError:
-                    self._unsent.appendleft((view, fds))
                     self._drop_unsent()
                     return True
-                for fd in fds:
-                    os.close(fd)
-                if sent < len(view):
-                    self._unsent.appendleft((view[sent:], []))
+                self._took(sent)
             return True
 
     def hear(self) -> Iterator[Any]:
@@ -99,12 +95,24 @@ class WorkerEnd:
             self._drop_unsent()
         self._connection.close()
 
-    def _join(self) -> None:
-        """Make one of the small messages that wait: each call of the kernel costs more than a message does."""
-        if len(self._unsent) > 1 and not any(fds for _, fds in self._unsent):
-            joined = b"".join(view for view, _ in self._unsent)
-            self._unsent.clear()
-            self._unsent.append((memoryview(joined), []))
+    def _next(self) -> tuple[list[memoryview], list[int]]:
+        """What goes in one call of the kernel, which costs more than a small message does."""
+        first, fds = self._unsent[0]
+        if fds:
+            return [first], fds
+        views = itertools.takewhile(lambda unsent: not unsent[1], itertools.islice(self._unsent, _AT_ONCE))
+        return [view for view, _ in views], []
+
+    def _took(self, sent: int) -> None:
+        """So many bytes are gone, and the descriptors that went with the first of them."""
+        while sent:
+            view, fds = self._unsent.popleft()
+            for fd in fds:
+                os.close(fd)
+            if sent < len(view):
+                self._unsent.appendleft((view[sent:], []))
+                return
+            sent -= len(view)
 
     def _drop_unsent(self) -> None:
         for _, fds in self._unsent:

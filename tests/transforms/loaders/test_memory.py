@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -179,6 +180,26 @@ def test_small_messages_go_together_and_each_descriptor_stays_behind_its_own():
     worker.close()
     with pytest.raises(EOFError):
         loader.receive()
+
+
+def test_what_waits_to_be_sent_is_not_copied_again_and_again():
+    """Encoded photos of a tar wait here by the tens of megabytes while a loader is at work."""
+    ours, theirs = socket.socketpair()
+    worker, loader = WorkerEnd(ours), LoaderEnd(theirs)
+    content = os.urandom(1 << 18)
+    tracemalloc.start()
+    for number in range(100):
+        worker.push(pickled((number, content)))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1.2 * 100 * len(content)
+    reading = threading.Thread(target=lambda: received.extend(loader.receive() for _ in range(100)))
+    received: list[tuple[int, bytes]] = []
+    reading.start()
+    while not worker.flush():
+        pass
+    reading.join()
+    assert received == [(number, content) for number in range(100)]
 
 
 def test_what_a_loader_says_is_put_together_and_its_end_is_noticed():
