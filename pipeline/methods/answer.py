@@ -53,8 +53,11 @@ def plain_answer(why: str) -> MethodAnswer:
     return MethodAnswer("gradcam", 1, "product", None, False, (why,), "", 0, {})
 
 
-def answer_of(table: MethodTable, manifest: str) -> MethodAnswer:
-    """What a table comes to. Where it recommends nothing: ``gradcam`` on the target layer, and why not more."""
+def measured_answer(table: MethodTable, config: Config, storage: Storage) -> MethodAnswer:
+    """What a table comes to that was measured on the config's manifest.
+
+    Where it recommends nothing: ``gradcam`` on the target layer, and why not more.
+    """
     advice = recommend(table)
     chosen = MethodAnswer(
         method="gradcam",
@@ -63,7 +66,7 @@ def answer_of(table: MethodTable, manifest: str) -> MethodAnswer:
         target_layer=None,
         is_recommended=advice.row is not None,
         reasons=advice.reasons,
-        manifest=manifest,
+        manifest=storage.redact(config.input.manifest),
         images=table.images,
         table=as_json(table, advice),
     )
@@ -110,6 +113,6 @@ def keep_answer(answer: MethodAnswer, uri: str, storage: Storage) -> None:
 def keep_table(table: MethodTable, config: Config) -> str:
     """Keep what a table comes to in the config's output; returns where that is and what it says, for a person."""
     storage = Storage(config.storage)
-    answer, uri = answer_of(table, storage.redact(config.input.manifest)), uri_of(config, storage)
+    answer, uri = measured_answer(table, config, storage), uri_of(config, storage)
     keep_answer(answer, uri, storage)
     return f"{uri}: {answer.said}"

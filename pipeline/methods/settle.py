@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.config import Config
-from pipeline.methods.answer import MethodAnswer, answer_of, keep_answer, plain_answer, read_answer, uri_of
+from pipeline.methods.answer import MethodAnswer, keep_answer, measured_answer, plain_answer, read_answer, uri_of
 from transforms.model import NO_MODEL, IncomparableMethods
 from transforms.storage import Storage
 
@@ -50,7 +50,7 @@ def settle_method(config: Config, storage: Storage, say: Callable[[str], None], 
     except IncomparableMethods as error:
         answer = plain_answer(str(error))
     else:
-        answer = answer_of(table, storage.redact(config.input.manifest))
+        answer = measured_answer(table, config, storage)
     keep_answer(answer, uri, storage)
     return _settled(config, answer, uri)
 
