@@ -59,8 +59,11 @@ class Job:
     notes: tuple[str, ...] = ()  # what a user should know beside what the model's card says
 
 
-def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
+def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], workers: int = 1) -> Job:
     """Do what must be done before any worker starts, and find what cannot work.
+
+    Args:
+        workers: worker processes that shards are to be enough for.
 
     Raises:
         ConfigError, ManifestError, ModelRefused: the config, the manifest or the model cannot be used.
@@ -144,7 +147,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) ->
         )
     shard_size = config.run.shard_size
     if shard_size == "auto":
-        shard_size = automatic_shard_size(survey.count)
+        shard_size = automatic_shard_size(survey.count, workers)
     return Job(
         manifest=manifest,
         survey=survey,

@@ -80,9 +80,13 @@ def block_size(buckets: int) -> int:
     return min(max(16 * buckets, 1 << 15), 1 << 18)
 
 
-def automatic_shard_size(images: int) -> int:
-    """Large enough that padded tails do not count, small enough to show progress and to lose little."""
-    return min(max(images // 16, 256), 1024)
+def automatic_shard_size(images: int, workers: int) -> int:
+    """Large enough that padded tails do not count, small enough to show progress, to lose little and to share out.
+
+    Args:
+        workers: worker processes, each of which gets four shards or more, unless these would be small.
+    """
+    return min(max(images // (4 * workers), 256), 1024)
 
 
 def bucket_of(image_id: str, buckets: int) -> int:

@@ -13,7 +13,7 @@ from pipeline.config import Config, redacted
 from pipeline.exit_codes import ExitCode
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
-from pipeline.launch.runners import pipeline_options
+from pipeline.launch.runners import expected_workers, pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
 from pipeline.methods import settle_method
 from pipeline.metrics import MetricsReporter
@@ -65,7 +65,8 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console, metr
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     storage = Storage(config.storage, doors, inputs.timeout)
     config, notes = settle_method(config, storage, console.print)
-    job = dataclasses.replace(prepare_job(config, storage, console.print), notes=notes)
+    prepared = prepare_job(config, storage, console.print, expected_workers(config, options))
+    job = dataclasses.replace(prepared, notes=notes)
     table = job.settings.table
     reporter = MetricsReporter(metrics)
     try:

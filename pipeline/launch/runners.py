@@ -19,6 +19,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipeline.config import Config, ConfigError
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
+_OF_A_CLUSTER = 4
 
 
 def pipeline_options(config: Config, beam_arguments: Sequence[str]) -> PipelineOptions:
@@ -47,6 +48,11 @@ def pipeline_options(config: Config, beam_arguments: Sequence[str]) -> PipelineO
         except (ValueError, ImportError, AttributeError) as error:
             raise ConfigError(f"runner: {runner} cannot be used: {error}") from None
     return options
+
+
+def expected_workers(config: Config, options: PipelineOptions) -> int:
+    """Worker processes; of those of a cluster only its own options know, so a few."""
+    return config.run.workers if is_local(options) else _OF_A_CLUSTER
 
 
 def is_local(options: PipelineOptions) -> bool:

@@ -120,11 +120,20 @@ def test_what_is_shuffled_is_small_and_comes_out_as_it_went_in():
 
 
 @pytest.mark.parametrize(
-    ("images", "size", "buckets"),
-    [(1, 256, 1), (130, 256, 1), (1000, 256, 4), (10_000, 625, 16), (1_000_000, 1024, 977)],
+    ("images", "workers", "size", "buckets"),
+    [
+        (1, 1, 256, 1),
+        (130, 1, 256, 1),
+        (1000, 1, 256, 4),
+        (2048, 1, 512, 4),
+        (10_000, 1, 1024, 10),
+        (10_000, 4, 625, 16),
+        (10_000, 16, 256, 40),
+        (1_000_000, 16, 1024, 977),
+    ],
 )
-def test_shards_are_neither_tiny_nor_huge(images, size, buckets):
-    assert automatic_shard_size(images) == size
+def test_shards_are_neither_tiny_nor_huge_and_enough_for_all_workers(images, workers, size, buckets):
+    assert automatic_shard_size(images, workers) == size
     assert bucket_count(images, size) == buckets
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -24,12 +25,13 @@ class ExplainedBatch:
 
 
 class BatchExplainer:
-    """A model together with the batch size that this process can afford."""
+    """A model together with the batch size that this process can afford. One batch at a time, whoever asks."""
 
     def __init__(self, model: GradCamModel, batch_size: int):
         self.card = model.card
         self.batch_size = batch_size
         self._model = model
+        self._lock = threading.Lock()
 
     def explain(
         self, images: np.ndarray, targets: np.ndarray, tally: Tally, extra: Sequence[np.ndarray] = ()
@@ -70,7 +72,8 @@ class BatchExplainer:
             extra = [np.concatenate([array, np.repeat(array[:1], padding, axis=0)]) for array in extra]
         tally.count("batches")
         tally.count("padded_images", padding)
-        explanation = self._model.explain(images, targets, *([extra] if extra else []))
+        with self._lock:
+            explanation = self._model.explain(images, targets, *([extra] if extra else []))
         return explanation[:count] if padding else explanation
 
 

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import apache_beam as beam
 import cv2
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer, explain_batches
@@ -23,6 +25,7 @@ from transforms.explain.loading import ImageLoader, load_images
 from transforms.explain.metrics import report_metrics
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
+from transforms.explain.turns import Turn, Turns
 from transforms.loaders import FINISHING, LoaderCount, LoaderPool, Session, give_back_loaders, take_loaders
 from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
@@ -81,6 +84,7 @@ class _ExplainShards(beam.DoFn):
         self._versions = versions_here()
 
     def setup(self) -> None:
+        self._turns = Turns[tuple[ShardResult, Tally]]()
         check_versions(self._versions)
         keep_freed_memory()
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
@@ -93,21 +97,36 @@ class _ExplainShards(beam.DoFn):
         self._limit = FailureLimit(self._settings.max_failures)
 
     def teardown(self) -> None:
+        self._turns.drop()
         if self._loaders is not None:
             give_back_loaders(self._loaders)
             self._loaders = None
 
+    def start_bundle(self) -> None:
+        self._turns.drop()  # a bundle that failed in a later step has left one running
+
     def process(self, shard: Shard) -> Iterator[ShardResult]:
+        """The result of the shard before, while this one is under way."""
+        yield from self._take(functools.partial(self._explained, shard))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        yield from map(GlobalWindows.windowed_value, self._take(None))
+
+    def _explained(self, shard: Shard, turn: Turn) -> tuple[ShardResult, Tally]:
         tally = Tally()
         try:
             result = explain_shard(
-                shard, self._explainer, self._settings, self._storage, self._limit, tally, self._loaders
+                shard, self._explainer, self._settings, self._storage, self._limit, tally, self._loaders, turn
             )
         except TooManyFailures as stopped:
             write_stop(stopped, shard.shard_id, self._settings.table, self._storage)
             raise
-        report_metrics(result.rows, tally)
-        yield result
+        return result, tally
+
+    def _take(self, work: Callable[[Turn], tuple[ShardResult, Tally]] | None) -> Iterator[ShardResult]:
+        for result, tally in self._turns.take(work):
+            report_metrics(result.rows, tally)  # Beam counts what this thread reports
+            yield result
 
 
 def explain_shard(
@@ -118,6 +137,7 @@ def explain_shard(
     limit: FailureLimit,
     tally: Tally,
     loaders: LoaderPool | None = None,
+    turn: Turn | None = None,
 ) -> ShardResult:
     """Explain every image of a shard: every reference has its rows in the result, whatever happens to it.
 
@@ -125,6 +145,7 @@ def explain_shard(
 
     Args:
         loaders: the processes that load images and draw overlays; None: threads of this one do.
+        turn: told when all images are on their way.
 
     Raises:
         TooManyFailures: from ``limit``.
@@ -132,6 +153,7 @@ def explain_shard(
     settings = settings.of_shard(shard.shard_id)
     loader = ImageLoader(explainer.card, settings, storage, tally)
     notes = EmbeddingNotes(settings.table.embeddings)
+    turn = turn or Turn()
 
     def put(uri: str, content: bytes) -> None:
         with tally.timing("write"):
@@ -142,9 +164,9 @@ def explain_shard(
         if containers.has_images:
             loader = dataclasses.replace(loader, containers=containers)
         if loaders is None:
-            rows, archived = _explain_in_threads(shard, loader, explainer, limit, put, notes)
+            rows, archived = _explain_in_threads(shard, loader, explainer, limit, put, notes, turn)
         else:
-            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit, notes)
+            rows, archived = _explain_in_loaders(loaders, shard, loader, explainer, limit, notes, turn)
         if settings.archive is not None and archived:
             put(settings.archive, encode_tar({member_of(uri): file for uri, file in archived.items()}))
     return ShardResult(shard, rows, tally.seconds(), tally.events(), notes.table(rows))
@@ -157,11 +179,12 @@ def _explain_in_threads(
     limit: FailureLimit,
     put: Callable[[str, bytes], None],
     notes: EmbeddingNotes,
+    turn: Turn,
 ) -> tuple[pa.Table, dict[str, bytes]]:
     """The rows of a shard, and the overlays that wait for its tar."""
     settings, tally = loader.settings, loader.tally
     archived: dict[str, bytes] = {}
-    images = load_images(shard.refs, loader)
+    images = load_images(turn.passing(shard.refs), loader)
     with (
         contextlib.closing(images),
         WritesBehind(put, _WRITERS, _WRITTEN_BEHIND) as put_behind,
@@ -181,12 +204,13 @@ def _explain_in_loaders(
     explainer: BatchExplainer,
     limit: FailureLimit,
     notes: EmbeddingNotes,
+    turn: Turn,
 ) -> tuple[pa.Table, dict[str, bytes]]:
     """The same; the threads here only wait, and read what lies in larger files."""
     tally = loader.tally
     with (
         Session(loaders, loader) as session,
-        contextlib.closing(session.load(shard.refs)) as images,
+        contextlib.closing(session.load(turn.passing(shard.refs))) as images,
         ThreadPoolExecutor(FINISHING, "finish") as finishers,
     ):
         batches = notes.passing(explain_batches(tally.waiting(WAITING, images), explainer, tally))

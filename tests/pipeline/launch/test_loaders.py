@@ -19,7 +19,7 @@ from waiting import wait_until
 from pipeline.config.read import load_config
 from pipeline.exit_codes import ExitCode
 from transforms.loaders import LoaderCount, automatic_count
-from transforms.loaders.count import spare_cores
+from transforms.loaders.count import loaders_for
 from transforms.manifest import Manifest, read_manifest
 from transforms.storage import Storage
 
@@ -160,10 +160,10 @@ def test_a_loader_killed_every_second_changes_nothing(marked, tmp_path, workers)
     ("cpus", "gpus", "loaders"),
     [
         (1, 0, 1),
-        (2, 0, 1),
-        (4, 0, 1),
-        (8, 0, 2),
-        (16, 0, 4),
+        (2, 0, 2),
+        (4, 0, 2),
+        (8, 0, 4),
+        (16, 0, 8),
         (96, 0, 16),
         (1, 1, 1),
         (2, 1, 1),
@@ -171,8 +171,8 @@ def test_a_loader_killed_every_second_changes_nothing(marked, tmp_path, workers)
         (64, 8, 16),
     ],
 )
-def test_loaders_are_the_cores_that_the_model_leaves(cpus, gpus, loaders):
-    assert spare_cores(cpus, gpus) == loaders
+def test_loaders_for_the_cores(cpus, gpus, loaders):
+    assert loaders_for(cpus, gpus) == loaders
 
 
 def test_few_images_are_not_worth_a_start_but_a_run_that_was_cut_off_is():
