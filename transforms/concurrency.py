@@ -62,8 +62,11 @@ def map_patiently(
     depth: int,
     seconds: float,
     give_up: Callable[[Element], Result],
+    at_hand: Callable[[Element], Result | None] = lambda _: None,
 ) -> Generator[Result]:
     """``map`` in threads, in order, with up to ``depth`` elements under way or finished ahead of the consumer.
+
+    Where ``at_hand(element)`` has the result already, no thread is asked: a change of threads costs more than the call.
 
     A call that takes more than ``seconds`` ends as ``give_up(element)``. Its thread cannot be stopped: it is left
     behind and another takes its place, so neither the other elements nor the end of the process wait for it.
@@ -91,8 +94,13 @@ def map_patiently(
         start_thread()
     try:
         for element in elements:
-            pending.append(_Call(element))
-            waiting.put(pending[-1])
+            call = _Call[Element, Result](element)
+            pending.append(call)
+            result = at_hand(element)
+            if result is None:
+                waiting.put(call)
+            else:
+                call.future.set_result(result)
             if len(pending) >= depth:
                 yield next_result()
         while pending:

@@ -103,6 +103,13 @@ class ImageLoader:
             if self.containers is not None:
                 self.containers.let_go(ref)
 
+    def fetched_before(self, ref: ImageRef) -> FetchedImage | FailedImage | None:
+        """The same, where nothing has to be waited for: the image lies in a piece of a file that has been read."""
+        settings = self.settings
+        if self.containers is None or settings.detect_changes or settings.masks is not None:
+            return None
+        return self.fetch(ref) if self.containers.has_read(ref) else None
+
     def _fetch(self, ref: ImageRef) -> FetchedImage | FailedImage:
         targets = targets_of(ref, self.settings.targets, self.card.classes)
         if targets.failure and not targets.codes:
@@ -203,6 +210,7 @@ def fetch_images(refs: Iterable[ImageRef], loader: ImageLoader) -> Generator[Fet
         _FETCHED_AHEAD,
         seconds,
         lambda ref: FailedImage(ref, timed_out(Stage.FETCH, Status.FETCH_ERROR, seconds, loader.tally)),
+        loader.fetched_before,
     )
 
 

@@ -43,7 +43,8 @@ class Turn:
 class Turns(Generic[Result]):
     """At most two calls at a time, each in a thread of its own.
 
-    The second begins when the first has asked for its last image. Results come in the order of the calls. After an error nothing runs any more.
+    The second begins when the first has asked for its last image. Results come in the order of the calls. After an
+    error nothing runs any more.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ _SCHEMA = pa.schema(
 )
 _KEY = b"beam_gradcam_index"
 _ROWS = 1 << 16  # of a row group: a piece that a worker reads
-_BUILDERS = threading.Semaphore(4)  # each holds tens of megabytes of its file
+_BUILDERS = threading.Semaphore(1)
 
 
 @dataclasses.dataclass(frozen=True)

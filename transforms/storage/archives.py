@@ -122,9 +122,30 @@ def read_index(kind: str, file: IO[bytes]) -> Index | None:
         return None
 
 
+class _Info(tarfile.TarInfo):
+    """Of a plain file only what an index has: modes, owners and times take as long to read as all the rest."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> "_Info":
+        found = cls()
+        found.type = bytes(buf[156:157])
+        try:
+            found.size = int(buf[124:136].strip(b"\0 "), 8)
+            found.chksum = int(buf[148:156].strip(b"\0 "), 8)
+            name, folder = (bytes(field).partition(b"\0")[0] for field in (buf[:100], buf[345:500]))
+        except ValueError:  # larger than eight digits, or no header
+            name = b""
+        is_plain = found.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not name.endswith(b"/") and found.size >= 0
+        if not name or not is_plain or found.chksum != _checksum(buf):
+            return super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        whole = b"/".join((folder, name)) if folder else name
+        found.name = whole.decode(encoding or tarfile.ENCODING, errors)
+        return found
+
+
 def _index_of_tar(file: IO[bytes]) -> Index:
     index: Index = {}
-    with tarfile.open(fileobj=file, mode="r:") as tar:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Info) as tar:
         kept: list[tarfile.TarInfo] = vars(tar)["members"]  # for links, which nobody follows here
         while (info := tar.next()) is not None:
             kept.clear()
@@ -157,7 +178,7 @@ def _index_of_zip(file: IO[bytes]) -> Index:
     return index
 
 
-def _checksum(header: bytes) -> int:
+def _checksum(header: bytes | bytearray) -> int:
     """The sum of a tar header's bytes, its own place for it taken as blanks."""
     return sum(header[:148]) + 8 * ord(" ") + sum(header[156:])
 

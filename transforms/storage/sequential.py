@@ -59,6 +59,14 @@ class SequentialReader:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def has_read(self, ref: ImageRef) -> bool:
+        """Whether :meth:`fetch` gives the image at once."""
+        place = self._block_of.get(ref.uri)
+        if place is None:
+            return False
+        content = self._blocks[place].content
+        return content.done() and content.exception() is None
+
     def fetch(self, ref: ImageRef, max_bytes: int) -> bytes | None:
         """The encoded image; None where it has to be fetched by itself, which may also tell what is wrong with it.
 

@@ -198,3 +198,59 @@ def test_a_gzip_beside_is_no_archive_of_ours(tmp_path):
     Path(tmp_path / "x.tar").write_bytes(gzip.compress(tar_of(FILES)))
     with pytest.raises(ImageFailure):
         STORAGE.fetch(f"tar://a.jpg::{tmp_path}/x.tar", 100)
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_the_index_of_a_tar_is_what_tarfile_reads(form):
+    names = ["plain.jpg", "./dot/a.jpg", "d" * 90 + "/" + "f" * 90 + ".jpg", "a" * 100, "ümlaut/ñ.jpg", "5.cls"]
+    names += [] if form == tarfile.USTAR_FORMAT else ["g" * 120 + "/" + "h" * 300 + ".jpg"]
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form, encoding="utf-8") as tar:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        for number, name in enumerate(names):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.uid, info.mode = 700 * number, 1_700_000_000.5 + number, 70_000, 0o644
+            if form == tarfile.PAX_FORMAT and number == 1:
+                info.pax_headers = {"comment": "somebody's"}
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+        link = tarfile.TarInfo("link.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "plain.jpg"
+        tar.addfile(link)
+    content = buffer.getvalue()
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+        expected = {
+            archives.plain_name(info.name): (info.offset_data, info.size, info.chksum) if info.isreg() else None
+            for info in tar
+            if not info.isdir()
+        }
+    index = archives.read_index("tar", io.BytesIO(content))
+    assert index is not None
+    found = {name: member and (member.offset, member.size, member.header) for name, member in index.items()}
+    assert found == expected
+    assert len(found) == len(names) + 1
+
+
+@pytest.mark.parametrize(
+    ("size", "name"), [(b"00000000777\0", "octal"), (b"\x80" + bytes(6) + (5 << 30).to_bytes(5, "big"), "beyond 8 GB")]
+)
+def test_sizes_of_a_tar_are_read_however_they_are_written(tmp_path, size, name):
+    info = tarfile.TarInfo(f"{name}.jpg")
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = size
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
+    own = tarfile.TarInfo.frombuf(bytes(header), "utf-8", "surrogateescape")
+    with open(tmp_path / "x.tar", "w+b") as file:
+        file.write(header)
+        file.truncate(512 + own.size + 10240)  # the rest takes no place on the disk
+        file.seek(0)
+        found = archives.read_index("tar", file)
+    assert found is not None
+    assert (found[f"{name}.jpg"].size, found[f"{name}.jpg"].header) == (own.size, own.chksum)
+
+
+def test_a_header_with_a_wrong_sum_is_no_archive():
+    header = bytearray(tarfile.TarInfo("a.jpg").tobuf())
+    header[0] ^= 1
+    assert archives.read_index("tar", io.BytesIO(bytes(header))) is None
