@@ -21,7 +21,7 @@ def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
         job.buckets,
         functools.partial(write_mistake, table=job.settings.table, storage=job.storage),
     )
-    shards = blocks | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi")
+    shards = blocks | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi", job.shard_size)
     if job.survey.has_containers:
         shards |= "FollowContainers" >> FollowContainers(job.buckets, job.shard_size)
     return (

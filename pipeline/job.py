@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import secrets
 from collections.abc import Callable
+from typing import Literal
 
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.pixels import check_pixels
@@ -57,6 +58,13 @@ class Job:
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
     notes: tuple[str, ...] = ()  # what a user should know beside what the model's card says
+
+    def shared_out(self, images: int, shard_size: int | Literal["auto"], workers: int) -> "Job":
+        """The same with shards for so many images: few where nearly all are done, not as many as there are lines."""
+        if shard_size == "auto":
+            shard_size = automatic_shard_size(images, workers)
+        buckets = bucket_count(images, shard_size, self.survey.count)
+        return dataclasses.replace(self, buckets=buckets, shard_size=shard_size)
 
 
 def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], workers: int = 1) -> Job:
@@ -145,10 +153,8 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], wo
         check = check_pixels(
             config, planned, card, survey.sample, settings, layout.model(card.fingerprint), storage, say
         )
-    shard_size = config.run.shard_size
-    if shard_size == "auto":
-        shard_size = automatic_shard_size(survey.count, workers)
-    return Job(
+    job = Job(
+        buckets=1,
         manifest=manifest,
         survey=survey,
         card=card,
@@ -156,8 +162,6 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], wo
             load_compiled, layout.model(card.fingerprint), storage, config.explain.batch_size, card
         ),
         settings=settings,
-        buckets=bucket_count(survey.count, shard_size),
-        shard_size=shard_size,
         storage=storage,
         loaders=_loaders(config, survey.count, layout.run(run_id), storage),
         knowledge=Knowledge(
@@ -168,6 +172,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], wo
         ),
         check=check,
     )
+    return job.shared_out(survey.count, config.run.shard_size, workers)
 
 
 def _embeddings(config: Config) -> Embeddings:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 
 from transforms.records import ImageRef, Shard
-from transforms.shards import PackedRefs
+from transforms.shards import PackedRefs, shard_id
 from transforms.storage import split_member
 
 _REACH = 1 << 30  # bytes of one file that may come to one worker before they are cut into shards
@@ -58,10 +58,9 @@ def cut_shards(key: int, group: Iterable[tuple[PackedRefs, Shard]], shard_size: 
         counts.append(counted)
     refs.sort(key=_place)
     for number, some in enumerate(_cut(refs, shard_size)):
-        digest = hashlib.blake2b("".join(ref.image_id for ref in some).encode(), digest_size=6).hexdigest()
         of_all = [] if number else counts
         yield Shard(
-            shard_id=f"{key:05d}-{digest}",
+            shard_id=shard_id(key, some),
             refs=tuple(some),
             duplicates=sum(counted.duplicates for counted in of_all),
             done=sum(counted.done for counted in of_all),

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import pickle
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 
@@ -14,6 +14,9 @@ from transforms.table import DoneImages
 
 # Bytes. Below it compression takes longer than the rest of planning: in large jobs few lines of a block share a bucket.
 _WORTH_COMPRESSING = 1000
+
+_MOST_LINES = 1 << 14
+"""Of the manifest, that go into one shard where most of them are done."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,16 +49,20 @@ class PackedRefs:
 class PlanShards(beam.PTransform):
     """Blocks of references and of finished images of earlier runs -> shards of images that are still to be explained.
 
-    ``all_labels``: where lines of one image have different labels, all of them are true; else they are a conflict.
+    The number of buckets is fixed when the job is built, so that every runner knows the keys of the shuffle beforehand:
+    from a count of the manifest and of what is done. Where more is left than that, as where the table has images of
+    other manifests, buckets come out too large, and are cut.
 
-    The number of buckets is fixed when the job is built, from a count of the manifest, so that every runner knows
-    the keys of the shuffle beforehand.
+    Args:
+        all_labels: where lines of one image have different labels, all of them are true; else they are a conflict.
+        shard_size: images of a shard, twice as many at most.
     """
 
-    def __init__(self, buckets: int, all_labels: bool = False):
+    def __init__(self, buckets: int, all_labels: bool = False, shard_size: int = 1024):
         super().__init__()
         self._buckets = buckets
         self._all_labels = all_labels
+        self._shard_size = shard_size
 
     def expand(self, blocks: beam.PCollection[RefBlock | DoneImages]) -> beam.PCollection[Shard]:
         return (
@@ -63,12 +70,18 @@ class PlanShards(beam.PTransform):
             | "Key" >> beam.FlatMap(split_block, self._buckets)
             | beam.GroupByKey()
             | "Plan" >> beam.MapTuple(plan_shard, all_labels=self._all_labels)
+            | "Cut" >> beam.FlatMap(cut_shard, self._shard_size)
         )
 
 
-def bucket_count(images: int, shard_size: int) -> int:
-    """How many shards: about ``shard_size`` images each, at least one."""
-    return max(1, -(-images // shard_size))
+def bucket_count(images: int, shard_size: int, lines: int = 0) -> int:
+    """How many shards: about ``shard_size`` images each, at least one, and enough that one is planned in little memory.
+
+    Args:
+        images: that are to be explained.
+        lines: of the manifest, those of images that are done included.
+    """
+    return max(1, -(-images // shard_size), -(-lines // _MOST_LINES))
 
 
 def block_size(buckets: int) -> int:
@@ -145,9 +158,8 @@ def plan_shard(bucket: int, group: Iterable[PackedRefs | DoneImages], all_labels
         key=lambda ref: ref.uri,
     )
     done = [failed[image_id] for image_id in lines if image_id in failed]
-    digest = hashlib.blake2b("".join(ref.image_id for ref in refs).encode(), digest_size=6).hexdigest()
     return Shard(
-        shard_id=f"{bucket:05d}-{digest}",
+        shard_id=shard_id(bucket, refs),
         refs=tuple(refs),
         duplicates=count - len(lines),
         done=len(done),
@@ -155,3 +167,22 @@ def plan_shard(bucket: int, group: Iterable[PackedRefs | DoneImages], all_labels
         conflicts=len(conflicts),
         conflict="" if example is None else describe_conflict(example, labels_of(lines[image_id_of(example)])),
     )
+
+
+def cut_shard(shard: Shard, size: int) -> Iterator[Shard]:
+    """A shard of more than twice ``size`` images as several of about ``size``; the first has the counts of all."""
+    count = len(shard.refs) // size if len(shard.refs) > 2 * size else 1
+    if count == 1:
+        yield shard
+        return
+    bucket = int(shard.shard_id.partition("-")[0])
+    for number in range(count):
+        refs = shard.refs[number * len(shard.refs) // count : (number + 1) * len(shard.refs) // count]
+        counted = shard if number == 0 else Shard("", (), 0, 0, 0)
+        yield dataclasses.replace(counted, shard_id=shard_id(bucket, refs), refs=refs)
+
+
+def shard_id(bucket: int, refs: Sequence[ImageRef]) -> str:
+    """``<bucket>-<digest of the images>``: the same images give the same id."""
+    digest = hashlib.blake2b("".join(ref.image_id for ref in refs).encode(), digest_size=6).hexdigest()
+    return f"{bucket:05d}-{digest}"

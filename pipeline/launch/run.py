@@ -103,18 +103,20 @@ def _run_job(
     patiently(lambda: storage.sweep(table.output), table.output, threading.TIMEOUT_MAX)
     earlier = list(list_parts(table.layout.statistics, storage)) if config.run.resume else []
     outdated = Outdated(frozenset(config.run.retry_failed), config.input.detect_changes)
-    earlier, failed, changed = forget_images(earlier, table, outdated, job.manifest, storage)
-    corrected = correct_images(earlier, job.manifest, job.knowledge, job.card, job.settings, storage, lease.check)
+    kept = forget_images(earlier, table, outdated, job.manifest, storage)
+    corrected = correct_images(kept.parts, job.manifest, job.knowledge, job.card, job.settings, storage, lease.check)
     earlier = corrected.parts
     if job.settings.max_failures:  # images that failed before may well do so again
-        settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + failed)
+        settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + kept.failed)
         job = dataclasses.replace(job, settings=settings)
+    left = max(job.survey.count - kept.images + corrected.asked_again, 0)
+    job = job.shared_out(left, config.run.shard_size, expected_workers(config, options))
     write_earlier_parts(table, earlier, storage)
     record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage, job.card.files)
     reporter.begin(record)
     console.print(f"run {table.run_id}: {job.card.target_layer} of {job.card.source}, output {table.output}")
-    if failed or changed:
-        console.print(f"explaining again: {failed:,} images that failed, {changed:,} that have changed")
+    if kept.lost:
+        console.print(f"explaining again: {kept.failed:,} images that failed, {kept.changed:,} that have changed")
     if corrected.corrected or corrected.asked_again:
         console.print(
             f"the manifest says something else of images that are done: {corrected.corrected:,} corrected in their "

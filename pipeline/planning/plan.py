@@ -84,6 +84,7 @@ def plan_run(config: Config, prices: Sequence[float], say: Callable[[str], None]
         if scan.to_explain and refs:
             say(f"timing {len(refs)} images through every step")
             timed = time_sample(job, refs)
+    job = job.shared_out(scan.to_explain, config.run.shard_size, config.run.workers)
     shards = min(job.buckets, scan.to_explain)
     return _plan(config, scan, shards, timed, prepared, prices)
 

@@ -12,7 +12,7 @@ from transforms.concurrency import map_ahead, map_patiently
 from transforms.manifest import Manifest, read_manifest
 from transforms.records import Status
 from transforms.storage import Storage
-from transforms.table import TableLocation, image_statuses, read_footer, read_part, remove_images
+from transforms.table import PartFooter, TableLocation, image_statuses, read_footer, read_part, remove_images
 
 _READERS = 16
 _WATCHERS = 32  # threads that ask the store for versions; they wait most of the time
@@ -25,28 +25,41 @@ class Outdated:
     statuses: frozenset[Status]  # images that failed in one of these ways
     changed: bool  # images that the store has another version of than the one that was explained
 
+    def concerns(self, footer: PartFooter) -> bool:
+        """Whether a part may have such images."""
+        return self.changed or not self.statuses.isdisjoint(footer.statuses)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What is left of a table, and how many images lost their rows."""
+
+    parts: list[str]
+    images: int  # that have rows which count: those of the same model and targets
+    failed: int = 0  # of those that lost them
+    changed: int = 0
+
+    @property
+    def lost(self) -> int:
+        return self.failed + self.changed
+
 
 def forget_images(
     parts: Sequence[str], table: TableLocation, outdated: Outdated, manifest: Manifest, storage: Storage
-) -> tuple[list[str], int, int]:
+) -> Kept:
     """Remove the rows that are to be made again from the parts of a table; only of images that the manifest names.
 
     Rows without a version, made while nobody asked for it, count as changed. An image that the store cannot be asked
     about keeps its rows.
-
-    Returns:
-        The parts that are left, and how many images lost their rows: failed ones, changed ones.
     """
     with ThreadPoolExecutor(_READERS, "parts") as readers:
-        concerned = [
-            part
-            for part, is_concerned in map_ahead(
-                lambda part: (part, _is_concerned(part, table, outdated, storage)), parts, readers, 4 * _READERS
-            )
-            if is_concerned
-        ]
+        footers = map_ahead(lambda part: (part, read_footer(part, storage)), parts, readers, 4 * _READERS)
+        own = [(part, footer) for part, footer in footers
+               if (footer.fingerprint, footer.targets) == (table.fingerprint, table.targets)]  # fmt: skip
+    done = sum(footer.images for _, footer in own)
+    concerned = [part for part, footer in own if outdated.concerns(footer)]
     if not concerned:
-        return list(parts), 0, 0
+        return Kept(list(parts), done)
     named = {bytes.fromhex(ref.image_id) for ref in read_manifest(manifest, storage)}
     left, failures, changes = dict.fromkeys(parts), 0, 0
     for part in concerned:
@@ -67,14 +80,7 @@ def forget_images(
             images |= changed
         if images and not remove_images(part, images, storage):
             del left[part]
-    return list(left), failures, changes
-
-
-def _is_concerned(part: str, table: TableLocation, outdated: Outdated, storage: Storage) -> bool:
-    footer = read_footer(part, storage)
-    if (footer.fingerprint, footer.targets) != (table.fingerprint, table.targets):
-        return False
-    return outdated.changed or not outdated.statuses.isdisjoint(footer.statuses)
+    return Kept(list(left), done - failures - changes, failures, changes)
 
 
 def _changed(images: dict[str, tuple[str, str | None]], storage: Storage) -> Iterator[str]:

@@ -24,7 +24,7 @@ def main(connection: int, mark: int, fetchers: int, parent: int) -> None:
     loader = Loader(LoaderEnd(socket.socket(fileno=connection)), mark_behind(mark), fetchers)
     try:
         loader.run()
-    except EOFError:  # the worker process is gone, or wants no more loaders
+    except (EOFError, BrokenPipeError):  # the worker process is gone, or wants no more loaders
         os._exit(0)
 
 
