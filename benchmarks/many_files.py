@@ -77,8 +77,8 @@ def plan(folder: str, lines: int, workers: int) -> float:
     return time.monotonic() - started
 
 
-def _count(shard: Shard) -> int:
-    return len(shard.refs)
+def _count(shards: tuple[Shard, ...]) -> int:
+    return sum(len(shard.refs) for shard in shards)
 
 
 def _check(found: int, lines: int) -> None:

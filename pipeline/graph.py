@@ -21,9 +21,11 @@ def build_graph(root: beam.Pipeline, job: Job) -> beam.PCollection[str]:
         job.buckets,
         functools.partial(write_mistake, table=job.settings.table, storage=job.storage),
     )
-    shards = blocks | "PlanShards" >> PlanShards(job.buckets, job.manifest.conflicts == "multi", job.shard_size)
+    shards = blocks | "PlanShards" >> PlanShards(
+        job.buckets, job.manifest.conflicts == "multi", job.shard_size, job.in_turn
+    )
     if job.survey.has_containers:
-        shards |= "FollowContainers" >> FollowContainers(job.buckets, job.shard_size)
+        shards |= "FollowContainers" >> FollowContainers(job.buckets, job.shard_size, job.in_turn)
     return (
         shards
         | "ExplainImages" >> ExplainImages(job.load_model, job.settings, job.storage, job.loaders)

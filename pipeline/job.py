@@ -36,7 +36,7 @@ from transforms.model import (
 )
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
-from transforms.shards import automatic_shard_size, bucket_count
+from transforms.shards import deal
 from transforms.storage import Storage
 from transforms.table import Embeddings, OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
@@ -54,24 +54,22 @@ class Job:
     buckets: int
     storage: Storage
     loaders: LoaderCount = LoaderCount()
-    shard_size: int = 256  # of the shards that follow files which hold images
+    shard_size: int = 256
+    in_turn: int = 1
     knowledge: Knowledge = Knowledge(labels=False, boxes=False, targets=False)  # what the manifest says of its images
     check: PixelCheck | None = None  # of the pixels that the model is given
     notes: tuple[str, ...] = ()  # what a user should know beside what the model's card says
 
-    def shared_out(self, images: int, shard_size: int | Literal["auto"], workers: int) -> "Job":
-        """The same with shards for so many images: few where nearly all are done, not as many as there are lines."""
-        if shard_size == "auto":
-            shard_size = automatic_shard_size(images, workers)
-        buckets = bucket_count(images, shard_size, self.survey.count)
-        return dataclasses.replace(self, buckets=buckets, shard_size=shard_size)
+    def shared_out(self, images: int, shard_size: int | Literal["auto"], workers: int | None) -> "Job":
+        """The same with shards for so many images; see :func:`transforms.shards.deal`."""
+        return dataclasses.replace(self, **vars(deal(images, self.survey.count, shard_size, workers)))
 
 
-def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], workers: int = 1) -> Job:
+def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], workers: int | None = 1) -> Job:
     """Do what must be done before any worker starts, and find what cannot work.
 
     Args:
-        workers: worker processes that shards are to be enough for.
+        workers: processes of this machine that the images are dealt out to; None: those of a cluster.
 
     Raises:
         ConfigError, ManifestError, ModelRefused: the config, the manifest or the model cannot be used.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 
 from transforms.records import ImageRef, Shard
-from transforms.shards import PackedRefs, shard_id
+from transforms.shards import PackedRefs, several, shard_id
 from transforms.storage import split_member
 
 _REACH = 1 << 30  # bytes of one file that may come to one worker before they are cut into shards
@@ -17,23 +17,25 @@ _MOST = 16  # times the size of a shard: up to this, images of one row group, wh
 
 
 class FollowContainers(beam.PTransform):
-    """Shards -> shards of the same images, those of one file together and in its order.
+    """Shards -> shards of the same images, those of one file together and in its order; both some in turn.
 
     A second shuffle of references, for manifests of files that hold images only. The counts of the first shards go
     along.
     """
 
-    def __init__(self, buckets: int, shard_size: int):
+    def __init__(self, buckets: int, shard_size: int, in_turn: int = 1):
         super().__init__()
         self._buckets = buckets
         self._shard_size = shard_size
+        self._in_turn = in_turn
 
-    def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[Shard]:
+    def expand(self, shards: beam.PCollection[tuple[Shard, ...]]) -> beam.PCollection[tuple[Shard, ...]]:
         return (
             shards
+            | "Each" >> beam.FlatMap(tuple)
             | "KeyFiles" >> beam.FlatMap(split_by_file, self._buckets)
             | "Files" >> beam.GroupByKey()
-            | "Cut" >> beam.FlatMapTuple(cut_shards, self._shard_size)
+            | "Cut" >> beam.FlatMapTuple(_cut_in_turn, self._shard_size, self._in_turn)
             | "Deal" >> beam.Reshuffle()
         )
 
@@ -47,6 +49,12 @@ def split_by_file(shard: Shard, buckets: int) -> Iterator[tuple[int, tuple[Packe
     nothing = Shard("", (), 0, 0, 0)
     for number, (key, refs) in enumerate((of_key or {0: []}).items()):
         yield key, (PackedRefs.of(refs), nothing if number else counts)
+
+
+def _cut_in_turn(
+    key: int, group: Iterable[tuple[PackedRefs, Shard]], shard_size: int = 256, in_turn: int = 1
+) -> Iterator[tuple[Shard, ...]]:
+    return several(tuple(cut_shards(key, group, shard_size)), in_turn)
 
 
 def cut_shards(key: int, group: Iterable[tuple[PackedRefs, Shard]], shard_size: int = 256) -> Iterator[Shard]:

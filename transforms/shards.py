@@ -2,9 +2,11 @@
 
 import dataclasses
 import hashlib
+import itertools
 import pickle
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import apache_beam as beam
 
@@ -16,7 +18,12 @@ from transforms.table import DoneImages
 _WORTH_COMPRESSING = 1000
 
 _MOST_LINES = 1 << 14
-"""Of the manifest, that go into one shard where most of them are done."""
+"""Of the manifest, that are planned together: those of a bucket."""
+
+_ALL = 1 << 20
+_SMALL = 256  # images of a small shard: full batches, where these are of as many or of a power of two that is less
+_BUCKETS_OF_A_WORKER = 4
+"""Dealt out by a hash and in advance, they are not all alike, so each worker has some."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,39 +56,38 @@ class PackedRefs:
 class PlanShards(beam.PTransform):
     """Blocks of references and of finished images of earlier runs -> shards of images that are still to be explained.
 
-    The number of buckets is fixed when the job is built, so that every runner knows the keys of the shuffle beforehand:
-    from a count of the manifest and of what is done. Where more is left than that, as where the table has images of
-    other manifests, buckets come out too large, and are cut.
+    An element is shards that one worker explains in turn.
+
+    The number of buckets is fixed when the job is built, so that every runner knows the keys of the shuffle beforehand.
+    What a bucket has to explain is cut into shards.
 
     Args:
         all_labels: where lines of one image have different labels, all of them are true; else they are a conflict.
-        shard_size: images of a shard, twice as many at most.
+        shard_size: images of a shard; half as many more at most.
+        in_turn: shards of an element, at most.
     """
 
-    def __init__(self, buckets: int, all_labels: bool = False, shard_size: int = 1024):
+    def __init__(self, buckets: int, all_labels: bool = False, shard_size: int = 1024, in_turn: int = 1):
         super().__init__()
         self._buckets = buckets
         self._all_labels = all_labels
         self._shard_size = shard_size
+        self._in_turn = in_turn
 
-    def expand(self, blocks: beam.PCollection[RefBlock | DoneImages]) -> beam.PCollection[Shard]:
+    def expand(self, blocks: beam.PCollection[RefBlock | DoneImages]) -> beam.PCollection[tuple[Shard, ...]]:
         return (
             blocks
             | "Key" >> beam.FlatMap(split_block, self._buckets)
             | beam.GroupByKey()
             | "Plan" >> beam.MapTuple(plan_shard, all_labels=self._all_labels)
-            | "Cut" >> beam.FlatMap(cut_shard, self._shard_size)
+            | "Cut" >> beam.Map(cut_shard, self._shard_size)
+            | "Turns" >> beam.FlatMap(several, self._in_turn)
         )
 
 
-def bucket_count(images: int, shard_size: int, lines: int = 0) -> int:
-    """How many shards: about ``shard_size`` images each, at least one, and enough that one is planned in little memory.
-
-    Args:
-        images: that are to be explained.
-        lines: of the manifest, those of images that are done included.
-    """
-    return max(1, -(-images // shard_size), -(-lines // _MOST_LINES))
+def bucket_count(images: int, shard_size: int) -> int:
+    """How many shards: about ``shard_size`` images each, at least one."""
+    return max(1, -(-images // shard_size))
 
 
 def block_size(buckets: int) -> int:
@@ -93,13 +99,39 @@ def block_size(buckets: int) -> int:
     return min(max(16 * buckets, 1 << 15), 1 << 18)
 
 
-def automatic_shard_size(images: int, workers: int) -> int:
-    """Large enough that padded tails do not count, small enough to show progress, to lose little and to share out.
+@dataclasses.dataclass(frozen=True)
+class Deal:
+    """How the images of a job are dealt out."""
+
+    buckets: int  # keys of the shuffle
+    shard_size: int  # images of a shard, and so of its part
+    in_turn: int = 1  # shards of one element, at most
+
+    def shards_of(self, images: int) -> int:
+        """About how many shards so many images are."""
+        return self.buckets * shard_count(-(-images // self.buckets), self.shard_size)
+
+
+def deal(images: int, lines: int, shard_size: int | Literal["auto"], workers: int | None) -> Deal:
+    """Shards for what is left to explain: few of a table that is nearly done, not as many as the manifest has lines.
 
     Args:
-        workers: worker processes, each of which gets four shards or more, unless these would be small.
+        images: that are to be explained; where it turns out that there are more, there are more shards.
+        lines: of the manifest, those of images that are done included.
+        workers: processes of this machine that all elements are for: their shards follow each other, and while one ends
+            the next begins. None: a cluster, which shares out and repeats elements, so each is one shard; several
+            threads of a worker see to it there that its cores are not idle.
     """
-    return min(max(images // (4 * workers), 256), 1024)
+    size = automatic_shard_size(images) if shard_size == "auto" else shard_size
+    buckets = bucket_count(images, size)
+    if workers is not None:
+        buckets = min(buckets, 1 if workers == 1 else _BUCKETS_OF_A_WORKER * workers)
+    return Deal(max(buckets, -(-lines // _MOST_LINES)), size, 1 if workers is None else _ALL)
+
+
+def automatic_shard_size(images: int) -> int:
+    """Large enough that padded tails do not count, small enough to show progress and to lose little."""
+    return min(max(images // 8 // _SMALL * _SMALL, _SMALL), 4 * _SMALL)
 
 
 def bucket_of(image_id: str, buckets: int) -> int:
@@ -169,17 +201,33 @@ def plan_shard(bucket: int, group: Iterable[PackedRefs | DoneImages], all_labels
     )
 
 
-def cut_shard(shard: Shard, size: int) -> Iterator[Shard]:
-    """A shard of more than twice ``size`` images as several of about ``size``; the first has the counts of all."""
-    count = len(shard.refs) // size if len(shard.refs) > 2 * size else 1
+def cut_shard(shard: Shard, size: int) -> tuple[Shard, ...]:
+    """A shard as several of ``size`` images, the last with up to half as many more; the first has the counts of all.
+
+    So all batches of all but the last are full, where ``size`` is a multiple of theirs.
+    """
+    count = shard_count(len(shard.refs), size)
     if count == 1:
-        yield shard
-        return
+        return (shard,)
     bucket = int(shard.shard_id.partition("-")[0])
-    for number in range(count):
-        refs = shard.refs[number * len(shard.refs) // count : (number + 1) * len(shard.refs) // count]
-        counted = shard if number == 0 else Shard("", (), 0, 0, 0)
-        yield dataclasses.replace(counted, shard_id=shard_id(bucket, refs), refs=refs)
+    ends = [*(size * number for number in range(1, count)), len(shard.refs)]
+    parts = [shard.refs[start:end] for start, end in itertools.pairwise([0, *ends])]
+    nothing = Shard("", (), 0, 0, 0)
+    return tuple(
+        dataclasses.replace(nothing if number else shard, shard_id=shard_id(bucket, refs), refs=refs)
+        for number, refs in enumerate(parts)
+    )
+
+
+def shard_count(images: int, size: int) -> int:
+    """How many :func:`cut_shard` makes of so many images."""
+    return max(1, 1 + -(-(2 * images - 3 * size) // (2 * size)))
+
+
+def several(shards: tuple[Shard, ...], in_turn: int) -> Iterator[tuple[Shard, ...]]:
+    """The same, up to ``in_turn`` together."""
+    for start in range(0, len(shards), in_turn):
+        yield shards[start : start + in_turn]
 
 
 def shard_id(bucket: int, refs: Sequence[ImageRef]) -> str:

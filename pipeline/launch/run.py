@@ -13,7 +13,7 @@ from pipeline.config import Config, redacted
 from pipeline.exit_codes import ExitCode
 from pipeline.job import Job, prepare_job
 from pipeline.launch.execution import execute
-from pipeline.launch.runners import expected_workers, pipeline_options
+from pipeline.launch.runners import local_workers, pipeline_options
 from pipeline.launch.summary import check_parts, print_summary, summarize
 from pipeline.methods import settle_method
 from pipeline.metrics import MetricsReporter
@@ -65,7 +65,7 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console, metr
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     storage = Storage(config.storage, doors, inputs.timeout)
     config, notes = settle_method(config, storage, console.print)
-    prepared = prepare_job(config, storage, console.print, expected_workers(config, options))
+    prepared = prepare_job(config, storage, console.print, local_workers(config, options))
     job = dataclasses.replace(prepared, notes=notes)
     table = job.settings.table
     reporter = MetricsReporter(metrics)
@@ -110,7 +110,7 @@ def _run_job(
         settings = dataclasses.replace(job.settings, max_failures=job.settings.max_failures + kept.failed)
         job = dataclasses.replace(job, settings=settings)
     left = max(job.survey.count - kept.images + corrected.asked_again, 0)
-    job = job.shared_out(left, config.run.shard_size, expected_workers(config, options))
+    job = job.shared_out(left, config.run.shard_size, local_workers(config, options))
     write_earlier_parts(table, earlier, storage)
     record = open_run(table, job.manifest.shown, job.survey.count, redacted(config), storage, job.card.files)
     reporter.begin(record)

@@ -19,7 +19,6 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipeline.config import Config, ConfigError
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
-_OF_A_CLUSTER = 4
 
 
 def pipeline_options(config: Config, beam_arguments: Sequence[str]) -> PipelineOptions:
@@ -50,9 +49,9 @@ def pipeline_options(config: Config, beam_arguments: Sequence[str]) -> PipelineO
     return options
 
 
-def expected_workers(config: Config, options: PipelineOptions) -> int:
-    """Worker processes; of those of a cluster only its own options know, so a few."""
-    return config.run.workers if is_local(options) else _OF_A_CLUSTER
+def local_workers(config: Config, options: PipelineOptions) -> int | None:
+    """Worker processes of this machine; None where a cluster has others."""
+    return config.run.workers if is_local(options) else None
 
 
 def is_local(options: PipelineOptions) -> bool:

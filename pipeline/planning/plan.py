@@ -11,6 +11,7 @@ from pipeline.methods import settle_method
 from pipeline.planning.sample import Timed, time_sample
 from pipeline.planning.scan import Scan, scan_manifest
 from transforms.manifest import survey_manifest
+from transforms.shards import deal
 from transforms.storage import Doors, Storage
 from transforms.table import OutputLayout
 
@@ -84,8 +85,8 @@ def plan_run(config: Config, prices: Sequence[float], say: Callable[[str], None]
         if scan.to_explain and refs:
             say(f"timing {len(refs)} images through every step")
             timed = time_sample(job, refs)
-    job = job.shared_out(scan.to_explain, config.run.shard_size, config.run.workers)
-    shards = min(job.buckets, scan.to_explain)
+    dealt = deal(scan.to_explain, job.survey.count, config.run.shard_size, config.run.workers)
+    shards = min(dealt.shards_of(scan.to_explain), scan.to_explain)
     return _plan(config, scan, shards, timed, prepared, prices)
 
 

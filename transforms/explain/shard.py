@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import apache_beam as beam
 import cv2
 import pyarrow as pa
-from apache_beam.transforms.window import GlobalWindows
-from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.concurrency import WritesBehind, map_ahead
 from transforms.explain.batches import BatchExplainer, explain_batches
@@ -25,7 +23,7 @@ from transforms.explain.loading import ImageLoader, load_images
 from transforms.explain.metrics import report_metrics
 from transforms.explain.settings import ExplainSettings
 from transforms.explain.tally import Tally
-from transforms.explain.turns import Turn, Turns
+from transforms.explain.turns import Turn, in_turn
 from transforms.loaders import FINISHING, LoaderCount, LoaderPool, Session, give_back_loaders, take_loaders
 from transforms.machine import available_cpus, keep_freed_memory
 from transforms.model import GradCamModel
@@ -52,7 +50,7 @@ WHOLE = "shard"
 
 
 class ExplainImages(beam.PTransform):
-    """Shards -> rows, and overlays on storage. ``load_model`` is called once per worker process.
+    """Shards, some in turn -> results; overlays on storage. ``load_model`` is called once per worker process.
 
     Args:
         loaders: how many processes decode in each worker process; none: threads do.
@@ -68,7 +66,7 @@ class ExplainImages(beam.PTransform):
         super().__init__()
         self._explain = _ExplainShards(load_model, settings, storage, loaders)
 
-    def expand(self, shards: beam.PCollection[Shard]) -> beam.PCollection[ShardResult]:
+    def expand(self, shards: beam.PCollection[tuple[Shard, ...]]) -> beam.PCollection[ShardResult]:
         return shards | "Shards" >> beam.ParDo(self._explain)
 
 
@@ -84,7 +82,6 @@ class _ExplainShards(beam.DoFn):
         self._versions = versions_here()
 
     def setup(self) -> None:
-        self._turns = Turns[tuple[ShardResult, Tally]]()
         check_versions(self._versions)
         keep_freed_memory()
         cv2.setNumThreads(1)  # many pictures at a time keep the cores busy; threads within one only wait for each other
@@ -97,22 +94,16 @@ class _ExplainShards(beam.DoFn):
         self._limit = FailureLimit(self._settings.max_failures)
 
     def teardown(self) -> None:
-        self._turns.drop()
         if self._loaders is not None:
             give_back_loaders(self._loaders)
             self._loaders = None
 
-    def start_bundle(self) -> None:
-        self._turns.drop()  # a bundle that failed in a later step has left one running
+    def process(self, shards: tuple[Shard, ...]) -> Iterator[ShardResult]:
+        for result, tally in in_turn(self._explain, shards):
+            report_metrics(result.rows, tally)  # Beam counts what this thread reports
+            yield result
 
-    def process(self, shard: Shard) -> Iterator[ShardResult]:
-        """The result of the shard before, while this one is under way."""
-        yield from self._take(functools.partial(self._explained, shard))
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        yield from map(GlobalWindows.windowed_value, self._take(None))
-
-    def _explained(self, shard: Shard, turn: Turn) -> tuple[ShardResult, Tally]:
+    def _explain(self, shard: Shard, turn: Turn) -> tuple[ShardResult, Tally]:
         tally = Tally()
         try:
             result = explain_shard(
@@ -122,11 +113,6 @@ class _ExplainShards(beam.DoFn):
             write_stop(stopped, shard.shard_id, self._settings.table, self._storage)
             raise
         return result, tally
-
-    def _take(self, work: Callable[[Turn], tuple[ShardResult, Tally]] | None) -> Iterator[ShardResult]:
-        for result, tally in self._turns.take(work):
-            report_metrics(result.rows, tally)  # Beam counts what this thread reports
-            yield result
 
 
 def explain_shard(

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from transforms.records import ImageRef
 
+Element = TypeVar("Element")
 Result = TypeVar("Result")
 
 
@@ -40,61 +41,55 @@ class Turn:
         self._is_dropped = True
 
 
-class Turns(Generic[Result]):
-    """At most two calls at a time, each in a thread of its own.
+class _Call(Generic[Result]):
+    """A shard in a thread of its own."""
 
-    The second begins when the first has asked for its last image. Results come in the order of the calls. After an
-    error nothing runs any more.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[Turn], Result]):
         self._turn = Turn()
-        self._running: Future[Result] | None = None
+        self._result: Future[Result] = Future()
+        threading.Thread(target=self._run, args=(work,), daemon=True, name="shard").start()
 
-    def take(self, work: Callable[[Turn], Result] | None) -> Iterator[Result]:
-        """Begin ``work`` when it is its turn; then the result of the call before, where there was one.
-
-        Args:
-            work: None: there is no further call.
-        """
-        before, turn = self._running, self._turn
-        self._running = None
-        if before is not None:
-            turn.wait()
-            if before.done() and before.exception() is not None:
-                before.result()
-        if work is not None:
-            self._turn = Turn()
-            self._running = _started(work, self._turn)
-        if before is None:
-            return
+    def _run(self, work: Callable[[Turn], Result]) -> None:
         try:
-            result = before.result()
-        except BaseException:
-            self.drop()
-            raise
-        yield result
+            result = work(self._turn)
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self._result.set_exception(error)
+        else:
+            self._result.set_result(result)
+        finally:
+            self._turn.end()
+
+    def wait_for_turn(self) -> None:
+        """Until all images are on their way; raises what the shard has failed with by then."""
+        self._turn.wait()
+        if self._result.done():
+            self._result.result()
+
+    def result(self) -> Result:
+        return self._result.result()
 
     def drop(self) -> None:
-        """End what runs, and wait until it has ended."""
-        running, self._running = self._running, None
-        if running is not None:
-            self._turn.drop()
-            running.exception()
+        """End it where it has not ended, and wait until it has."""
+        self._turn.drop()
+        self._result.exception()
 
 
-def _started(work: Callable[[Turn], Result], turn: Turn) -> "Future[Result]":
-    future: Future[Result] = Future()
+def in_turn(function: Callable[[Element, Turn], Result], elements: Iterable[Element]) -> Iterator[Result]:
+    """``function(element, turn)`` of each, two at a time at most, each in a thread of its own; results in order.
 
-    def run() -> None:
-        try:
-            result = work(turn)
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-        finally:
-            turn.end()
-
-    threading.Thread(target=run, daemon=True, name="shard").start()
-    return future
+    One begins when the one before has asked for its last image. When this generator ends, early or not, nothing runs.
+    """
+    calls: list[_Call[Result]] = []
+    try:
+        for element in elements:
+            if calls:
+                calls[-1].wait_for_turn()
+            calls.append(_Call(lambda turn, element=element: function(element, turn)))  # type: ignore[misc]
+            if len(calls) > 1:
+                yield calls[0].result()
+                del calls[0]
+        for call in calls:
+            yield call.result()
+    finally:
+        for call in calls:
+            call.drop()

@@ -65,7 +65,7 @@ def test_the_file_is_there_when_the_runner_raises(table):
         pytest.raises(Exception, match="nothing but failures"),
         beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline,
     ):
-        _ = pipeline | beam.Create([Shard("00000-a", refs, 0, 0, 0)]) | ExplainImages(FakeModel, settings, STORAGE)
+        _ = pipeline | beam.Create([(Shard("00000-a", refs, 0, 0, 0),)]) | ExplainImages(FakeModel, settings, STORAGE)
     said = str(why_stopped(table, STORAGE))
     assert said.startswith("nothing but failures: the first 5 images of a worker all failed, the last with FETCH_ERROR")
     assert "/nowhere/4.png" in said
@@ -81,5 +81,5 @@ def test_other_errors_of_a_worker_leave_no_word(table):
         pytest.raises(Exception, match="no such model"),
         beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline,
     ):
-        _ = pipeline | beam.Create([Shard("00000-a", (), 0, 0, 0)]) | ExplainImages(Broken, settings, STORAGE)
+        _ = pipeline | beam.Create([(Shard("00000-a", (), 0, 0, 0),)]) | ExplainImages(Broken, settings, STORAGE)
     assert why_stopped(table, STORAGE) is None
