@@ -11,9 +11,11 @@ package loads nothing: neither TensorFlow, nor Beam, nor pyarrow.
 """
 
 import ast
+import contextlib
+import gc
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,26 @@ def lazy_face(package: str, file: str) -> Callable[[str], Any]:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
         # What the package imports from itself is one of its modules.
-        value = importlib.import_module(f"{package}.{name}" if home == package else home)
+        with _garbage_left():
+            value = importlib.import_module(f"{package}.{name}" if home == package else home)
         if home != package:
             value = getattr(value, name)
         setattr(sys.modules[package], name, value)  # the next time it is found without asking
         return value
 
     return get
+
+
+@contextlib.contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Modules stay: to look for garbage among what they make, again and again, is a third of a second of each start."""
+    looks = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looks:
+            gc.enable()
 
 
 def _homes(file: str) -> dict[str, str]:
