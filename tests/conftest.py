@@ -5,6 +5,7 @@ import zlib
 import hypothesis
 import pytest
 from gate import Gate
+from wide import mark_wide
 
 # Before the first test imports TensorFlow by itself: as transforms.model.tensorflow sets it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -18,6 +19,11 @@ def seed(name: str) -> None:
     for library in ("keras", "tf_keras"):
         if utils := getattr(sys.modules.get(library), "utils", None):
             utils.set_random_seed(zlib.crc32(name.encode()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    mark_wide(config, items)
 
 
 @pytest.hookimpl(tryfirst=True)
