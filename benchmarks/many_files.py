@@ -20,9 +20,10 @@ import typer
 from pipeline.config import config_of
 from pipeline.launch.runners import pipeline_options, runner_of
 from transforms.blocks import ReadBlocks
+from transforms.dealing import bucket_count
 from transforms.manifest import Manifest, survey_manifest
 from transforms.records import Shard
-from transforms.shards import PlanShards, bucket_count
+from transforms.shards import PlanShards
 from transforms.storage import Storage
 from transforms.table import TableLocation
 

@@ -24,11 +24,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.runs.progress import PartWatch
+from transforms.dealing import bucket_count
 from transforms.manifest.manifest import Manifest
 from transforms.manifest.read import read_blocks, read_manifest
 from transforms.manifest.survey import survey_manifest
 from transforms.records import RefBlock, Shard, ShardResult, image_id_of
-from transforms.shards import block_size, bucket_count, plan_shard, split_done, split_refs
+from transforms.shards import block_size, plan_shard, split_done, split_refs
 from transforms.storage.storage import Storage
 from transforms.table.done import read_earlier_parts, write_earlier_parts
 from transforms.table.location import OutputLayout, TableLocation

@@ -9,6 +9,7 @@ from typing import Literal
 from pipeline.config import DEMO_MANIFEST, Config, ConfigError
 from pipeline.pixels import check_pixels
 from pipeline.runs import choose_run_id
+from transforms.dealing import deal
 from transforms.explain import ExplainSettings, Knowledge
 from transforms.images import Limits
 from transforms.loaders import LoaderCount, automatic_count
@@ -36,7 +37,6 @@ from transforms.model import (
 )
 from transforms.model.check import PixelCheck
 from transforms.overlays import OverlaySettings, colormaps
-from transforms.shards import deal
 from transforms.storage import Storage
 from transforms.table import Embeddings, OutputLayout, RunLayout, TableLocation, column_names_for, statistics_schema
 from transforms.targets import TargetPolicy
@@ -61,7 +61,7 @@ class Job:
     notes: tuple[str, ...] = ()  # what a user should know beside what the model's card says
 
     def shared_out(self, images: int, shard_size: int | Literal["auto"], workers: int | None) -> "Job":
-        """The same with shards for so many images; see :func:`transforms.shards.deal`."""
+        """The same with shards for so many images; see :func:`transforms.dealing.deal`."""
         return dataclasses.replace(self, **vars(deal(images, self.survey.count, shard_size, workers)))
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
+from transforms.dealing import several, shard_id
 from transforms.records import ImageRef, Shard
-from transforms.shards import PackedRefs, several, shard_id
+from transforms.shards import PackedRefs
 from transforms.storage import split_member
 
 _REACH = 1 << 30  # bytes of one file that may come to one worker before they are cut into shards

@@ -10,8 +10,8 @@ from pipeline.job import prepare_job
 from pipeline.methods import settle_method
 from pipeline.planning.sample import Timed, time_sample
 from pipeline.planning.scan import Scan, scan_manifest
+from transforms.dealing import deal
 from transforms.manifest import survey_manifest
-from transforms.shards import deal
 from transforms.storage import Doors, Storage
 from transforms.table import OutputLayout
 

@@ -12,11 +12,11 @@ from pipeline.config.schema import Config
 from pipeline.graph import build_graph
 from pipeline.job import Job
 from pipeline.launch.runners import pipeline_options, runner_of
+from transforms.dealing import bucket_count
 from transforms.explain.settings import ExplainSettings
 from transforms.manifest.manifest import Manifest
 from transforms.manifest.read import read_manifest
 from transforms.manifest.survey import ManifestSummary
-from transforms.shards import bucket_count
 from transforms.storage.storage import Storage
 from transforms.table.done import write_earlier_parts
 from transforms.table.location import TableLocation
