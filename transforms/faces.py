@@ -43,7 +43,7 @@ def lazy_face(package: str, file: str) -> Callable[[str], Any]:
 
 @contextlib.contextmanager
 def _garbage_left() -> Iterator[None]:
-    """Modules stay: to look for garbage among what they make, again and again, took 0.15 of a launcher's 1.05 seconds."""
+    """Modules stay: to look for garbage among what they make, again and again, took 0.15 of a launcher's 1.05 s."""
     looks = gc.isenabled()
     gc.disable()
     try:
