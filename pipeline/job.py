@@ -65,11 +65,8 @@ class Job:
         return dataclasses.replace(self, **vars(deal(images, self.survey.count, shard_size, workers)))
 
 
-def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], workers: int | None = 1) -> Job:
+def prepare_job(config: Config, storage: Storage, say: Callable[[str], None]) -> Job:
     """Do what must be done before any worker starts, and find what cannot work.
-
-    Args:
-        workers: processes of this machine that the images are dealt out to; None: those of a cluster.
 
     Raises:
         ConfigError, ManifestError, ModelRefused: the config, the manifest or the model cannot be used.
@@ -170,7 +167,7 @@ def prepare_job(config: Config, storage: Storage, say: Callable[[str], None], wo
         ),
         check=check,
     )
-    return job.shared_out(survey.count, config.run.shard_size, workers)
+    return job.shared_out(survey.count, config.run.shard_size, config.run.workers)
 
 
 def _embeddings(config: Config) -> Embeddings:

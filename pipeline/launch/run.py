@@ -65,8 +65,7 @@ def launch(config: Config, beam_arguments: Sequence[str], console: Console, metr
     doors = Doors.of_manifest(inputs.manifest, inputs.allowed_schemes, inputs.allowed_roots)
     storage = Storage(config.storage, doors, inputs.timeout)
     config, notes = settle_method(config, storage, console.print)
-    prepared = prepare_job(config, storage, console.print, local_workers(config, options))
-    job = dataclasses.replace(prepared, notes=notes)
+    job = dataclasses.replace(prepare_job(config, storage, console.print), notes=notes)
     table = job.settings.table
     reporter = MetricsReporter(metrics)
     try:

@@ -70,7 +70,7 @@ def plan_run(config: Config, prices: Sequence[float], say: Callable[[str], None]
             say(note)
         config = settled.config
         elsewhere = config.model_copy(update={"output": config.output.model_copy(update={"path": folder})})
-        job = prepare_job(elsewhere, storage, say, config.run.workers)
+        job = prepare_job(elsewhere, storage, say)
         # Nobody else writes to the folder: without a token there is no lease to hold.
         table = dataclasses.replace(job.settings.table, token=None)
         job = dataclasses.replace(

@@ -19,7 +19,7 @@ from transforms.manifest.containers import container_lines
 from transforms.manifest.folders import FolderSurvey
 from transforms.manifest.manifest import SPAN, Manifest
 from transforms.manifest.read import read_cells
-from transforms.storage import Storage
+from transforms.storage import Storage, is_local
 
 _FORMAT = 1
 """To be raised when the same file would give another index."""
@@ -29,7 +29,9 @@ _SCHEMA = pa.schema(
 )
 _KEY = b"beam_gradcam_index"
 _ROWS = 1 << 16  # of a row group: a piece that a worker reads
-_BUILDERS = threading.Semaphore(1)
+# Builders at a time, by whether the file is local: a local one only computes, and threads would wait for each other; a
+# remote one mostly waits for the store. Each holds tens of megabytes of its file.
+_BUILDERS = {True: threading.Semaphore(1), False: threading.Semaphore(4)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +57,7 @@ def index_of(kind: str, manifest: Manifest, storage: Storage) -> tuple[str, Inde
     uri = f"{manifest.indexes}/{digest}.parquet"
     if version is not None and (facts := _read_facts(uri, storage)) is not None:
         return uri, facts
-    with _BUILDERS:
+    with _BUILDERS[is_local(manifest.uri)]:
         content, facts = _build(kind, manifest, storage)
     storage.put(uri, content)
     return uri, facts

@@ -60,9 +60,9 @@ class SequentialReader:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def has_read(self, ref: ImageRef) -> bool:
-        """Whether :meth:`fetch` gives the image at once."""
+        """Whether :meth:`fetch` gives the image at once: its bytes are here, and no index or footer has to be asked."""
         place = self._block_of.get(ref.uri)
-        if place is None:
+        if place is None or not ref.uri.startswith(("tar:", "tfrecord:")) or ref.span is None:
             return False
         content = self._blocks[place].content
         return content.done() and content.exception() is None
